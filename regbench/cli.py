@@ -1,0 +1,258 @@
+"""The command line: options and printing, and one call of the Python interface per command.
+
+Heavy imports stay inside the commands, so that `regbench --help` is instant.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from regbench.errors import RegbenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from regbench.sweep import Observer, Outcome
+
+INTERRUPTED = 130
+BACKENDS = click.Choice(["tensorflow", "jax", "torch"])
+DEVICES = click.Choice(["auto", "cpu", "gpu"])
+# The whole pipeline in seconds: nothing to download, and just enough examples to fill batches.
+SMOKE = (
+    "data.name=shapes",
+    "data.path=null",
+    "data.sha256=null",
+    "data.train_examples=200",
+    "data.test_examples=200",
+    "train.epochs=2",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; what the user can put right ends in one line on stderr."""
+    try:
+        code = cli.main(arguments, prog_name="regbench", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        code = INTERRUPTED
+    except RegbenchError as error:
+        for line in str(error).splitlines():
+            click.echo(f"Error: {line}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:  # regbench compare | head
+        sys.stdout = open(os.devnull, "w")
+        code = 0
+    except OSError as error:
+        click.echo(f"Error: {error.filename or 'input or output'}: {error.strerror}", err=True)
+        code = 1
+    sys.exit(code)
+
+
+class _SeedRange(click.ParamType[list[int]]):
+    """`0-4`, `0,3,7` or any mixture of both."""
+
+    name = "seeds"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
+        if isinstance(value, list):
+            return value
+        seeds: list[int] = []
+        for part in str(value).split(","):
+            first, dash, last = part.strip().partition("-")
+            if not first.isdecimal() or (dash and not last.isdecimal()):
+                self.fail(f"expected seeds such as 0-4 or 0,3,7, received {value!r}", param, ctx)
+            seeds += range(int(first), int(last or first) + 1)
+        if not seeds or len(seeds) > len(set(seeds)):
+            self.fail(f"expected distinct seeds, the lower end first, received {value!r}")
+        return seeds
+
+
+class _CountOrAuto(click.ParamType[int]):
+    """A positive integer, or `auto` (None)."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value == "auto":
+            return None
+        if not str(value).isdecimal() or int(value) < 1:
+            self.fail(f"expected a positive integer or auto, received {value!r}", param, ctx)
+        return int(value)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="regbench")
+def cli() -> None:
+    """Does this regularizer help, by how much, and can I trust it?
+
+    \b
+    Start here:
+      regbench run configs/baseline.yaml configs/dropout.yaml
+      regbench compare results/
+    """
+
+
+@cli.command()
+@click.argument("configs", nargs=-1, required=True, metavar="CONFIG...")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key: train.epochs=5."
+)
+@click.option("--seeds", type=_SeedRange(), help="Seeds to train: 0-4 or 0,3,7.  [default: 0]")
+@click.option("--epochs", type=click.IntRange(1), help="Short for --set train.epochs=N.")
+@click.option(
+    "--results", default="results", show_default=True, type=click.Path(path_type=Path, file_okay=False)
+)
+@click.option("--backend", type=BACKENDS, help="Keras' backend.  [default: KERAS_BACKEND, else tensorflow]")
+@click.option("--device", type=DEVICES, default="auto", show_default=True)
+@click.option("--jobs", type=_CountOrAuto(), default="auto", show_default=True, help="Runs at a time.")
+@click.option(
+    "--threads", type=_CountOrAuto(), default="auto", show_default=True, help="CPU threads of each run."
+)
+@click.option("--force", is_flag=True, help="Repeat runs that are finished.")
+@click.option("--smoke", is_flag=True, help="A tiny run of the same pipeline, in seconds.")
+@click.option("--quiet", is_flag=True, help="No progress; results and errors only.")
+def run(
+    configs: tuple[str, ...],
+    overrides: tuple[str, ...],
+    seeds: list[int] | None,
+    epochs: int | None,
+    results: Path,
+    smoke: bool,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Train every CONFIG with every seed that has no finished run yet.
+
+    \b
+    Examples:
+      regbench run configs/baseline.yaml configs/dropout.yaml
+      regbench run configs/l2.yaml --set l2=1e-2 --seeds 0-4
+      regbench run configs/*.yaml --smoke --results /tmp/smoke
+    """
+    from regbench import config, environment, sweep
+
+    changed = list(overrides)
+    changed += [f"train.epochs={epochs}"] if epochs else []
+    changed += SMOKE if smoke else ()
+    loaded = config.load_all(configs, changed)
+    experiments = [
+        each.with_seed(seed) for each in loaded for seed in (seeds or [each.seed])
+    ]
+    outcome = sweep.run(
+        experiments,
+        results,
+        command=environment.command_line(),
+        observer=_observer(quiet),
+        **options,
+    )
+    _print_outcome(outcome, results)
+    return outcome.exit_code
+
+
+@cli.command()
+@click.argument(
+    "results", nargs=-1, required=True, metavar="RESULTS...", type=click.Path(path_type=Path)
+)
+@click.option("--baseline", metavar="NAME", help="What the others are compared with.  [default: baseline]")
+@click.option("--json", "form", flag_value="json", help="Print JSON.")
+@click.option("--csv", "form", flag_value="csv", help="Print CSV.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print a Markdown table.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the train and test curves to FILE.svg, .png or .html.",
+)
+@click.option(
+    "--metric", type=click.Choice(["accuracy", "loss"]), default="accuracy", help="What to plot."
+)
+def compare(
+    results: tuple[Path, ...], baseline: str | None, form: str | None, plot: Path | None, metric: str
+) -> None:
+    """Compare finished runs: means, 95% intervals, differences paired by seed.
+
+    \b
+    Examples:
+      regbench compare results/
+      regbench compare results/ --plot curves.svg
+      regbench compare results/ --json | jq '.[] | {name, gap}'
+    """
+    from regbench import compare as comparison
+    from regbench import runs
+
+    frame = runs.load(results, warn=_warn)
+    rows = comparison.compare(frame, baseline=baseline)
+    printers: dict[str | None, Callable[[], None]] = {
+        None: lambda: _console(stderr=False).print(comparison.table(rows)),
+        "json": lambda: _print_json(rows),
+        "csv": lambda: click.echo(comparison.csv(rows), nl=False),
+        "markdown": lambda: click.echo(comparison.markdown(rows), nl=False),
+    }
+    printers[form]()
+    if plot:
+        from regbench import figures
+
+        figures.save(figures.curves(frame, metric=metric), plot)
+        click.echo(f"The curves are in {plot}", err=True)
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of a config, for editors that check and complete YAML.
+
+    \b
+    Example:
+      regbench schema > configs/schema.json
+    """
+    from regbench import config
+
+    _print_json(config.schema())
+
+
+def _observer(quiet: bool) -> Observer:
+    from regbench import progress, sweep
+
+    if quiet:
+        return sweep.Observer()
+    console = _console(stderr=True)
+    display = progress.LiveProgress if console.is_terminal else progress.PlainProgress
+    return display(console)
+
+
+def _console(stderr: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _print_outcome(outcome: Outcome, results: Path) -> None:
+    """Print the numbers of every run on stdout; failures and what to do next on stderr."""
+    from regbench.progress import scores
+
+    for summary in [*outcome.done, *outcome.diverged]:
+        label = f"{summary['name']} s{summary['seed']}"
+        click.echo(f"{label}: {scores(summary)} ({summary['status']})")
+    for experiment, failure in outcome.failed:
+        label = f"{experiment.name} s{experiment.seed}"
+        click.echo(f"Error: {label}: {failure.message}", err=True)
+    if outcome.done or outcome.skipped:
+        click.echo(f"Compare them with: regbench compare {results}", err=True)
+
+
+def _print_json(content: Any) -> None:
+    import json
+
+    click.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def _warn(message: str) -> None:
+    click.echo(f"Warning: {message}", err=True)

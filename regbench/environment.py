@@ -1,0 +1,170 @@
+"""The machine, the versions and the device of a run: chosen before Keras is imported, then recorded."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from regbench.errors import RegbenchError
+
+BACKENDS = ("tensorflow", "jax", "torch")
+DEVICES = ("auto", "cpu", "gpu")
+PACKAGES = ("regbench", "keras", "tensorflow", "jax", "torch", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a worker process computes with. `threads` counts CPU threads."""
+
+    backend: str
+    device: str
+    threads: int
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables to set before any numerical library is imported."""
+        threads = str(self.threads)
+        variables = {
+            "KERAS_BACKEND": self.backend,
+            "TF_NUM_INTRAOP_THREADS": threads,
+            # More than one inter-op thread gains nothing on a network without branches.
+            "TF_NUM_INTEROP_THREADS": "1",
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+            # Off by default on CPUs without AVX-512, where it trains 1.4 to 2 times as fast.
+            "TF_ENABLE_ONEDNN_OPTS": "1",
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            # Several runs share a card only if none of them takes all of its memory at once.
+            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        }
+        if self.device == "cpu":
+            variables |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+        return variables
+
+
+def choose_backend(asked: str | None) -> str:
+    """Return the backend: as asked, else `KERAS_BACKEND`, else TensorFlow; it must be installed."""
+    backend = asked or os.environ.get("KERAS_BACKEND") or "tensorflow"
+    source = "--backend" if asked else "KERAS_BACKEND"
+    if backend not in BACKENDS:
+        raise RegbenchError(
+            f"{source}: expected one of {', '.join(BACKENDS)}, received {backend!r}"
+        )
+    if importlib.util.find_spec(backend) is None:
+        raise RegbenchError(
+            f"{source}: {backend} is not installed; install it with: pip install 'regbench[{backend}]'"
+        )
+    return backend
+
+
+def cores() -> int:
+    """Return how many CPU cores this process may use: its affinity, and its container's quota."""
+    if hasattr(os, "sched_getaffinity"):
+        available = len(os.sched_getaffinity(0))
+    else:
+        available = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(available, int(quota) // int(period)))
+    except (OSError, ValueError):  # no container, or no quota ("max")
+        return available
+
+
+def settle(runtime: Runtime) -> None:
+    """Make Keras in this process compute as recorded: reproducible, float32, channels last.
+
+    Raises RegbenchError where a GPU was asked for and the backend sees none.
+    """
+    import keras
+
+    # A user's keras.json may say otherwise, and would change every result without a word.
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    if runtime.backend == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
+        # Determinism demands a global seed; all that is random in a run has a seed of its own.
+        tensorflow.random.set_seed(0)
+    if runtime.device == "gpu" and not any("gpu" in name or "cuda" in name for name in devices()):
+        raise RegbenchError(
+            f"--device gpu: {runtime.backend} sees no GPU here; use --device cpu, or a GPU build"
+        )
+
+
+def devices() -> list[str]:
+    """Return the names of the devices that Keras' backend sees, in lower case."""
+    import keras
+
+    return [str(name).lower() for name in keras.distribution.list_devices()]
+
+
+def describe(runtime: Runtime, command: Sequence[str]) -> dict[str, Any]:
+    """Return what `environment.json` records of this process and machine."""
+    return {
+        "command": list(command),
+        "backend": runtime.backend,
+        "device": runtime.device,
+        "devices": devices(),
+        "threads": runtime.threads,
+        "cores": cores(),
+        "cpu": _cpu(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": _versions(),
+        "git_commit": _git_commit(),
+    }
+
+
+def apply(variables: Mapping[str, str]) -> None:
+    """Set environment variables in this process."""
+    os.environ.update(variables)
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the current directory, `+` appended where files differ from it."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout.strip()
+
+
+def command_line() -> list[str]:
+    """Return the command that started this process, without the folder of its program."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]

@@ -1,0 +1,171 @@
+"""Where jobs run. An executor takes plain jobs and a function, and knows nothing of Keras.
+
+Every executor has one form: `(function, jobs, workers, variables) -> iterator of Event`. The
+function is called as `function(job, emit)` in a worker; what it emits and returns comes back as
+events. Jobs may end in any order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from regbench import environment
+
+Function = Callable[[Any, Callable[[str, dict[str, Any]], None]], Any]
+
+# How long a worker that was told to end may take before it is killed.
+SECONDS_TO_END = 5.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to job number `job`: "started", "done", "failed", or what the function emits.
+
+    `figures` belong to an emitted event, `result` to "done"; `failure` says why a job failed.
+    """
+
+    job: int
+    kind: str
+    figures: dict[str, Any] = field(default_factory=dict)
+    result: Any = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed: the exception's class name, its message, and all there is to read."""
+
+    error: str
+    message: str
+    details: str
+
+
+def local(
+    function: Function, jobs: Sequence[Any], workers: int, variables: Mapping[str, str]
+) -> Iterator[Event]:
+    """Run jobs in `workers` processes of this machine; yield their events as they come.
+
+    A worker sets `variables` in its environment before it imports anything else. It serves job
+    after job; one that dies fails its job alone and is replaced. Closing the iterator ends all.
+    """
+    waiting = list(range(len(jobs)))[::-1]
+    pool: list[_Worker] = []
+    try:
+        for _ in range(min(workers, len(jobs))):
+            pool.append(_Worker(variables))
+        for worker in pool:
+            yield worker.begin(waiting.pop(), function, jobs)
+        while busy := [worker for worker in pool if worker.job is not None]:
+            ready = wait([worker.connection for worker in busy])
+            for worker in [worker for worker in busy if worker.connection in ready]:
+                event = worker.receive()
+                yield event
+                if event.kind not in ("done", "failed"):
+                    continue
+                worker.job = None
+                if waiting:
+                    if not worker.alive:
+                        pool[pool.index(worker)] = worker = _Worker(variables)
+                    yield worker.begin(waiting.pop(), function, jobs)
+    finally:
+        for worker in pool:
+            worker.end()
+
+
+EXECUTORS = {"local": local}
+
+
+class _Worker:
+    """A process that serves jobs over a pipe; its own output goes to a file, for post-mortems."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        # Not fork: a forked TensorFlow deadlocks, and Windows and macOS do not have it.
+        context = multiprocessing.get_context("spawn")
+        self.job: int | None = None
+        self.alive = True
+        file, name = tempfile.mkstemp(prefix="regbench-worker-", suffix=".log")
+        os.close(file)
+        self._output = Path(name)
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, dict(variables), self._output), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def begin(self, job: int, function: Function, jobs: Sequence[Any]) -> Event:
+        self.job = job
+        with contextlib.suppress(OSError):  # it died meanwhile: receive() will say so
+            self.connection.send((function, jobs[job]))
+        return Event(job, "started")
+
+    def receive(self) -> Event:
+        assert self.job is not None
+        try:
+            kind, figures, result, failure = self.connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            self.alive = False
+            return Event(self.job, "failed", failure=self._obituary())
+        return Event(self.job, kind, figures, result, failure)
+
+    def end(self) -> None:
+        # A closed pipe ends an idle worker; SIGTERM ends one in the middle of a job.
+        self.connection.close()
+        if self.job is not None:
+            self._process.terminate()
+        self._process.join(SECONDS_TO_END)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._output.unlink(missing_ok=True)
+
+    def _obituary(self) -> Failure:
+        code = self._process.exitcode or 0
+        cause = f"exit code {code}"
+        if code < 0:
+            cause = f"signal {signal.Signals(-code).name}"
+        if code == -signal.SIGKILL:
+            cause += ", often sent when memory runs out: try fewer --jobs"
+        message = f"the worker process died: {cause}"
+        tail = self._output.read_text(errors="replace").strip().splitlines()[-20:]
+        return Failure("WorkerDied", message, "\n".join([message, *tail]))
+
+
+def _serve(connection: Connection, variables: dict[str, str], output: Path) -> None:
+    """Take jobs from the pipe until it is closed."""
+    environment.apply(variables)
+    # Ctrl-C reaches the whole process group; the parent decides when its workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    file = os.open(output, os.O_WRONLY | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+
+    def send(
+        kind: str, figures: dict[str, Any], result: Any = None, failure: Failure | None = None
+    ) -> None:
+        connection.send((kind, figures, result, failure))
+
+    # A broken pipe means that the parent is gone: then nobody waits for the rest.
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            function, job = connection.recv()
+            try:
+                result = function(job, send)
+            except (BrokenPipeError, ConnectionError):
+                raise
+            except Exception as error:
+                failure = Failure(type(error).__name__, str(error), traceback.format_exc())
+                send("failed", {}, failure=failure)
+            else:
+                send("done", {}, result)

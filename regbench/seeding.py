@@ -1,0 +1,27 @@
+"""Every random choice of a run, derived from its seed and the purpose of the choice alone.
+
+Two variants with the same seed draw the same numbers for the same purpose, whatever else they
+switch on: that is what lets a comparison pair runs by seed.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+
+def generator(seed: int, *purpose: str | int) -> np.random.Generator:
+    """Return NumPy's generator for one purpose, such as `generator(seed, "order", epoch)`."""
+    return np.random.default_rng(_sequence(seed, purpose))
+
+
+def derive(seed: int, *purpose: str | int) -> int:
+    """Return an integer in [0, 2**31) for libraries that take a seed, such as Keras initializers."""
+    return int(_sequence(seed, purpose).generate_state(1)[0]) & 0x7FFFFFFF
+
+
+def _sequence(seed: int, purpose: tuple[str | int, ...]) -> np.random.SeedSequence:
+    # CRC-32 and not hash(): Python salts the hash of a string anew in every process.
+    key = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in purpose]
+    return np.random.SeedSequence(entropy=seed, spawn_key=key)
