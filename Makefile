@@ -1,0 +1,78 @@
+# The project's commands. Type `make` to list them.
+#
+# PYTHON=python3.12 makes the environment with that Python (after `make clean`).
+# ARGS="-k config" is passed on by `make test`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PYTHON ?=
+ARGS ?=
+
+# A Python outside of these versions has no TensorFlow, or none that has been tested.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+
+DEMO := results/demo
+DEMO_CONFIGS := $(foreach name,baseline l2 dropout batch_norm,configs/$(name).yaml)
+DEMO_DATA := --set data.name=shapes --set data.train_examples=1000 --set data.test_examples=1000
+
+.PHONY: help install demo test lint format lock clean
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## make .venv from the lock (uv if there, else pip); again only if something changed
+
+demo: install  ## train a baseline and three regularizers on the embedded data set, and compare them
+	$(BIN)/regbench run $(DEMO_CONFIGS) $(DEMO_DATA) --results $(DEMO)
+	$(BIN)/regbench compare $(DEMO) --plot $(DEMO)/curves.svg
+
+test: install  ## run the tests
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+lint: install  ## check style, formatting, import layers and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+
+format: install  ## put the code into shape
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+lock:  ## update requirements.lock after a change of pyproject.toml (needs uv; ARGS=--upgrade for all)
+	uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
+	  --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock" --group dev --output-file requirements.lock $(ARGS) pyproject.toml
+
+clean:  ## remove the environment and all that tools left behind
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find configs regbench tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is touched last: an installation that was interrupted is taken up again.
+$(INSTALLED): requirements.lock pyproject.toml
+	@set -eu; \
+	if command -v uv >/dev/null; then \
+	  if ! test -x $(BIN)/python; then \
+	    rm -rf $(VENV); uv venv --no-project --python "$(or $(PYTHON),>=3.11,<3.14)" $(VENV); \
+	  fi; \
+	  install="uv pip install --python $(BIN)/python"; \
+	else \
+	  if ! test -x $(BIN)/pip; then \
+	    python=; \
+	    for each in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	      if "$$each" -c '$(SUPPORTED)' 2>/dev/null; then python="$$each"; break; fi; \
+	    done; \
+	    if test -z "$$python"; then \
+	      echo "make install: expected Python 3.11, 3.12 or 3.13, received $$($(or $(PYTHON),python3) --version 2>&1 || true)." \
+	        "Install one of them (or uv), or name one: make install PYTHON=/path/to/python3.12" >&2; \
+	      exit 1; \
+	    fi; \
+	    rm -rf $(VENV); "$$python" -m venv $(VENV); \
+	  fi; \
+	  install="$(BIN)/python -m pip install --disable-pip-version-check"; \
+	fi; \
+	echo "Installing into $(VENV): TensorFlow and the like, a download of some 700 MB the first time"; \
+	$$install --only-binary :all: --require-hashes -r requirements.lock; \
+	$$install --no-deps --no-build-isolation -e .
+	@touch $@
