@@ -1,0 +1,93 @@
+"""Data sets: a name in the config to images and labels, the same for every variant of a seed.
+
+No Keras here. A data set is one module and one line in `DATASETS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regbench import seeding
+from regbench.datasets import image_folder, shapes
+from regbench.datasets.errors import DataError
+from regbench.datasets.sampling import stratified, with_noise
+from regbench.datasets.splits import Splits
+
+if TYPE_CHECKING:
+    from regbench.config import Data
+
+__all__ = ["DATASETS", "DataError", "Splits", "load", "stratified"]
+
+# Called with bytes done and bytes in all, while a data set is downloaded.
+Progress = Callable[[int, int], None]
+
+
+class Dataset(Protocol):
+    """What each data set's module offers."""
+
+    def load(self, path: Path | None, sha256: str | None, progress: Progress | None) -> Splits:
+        """Return the whole data set, mapped from the cache where that is possible."""
+
+
+DATASETS: dict[str, Dataset] = {
+    "image_folder": image_folder,
+    "shapes": shapes,
+}
+
+
+def load(data: Data, seed: int, progress: Progress | None = None) -> Splits:
+    """Return the training and test examples of a run: subsets drawn, labels corrupted.
+
+    The same data, seed and counts give the same examples in every process. With "all" the arrays
+    are the cache's own, mapped read-only and in their original order.
+
+    Raises:
+        DataError: the data set is missing, damaged, or smaller than asked for.
+    """
+    whole = open_dataset(data, progress)
+    train = _chosen(whole.train_labels, "train", data.train_examples, seed)
+    test = _chosen(whole.test_labels, "test", data.test_examples, seed)
+    train_labels = whole.train_labels[train]
+    if data.label_noise:
+        rng = seeding.generator(seed, "label_noise")
+        train_labels = with_noise(train_labels, data.label_noise, len(whole.classes), rng)
+    return Splits(
+        train_images=whole.train_images[train],
+        train_labels=train_labels,
+        test_images=whole.test_images[test],
+        test_labels=whole.test_labels[test],
+        classes=whole.classes,
+    )
+
+
+def open_dataset(data: Data, progress: Progress | None = None) -> Splits:
+    """Return the whole data set of a config, fetched and decoded first where needed.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    if data.name not in DATASETS:
+        raise DataError(f"data.name: expected one of {', '.join(DATASETS)}, received {data.name!r}")
+    path = Path(data.path).expanduser() if data.path else None
+    if path and not path.exists():
+        raise DataError(f"data.path: {path} does not exist")
+    return DATASETS[data.name].load(path, data.sha256, progress)
+
+
+def _chosen(
+    labels: NDArray[np.int64], split: str, count: int | Literal["all"], seed: int
+) -> NDArray[np.int64] | slice:
+    """Return sorted indices of a stratified subset; a slice, which copies nothing, for all."""
+    if count == "all" or count == len(labels):
+        return slice(None)
+    if count > len(labels):
+        raise DataError(
+            f"data.{split}_examples: expected at most {len(labels)}, as many as there are, "
+            f"or all; received {count}"
+        )
+    return stratified(labels, count, seeding.generator(seed, "subset", split))

@@ -1,0 +1,68 @@
+"""SHA-256 sums of files, remembered so that a large archive is read once and not at every start."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from regbench.datasets import cache
+from regbench.datasets.errors import DataError
+
+
+def sha256(path: Path) -> str:
+    """Return the file's SHA-256 in hex, from memory where size and time of change are the same.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        state = path.stat()
+        known = _remembered().get(str(path.resolve()))
+        if isinstance(known, list) and known[:2] == [state.st_size, state.st_mtime_ns]:
+            return str(known[2])
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    _remember(path, [state.st_size, state.st_mtime_ns, digest])
+    return digest
+
+
+def _store() -> Path:
+    return cache.folder() / "checksums.json"
+
+
+def _remembered() -> dict[str, Any]:
+    try:
+        content = json.loads(_store().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _remember(path: Path, entry: list[int | str]) -> None:
+    """Add an entry; where the cache cannot be written, the next start reads the file again."""
+    with contextlib.suppress(OSError, DataError), cache.lock(_store()):
+        temporary = _store().with_suffix(".tmp")
+        temporary.write_text(
+            json.dumps(_remembered() | {str(path.resolve()): entry}), encoding="utf-8"
+        )
+        temporary.replace(_store())
+
+
+def verified(path: Path, accepted: tuple[str, ...]) -> str:
+    """Return the file's SHA-256 if it is one of `accepted`, or if `accepted` is empty.
+
+    Raises:
+        DataError: it is another, or the file cannot be read.
+    """
+    actual = sha256(path)
+    if accepted and actual not in accepted:
+        raise DataError(
+            f"{path}: expected SHA-256 {' or '.join(accepted)}, received {actual}; "
+            f"to use this file all the same, set data.sha256 to {actual}"
+        )
+    return actual

@@ -1,0 +1,7 @@
+"""The one error of this package."""
+
+from regbench.errors import RegbenchError
+
+
+class DataError(RegbenchError):
+    """A data set that is missing, damaged, not what it claims to be, or smaller than asked for."""

@@ -1,0 +1,56 @@
+"""Stratified subsets and label noise: random choices that depend on the seed alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regbench.datasets.errors import DataError
+
+
+def stratified(
+    labels: NDArray[np.int64], count: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return `count` sorted indices into `labels`, every class in proportion to its size.
+
+    Shares that are no whole numbers are rounded by largest remainder, ties at random. From equally
+    large classes and equal generators, a smaller subset is part of a larger one.
+
+    Raises:
+        ValueError: `count` is below 0 or above the number of labels.
+    """
+    if not 0 <= count <= len(labels):
+        raise ValueError(f"count: expected 0 to {len(labels)}, received {count}")
+    _, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    quotas = _quotas(sizes, count, rng.random(len(sizes)))
+    # Each class is shuffled whole, whatever the count, so that equal generators nest.
+    chosen = [
+        rng.permutation(np.flatnonzero(inverse == label))[:quota]
+        for label, quota in enumerate(quotas)
+    ]
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
+
+
+def _quotas(sizes: NDArray[np.int64], count: int, lots: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Share `count` out among classes of these sizes; `lots` decide between equal remainders."""
+    quotas, remainders = np.divmod(sizes * count, max(1, sizes.sum()))
+    by_remainder = np.lexsort((lots, -remainders))
+    quotas[by_remainder[: count - quotas.sum()]] += 1
+    return quotas
+
+
+def with_noise(
+    labels: NDArray[np.int64], share: float, classes: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return a copy in which exactly `round(share * n)` labels name another class.
+
+    Raises:
+        DataError: there is no other class.
+    """
+    wrong = round(share * len(labels))
+    if wrong and classes < 2:
+        raise DataError("data.label_noise: expected at least two classes, received one")
+    noisy = labels.copy()
+    chosen = rng.choice(len(labels), wrong, replace=False)
+    noisy[chosen] = (noisy[chosen] + rng.integers(1, max(2, classes), wrong)) % classes
+    return noisy

@@ -1,0 +1,55 @@
+"""What every loader returns: images and labels, for training and for testing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regbench.datasets.errors import DataError
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set in memory, or mapped read-only from the cache.
+
+    Images are uint8 (n, height, width, 3); labels are int64 (n,), indices into `classes`.
+    """
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check what a model relies on.
+
+        Raises:
+            DataError: shapes do not match, a split is empty, or a label names no class.
+        """
+        self._check("train", self.train_images, self.train_labels)
+        self._check("test", self.test_images, self.test_labels)
+        if self.train_images.shape[1:] != self.test_images.shape[1:]:
+            raise DataError(
+                f"test images: expected the size of the training images, "
+                f"{self.train_images.shape[1:]}, received {self.test_images.shape[1:]}"
+            )
+
+    def _check(self, split: str, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+            raise DataError(
+                f"{split} images: expected uint8 (n, height, width, 3), "
+                f"received {images.dtype} {images.shape}"
+            )
+        if labels.dtype != np.int64 or labels.shape != images.shape[:1] or not len(labels):
+            raise DataError(
+                f"{split} labels: expected int64 ({len(images)},), at least one, "
+                f"received {labels.dtype} {labels.shape}"
+            )
+        if labels.min() < 0 or labels.max() >= len(self.classes):
+            raise DataError(
+                f"{split} labels: expected 0 to {len(self.classes) - 1}, "
+                f"received {labels.min()} to {labels.max()}"
+            )

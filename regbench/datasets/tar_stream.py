@@ -1,0 +1,97 @@
+"""Reading a tar archive of unknown origin, front to back, without unpacking it to disk."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from regbench.datasets.errors import DataError
+
+# Far above any data set that fits the memory of one machine.
+MAX_MEMBERS = 5_000_000
+# A header's own payload, such as a long name; tarfile would read gigabytes of it into memory.
+MAX_HEADER_BYTES = 2**20
+BROKEN = (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, ValueError)
+# The first bytes of a compressed file. Unlike tarfile's streams, these readers verify its checksum.
+READERS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+    b"]\x00\x00": lzma.open,
+}
+
+
+def members(path: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of every regular file of an archive, in the archive's order.
+
+    Args:
+        path: a tar file, bare or compressed with gzip, bzip2 or xz.
+        max_bytes: the largest file to expect; anything larger is an error, before it is read.
+
+    Raises:
+        DataError: the archive is damaged, or a member is a link, a device or too large.
+    """
+    try:
+        with _decompressed(path) as stream:
+            # "r|" never seeks back, so that an archive is decompressed once.
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
+                yield from _members(path, archive, max_bytes)
+            while stream.read(2**20):  # the checksum comes last
+                pass
+    except BROKEN as error:
+        raise DataError(
+            f"{path}: expected a complete tar archive, received a damaged or truncated one "
+            f"({error}); get it again"
+        ) from error
+
+
+def _decompressed(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        start = file.read(6)
+    readers = [reader for magic, reader in READERS.items() if start.startswith(magic)]
+    return readers[0](path) if readers else path.open("rb")
+
+
+def _members(path: Path, archive: tarfile.TarFile, max_bytes: int) -> Iterator[tuple[str, bytes]]:
+    count = 0
+    while member := archive.next():
+        count += 1
+        # tarfile remembers every header, a kilobyte each; a stream never needs one again.
+        archive.members.clear()  # type: ignore[attr-defined]
+        if count > MAX_MEMBERS:
+            raise DataError(f"{path}: expected at most {MAX_MEMBERS} members, received more")
+        if member.isdir():
+            continue
+        if not member.isreg():
+            raise DataError(
+                f"{path}: expected files and folders, received a link or device: {member.name!a}"
+            )
+        if member.size > max_bytes:
+            raise DataError(
+                f"{path}: {member.name!a}: expected at most {max_bytes} bytes, "
+                f"received {member.size}"
+            )
+        file = archive.extractfile(member)
+        yield member.name, file.read() if file else b""
+
+
+class _Header(tarfile.TarInfo):
+    """A header that is an error where tarfile would take a damaged one for the archive's end."""
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> _Header:
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise EOFError(f"bad header: {error}") from error
+        if not header.isreg() and header.size > MAX_HEADER_BYTES:
+            raise EOFError(f"a header of {header.size} bytes")
+        return header
