@@ -74,5 +74,5 @@ $(INSTALLED): requirements.lock pyproject.toml
 	fi; \
 	echo "Installing into $(VENV): TensorFlow and the like, a download of some 700 MB the first time"; \
 	$$install --only-binary :all: --require-hashes -r requirements.lock; \
-	$$install --no-deps --no-build-isolation -e .
+	$$install --quiet --no-deps --no-build-isolation -e .
 	@touch $@

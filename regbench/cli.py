@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             click.echo(f"Error: {line}", err=True)
         code = error.exit_code
     except BrokenPipeError:  # regbench compare | head
-        sys.stdout = open(os.devnull, "w")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:
         click.echo(f"Error: {error.filename or 'input or output'}: {error.strerror}", err=True)
@@ -109,13 +109,24 @@ def cli() -> None:
 @click.option("--seeds", type=_SeedRange(), help="Seeds to train: 0-4 or 0,3,7.  [default: 0]")
 @click.option("--epochs", type=click.IntRange(1), help="Short for --set train.epochs=N.")
 @click.option(
-    "--results", default="results", show_default=True, type=click.Path(path_type=Path, file_okay=False)
+    "--results",
+    default="results",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
 )
-@click.option("--backend", type=BACKENDS, help="Keras' backend.  [default: KERAS_BACKEND, else tensorflow]")
-@click.option("--device", type=DEVICES, default="auto", show_default=True)
-@click.option("--jobs", type=_CountOrAuto(), default="auto", show_default=True, help="Runs at a time.")
 @click.option(
-    "--threads", type=_CountOrAuto(), default="auto", show_default=True, help="CPU threads of each run."
+    "--backend", type=BACKENDS, help="Keras' backend.  [default: KERAS_BACKEND, else tensorflow]"
+)
+@click.option("--device", type=DEVICES, default="auto", show_default=True)
+@click.option(
+    "--jobs", type=_CountOrAuto(), default="auto", show_default=True, help="Runs at a time."
+)
+@click.option(
+    "--threads",
+    type=_CountOrAuto(),
+    default="auto",
+    show_default=True,
+    help="CPU threads of each run.",
 )
 @click.option("--force", is_flag=True, help="Repeat runs that are finished.")
 @click.option("--smoke", is_flag=True, help="A tiny run of the same pipeline, in seconds.")
@@ -144,9 +155,7 @@ def run(
     changed += [f"train.epochs={epochs}"] if epochs else []
     changed += SMOKE if smoke else ()
     loaded = config.load_all(configs, changed)
-    experiments = [
-        each.with_seed(seed) for each in loaded for seed in (seeds or [each.seed])
-    ]
+    experiments = [each.with_seed(seed) for each in loaded for seed in (seeds or [each.seed])]
     outcome = sweep.run(
         experiments,
         results,
@@ -162,7 +171,9 @@ def run(
 @click.argument(
     "results", nargs=-1, required=True, metavar="RESULTS...", type=click.Path(path_type=Path)
 )
-@click.option("--baseline", metavar="NAME", help="What the others are compared with.  [default: baseline]")
+@click.option(
+    "--baseline", metavar="NAME", help="What the others are compared with.  [default: baseline]"
+)
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print a Markdown table.")
@@ -176,7 +187,11 @@ def run(
     "--metric", type=click.Choice(["accuracy", "loss"]), default="accuracy", help="What to plot."
 )
 def compare(
-    results: tuple[Path, ...], baseline: str | None, form: str | None, plot: Path | None, metric: str
+    results: tuple[Path, ...],
+    baseline: str | None,
+    form: str | None,
+    plot: Path | None,
+    metric: str,
 ) -> None:
     """Compare finished runs: means, 95% intervals, differences paired by seed.
 

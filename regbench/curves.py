@@ -47,7 +47,7 @@ class Curves:
         return len(self._train[1]) + len(self._test[1])
 
     def measure(self, model: Any) -> dict[str, float]:
-        """Return `train_loss, train_accuracy, test_loss, test_accuracy, penalty` of the model now."""
+        """Return the train and test loss and accuracy, and the penalty, of the model now."""
         train, test = measure(model, *self._train), measure(model, *self._test)
         return {
             "train_loss": train.loss,

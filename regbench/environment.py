@@ -1,4 +1,4 @@
-"""The machine, the versions and the device of a run: chosen before Keras is imported, then recorded."""
+"""Machine, versions and device of a run: chosen before Keras is imported, then recorded."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def choose_backend(asked: str | None) -> str:
         )
     if importlib.util.find_spec(backend) is None:
         raise RegbenchError(
-            f"{source}: {backend} is not installed; install it with: pip install 'regbench[{backend}]'"
+            f"{source}: {backend} is not installed; try: pip install 'regbench[{backend}]'"
         )
     return backend
 

@@ -2,7 +2,7 @@
 
 
 class RegbenchError(Exception):
-    """Something the user can put right; its text is one line that says what, where and what to do."""
+    """Something the user can put right; its text is one line: what, where and what to do."""
 
     exit_code = 2
 

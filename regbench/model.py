@@ -26,7 +26,7 @@ def to_inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) -> Any:
-    """Return the uncompiled `keras.Sequential` for images of `input_shape` (height, width, channels).
+    """Return the uncompiled `keras.Sequential` for images of (height, width, channels).
 
     Its initial weights depend on the seed and on each layer's name and shape alone, so that
     variants with the same seed start alike in every layer that they share.
@@ -113,7 +113,7 @@ class _Stack:
         )
 
     def _activated(self, layer: Any, name: str, **options: Any) -> Iterator[Any]:
-        """Yield a hidden layer; its activation is a layer of its own only if something precedes it."""
+        """Yield a hidden layer; its activation is a layer of its own only behind another layer."""
         import keras
 
         between = self._ask("before_activation", name)

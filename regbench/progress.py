@@ -126,7 +126,10 @@ class LiveProgress(Progress):
         super().begin(pending, skipped, workers)
         if pending:
             self._live = Live(
-                console=self.console, get_renderable=self._draw, refresh_per_second=4, transient=True
+                console=self.console,
+                get_renderable=self._draw,
+                refresh_per_second=4,
+                transient=True,
             )
             self._live.start()
 

@@ -26,6 +26,11 @@ class Regularizer:
     be named after it. Hooks return lists of Keras layers.
     """
 
+    # Whether null switches the technique off; otherwise its defaults are part of the baseline.
+    optional: ClassVar[bool] = True
+    # Whether `true` switches it on with its defaults; otherwise its defaults do nothing.
+    bare: ClassVar[bool] = False
+
     def kernel_penalty(self) -> Any:
         """Return the Keras regularizer for every kernel (biases are never penalized), or None."""
         return None
@@ -54,21 +59,17 @@ class Regularizer:
 class Toggle(Regularizer, BaseModel):
     """A technique with several keys. `shorthand` names the key that a bare scalar sets."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
     shorthand: ClassVar[str | None] = None
 
     @model_validator(mode="before")
     @classmethod
     def _expand_shorthand(cls, value: Any) -> Any:
-        if value is True and cls._can_be_bare():
+        if value is True and cls.bare:
             return {}
         if cls.shorthand and isinstance(value, str):
             return {cls.shorthand: value}
         return value
-
-    @classmethod
-    def _can_be_bare(cls) -> bool:
-        return not any(field.is_required() for field in cls.model_fields.values())
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -76,8 +77,8 @@ class Toggle(Regularizer, BaseModel):
     ) -> JsonSchemaValue:
         full = handler.resolve_ref_schema(handler(core_schema))
         forms = [{key: value for key, value in full.items() if key != "description"}]
-        if cls._can_be_bare():
-            forms.append({"type": "boolean"})
+        if cls.bare:
+            forms.append({"const": True})
         if cls.shorthand:
             forms.append(full["properties"][cls.shorthand])
         return {"description": full.get("description", ""), "anyOf": forms}
@@ -134,6 +135,7 @@ class BatchNorm(Toggle):
     Source: Ioffe and Szegedy, "Batch Normalization", 2015 (before the activation, as there).
     """
 
+    bare: ClassVar[bool] = True
     position: Literal["before_activation", "after_activation"] = "before_activation"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
     epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-3
@@ -162,6 +164,7 @@ class Pooling(Toggle):
     Source: Springenberg et al., "Striving for Simplicity: The All Convolutional Net", 2015.
     """
 
+    optional: ClassVar[bool] = False
     shorthand = "kind"
     kind: Literal["max", "average", "none"] = "max"
     size: Annotated[int, Field(ge=1, le=64)] = 2

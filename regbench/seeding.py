@@ -17,7 +17,7 @@ def generator(seed: int, *purpose: str | int) -> np.random.Generator:
 
 
 def derive(seed: int, *purpose: str | int) -> int:
-    """Return an integer in [0, 2**31) for libraries that take a seed, such as Keras initializers."""
+    """Return an integer in [0, 2**31), for what takes a seed, such as Keras initializers."""
     return int(_sequence(seed, purpose).generate_state(1)[0]) & 0x7FFFFFFF
 
 

@@ -7,7 +7,7 @@ its worker processes import the script that started them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,9 @@ class Outcome:
 class Observer:
     """Watches a sweep; the terminal displays derive from it. Every method may be left as it is."""
 
-    def begin(self, pending: Sequence[Experiment], skipped: Sequence[Experiment], workers: int) -> None:
+    def begin(
+        self, pending: Sequence[Experiment], skipped: Sequence[Experiment], workers: int
+    ) -> None:
         """Called once, before the first run."""
 
     def see(self, experiment: Experiment, event: Event) -> None:

@@ -71,7 +71,8 @@ def test_the_baseline_has_550570_parameters():
 
 
 @pytest.mark.parametrize(
-    "variant", ["l2", "dropout", "dropout_conv", "batch_norm", "average_pooling", "no_pooling", "all"]
+    "variant",
+    ["l2", "dropout", "dropout_conv", "batch_norm", "average_pooling", "no_pooling", "all"],
 )
 def test_variants_share_the_initial_weights_of_every_layer_they_share(variant):
     baseline = {layer.name: layer for layer in built().layers}
@@ -154,7 +155,9 @@ def test_penalties_are_p_norms_of_every_kernel_and_of_no_bias(toggle, expected):
     for layer in model.layers:
         if hasattr(layer, "bias"):
             layer.bias.assign(np.ones(layer.bias.shape))
-    kernels = [np.asarray(each.kernel, "float64") for each in model.layers if hasattr(each, "kernel")]
+    kernels = [
+        np.asarray(each.kernel, "float64") for each in model.layers if hasattr(each, "kernel")
+    ]
     assert len(model.losses) == len(kernels) == 8
     assert float(sum(model.losses)) == pytest.approx(sum(map(expected, kernels)), rel=1e-5)
 

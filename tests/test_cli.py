@@ -1,0 +1,199 @@
+"""The command line as a user types it, in processes of its own."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from regbench import cli
+
+CONFIGS = sorted(path for path in Path("configs").glob("*.yaml"))
+REGBENCH = [sys.executable, "-m", "regbench"]
+TINY = [
+    "--smoke",
+    "--set=model.blocks=[4]",
+    "--set=model.dense=[8]",
+]
+
+
+def regbench(*arguments, **options):
+    """Run the program with pipes for a terminal; return what it printed and its exit code."""
+    command = [*REGBENCH, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, **options)
+
+
+@pytest.fixture(scope="session")
+def every_config(tmp_path_factory):
+    """One smoke run of every config, as `regbench run configs/*.yaml --smoke` leaves it."""
+    results = tmp_path_factory.mktemp("every") / "results"
+    done = regbench("run", *CONFIGS, "--smoke", "--results", results)
+    assert done.returncode == 0, done.stderr
+    return results, done
+
+
+def test_every_config_trains(every_config):
+    results, done = every_config
+    assert len(CONFIGS) >= 19
+    for path in CONFIGS:
+        assert f"\n{path.stem} s0: train " in "\n" + done.stdout
+    assert len(list(results.glob("*/summary.json"))) == len(CONFIGS)
+
+
+def test_piped_progress_is_one_plain_line_per_epoch_on_stderr(every_config):
+    _, done = every_config
+    lines = [line for line in done.stderr.splitlines() if line.startswith("dropout s0 epoch ")]
+    assert [line.split(",")[0] for line in lines] == [f"dropout s0 epoch {n}/2" for n in range(3)]
+    assert "\x1b" not in done.stderr
+    assert "epoch" not in done.stdout
+
+
+def test_finished_runs_are_skipped_without_starting_tensorflow(every_config):
+    results, _ = every_config
+    again = regbench("run", *CONFIGS, "--smoke", "--results", results)
+    assert again.returncode == 0
+    assert "already finished: " in again.stderr
+    assert "epoch" not in again.stderr
+
+
+def test_compare_json_has_the_keys_of_the_contract(every_config):
+    results, _ = every_config
+    rows = json.loads(regbench("compare", results, "--json").stdout)
+    assert {row["name"] for row in rows} == {path.stem for path in CONFIGS}
+    metrics = {"train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap"}
+    keys = {"name", "config_hash", "seeds", "runs", "parameters", "seconds", "changes"}
+    for row in rows:
+        assert keys | metrics <= set(row)
+        assert row["seeds"] == [0]
+        assert row["gap"]["mean"] is not None
+        assert row["gap"]["low"] is None  # one seed has no interval
+    dropout = next(row for row in rows if row["name"] == "dropout")
+    assert metrics <= set(dropout["versus_baseline"])
+    assert dropout["versus_baseline"]["gap"]["pairs"] == 1
+
+
+def test_compare_prints_a_table_csv_and_markdown(every_config):
+    results, _ = every_config
+    table = regbench("compare", results, env=os.environ | {"COLUMNS": "80"}).stdout
+    assert max(map(len, table.splitlines())) <= 80
+    rows = list(csv.reader(io.StringIO(regbench("compare", results, "--csv").stdout)))
+    markdown = regbench("compare", results, "--markdown").stdout
+    assert len(rows) == len(CONFIGS) + 1
+    for path in CONFIGS:
+        assert path.stem[:20] in table
+        assert path.stem in markdown
+
+
+def test_compare_draws_the_curves(every_config, tmp_path):
+    results, _ = every_config
+    done = regbench("compare", results, "--plot", tmp_path / "curves.svg")
+    assert done.returncode == 0
+    drawn = (tmp_path / "curves.svg").read_text()
+    assert drawn.startswith("<svg")
+    assert "batch_norm" in drawn
+
+
+def test_two_processes_give_byte_equal_histories(tmp_path):
+    options = [*TINY, "--set=dropout.dense=0.5", "--set=batch_norm=true"]
+    histories = []
+    for attempt in ("first", "second"):
+        done = regbench("run", "configs/baseline.yaml", *options, "--results", tmp_path / attempt)
+        assert done.returncode == 0, done.stderr
+        (path,) = (tmp_path / attempt).glob("*/history.csv")
+        with path.open() as file:
+            rows = list(csv.DictReader(file))
+        histories.append([{**row, "seconds": ""} for row in rows])
+    assert histories[0] == histories[1]
+    assert len(histories[0]) == 3
+
+
+def test_ctrl_c_ends_with_130_and_the_next_start_finishes_the_run(tmp_path):
+    options = [*TINY, "--results", str(tmp_path)]
+    long = [*REGBENCH, "run", "configs/baseline.yaml", *options, "--set=train.epochs=100000"]
+    # A session of its own, so that the signal reaches the whole group, as a terminal sends it.
+    process = subprocess.Popen(long, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    for line in process.stderr:
+        if "epoch 1/" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in rest
+    assert_no_process_in_group(process.pid)
+    (folder,) = tmp_path.iterdir()
+    assert not (folder / "summary.json").exists()
+    assert not list(folder.glob("*.tmp*"))
+
+
+def assert_no_process_in_group(group):
+    for _ in range(50):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("a process was left behind")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "configs/nothing.yaml"], "nothing.yaml"),
+        (["run", "configs/baseline.yaml", "--set", "dropuot.dense=0.5"], 'did you mean "dropout"'),
+        (["run", "configs/baseline.yaml", "--set", "dropout.dense=1.5"], "1.5"),
+        (["run", "configs/baseline.yaml", "--seeds", "4-0"], "received '4-0'"),
+        (["run", "configs/baseline.yaml", "--seeds", "a"], "received 'a'"),
+        (["run", "configs/baseline.yaml", "--threads", "0"], "received '0'"),
+        (["run", "configs/baseline.yaml", "configs/baseline.yaml", "--smoke"], "asked for twice"),
+        (["run"], "CONFIG"),
+        (["compare", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(arguments, expected, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    printed = capsys.readouterr()
+    assert end.value.code == 2
+    assert expected in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+def test_a_run_that_fails_leaves_its_reason_and_the_others_finish(tmp_path):
+    good = regbench(
+        "run", "configs/smoke.yaml", "--results", tmp_path, "--set=data.test_examples=200"
+    )
+    assert good.returncode == 0
+    small = tmp_path / "small.yaml"
+    small.write_text(
+        f"extends: {Path('configs/smoke.yaml').resolve()}\nmodel: {{blocks: [2, 2, 2, 2, 2, 2, 2]}}\n"
+    )
+    mixed = regbench(
+        "run", small, "configs/smoke.yaml", "--results", tmp_path, "--set=data.test_examples=200"
+    )
+    assert mixed.returncode == 3
+    assert "small s0: model: the network can't be built" in mixed.stderr
+    assert "Traceback" not in mixed.stderr
+    (error,) = tmp_path.glob("small-*/error.txt")
+    assert "can't be built" in error.read_text()
+
+
+@pytest.mark.parametrize("value", ["0-4", "0,3,7", "7,0-2"])
+def test_seeds_are_ranges_and_lists(value):
+    expected = {"0-4": [0, 1, 2, 3, 4], "0,3,7": [0, 3, 7], "7,0-2": [7, 0, 1, 2]}
+    assert cli._SeedRange().convert(value, None, None) == expected[value]
+
+
+def test_help_of_every_command_has_an_example(capsys):
+    for command in cli.cli.commands:
+        with pytest.raises(SystemExit) as end:
+            cli.main([command, "--help"])
+        assert end.value.code == 0
+        printed = capsys.readouterr().out
+        assert f"  regbench {command}" in printed
