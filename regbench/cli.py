@@ -163,7 +163,7 @@ def run(
         observer=_observer(quiet),
         **options,
     )
-    _print_outcome(outcome, results)
+    _print_outcome(outcome, results, quiet)
     return outcome.exit_code
 
 
@@ -249,17 +249,18 @@ def _console(stderr: bool) -> Console:
     return Console(stderr=stderr, highlight=False)
 
 
-def _print_outcome(outcome: Outcome, results: Path) -> None:
+def _print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:
     """Print the numbers of every run on stdout; failures and what to do next on stderr."""
-    from regbench.progress import scores
+    from regbench.progress import result_line
 
-    for summary in [*outcome.done, *outcome.diverged]:
-        label = f"{summary['name']} s{summary['seed']}"
-        click.echo(f"{label}: {scores(summary)} ({summary['status']})")
+    # On one terminal the live display has printed each line as its run ended.
+    if quiet or not (sys.stdout.isatty() and sys.stderr.isatty()):
+        for summary in [*outcome.done, *outcome.diverged]:
+            click.echo(result_line(summary))
     for experiment, failure in outcome.failed:
         label = f"{experiment.name} s{experiment.seed}"
         click.echo(f"Error: {label}: {failure.message}", err=True)
-    if outcome.done or outcome.skipped:
+    if not quiet and (outcome.done or outcome.skipped):
         click.echo(f"Compare them with: regbench compare {results}", err=True)
 
 

@@ -69,18 +69,16 @@ class Progress(Observer):
         self, pending: Sequence[Experiment], skipped: Sequence[Experiment], workers: int
     ) -> None:
         self.workers = workers
-        self.states = {_key(experiment): RunState(experiment) for experiment in pending}
+        self.states = {experiment.run_name: RunState(experiment) for experiment in pending}
         if skipped:
             names = ", ".join(f"{each.name} s{each.seed}" for each in skipped)
             self.say(f"already finished: {names} (repeat with --force)")
 
     def see(self, experiment: Experiment, event: Event) -> None:
-        state = self.states[_key(experiment)]
+        state = self.states[experiment.run_name]
         state.see(event)
         self.pace = state.seconds_per_epoch or self.pace
-        if event.kind == "done":
-            self.say(f"{event.result['status']}: {state.label}, {scores(event.result)}")
-        elif event.kind == "failed" and event.failure:
+        if event.kind == "failed" and event.failure:
             self.say(f"failed: {state.label}: {event.failure.message}")
 
     def say(self, line: str) -> None:
@@ -101,7 +99,7 @@ class PlainProgress(Progress):
 
     def see(self, experiment: Experiment, event: Event) -> None:
         super().see(experiment, event)
-        state = self.states[_key(experiment)]
+        state = self.states[experiment.run_name]
         if event.kind == "epoch":
             row = event.figures
             speed = row["images_per_second"]
@@ -133,6 +131,11 @@ class LiveProgress(Progress):
             )
             self._live.start()
 
+    def see(self, experiment: Experiment, event: Event) -> None:
+        super().see(experiment, event)
+        if event.kind == "done":
+            self.say(result_line(event.result))
+
     def end(self) -> None:
         if self._live:
             self._live.stop()
@@ -159,6 +162,12 @@ def scores(figures: dict[str, Any]) -> str:
     """Return "train 0.989, test 0.541, gap 0.448" of a history row or a summary."""
     train, test = figures["train_accuracy"], figures["test_accuracy"]
     return f"train {train:.3f}, test {test:.3f}, gap {train - test:.3f}"
+
+
+def result_line(summary: dict[str, Any]) -> str:
+    """Return a finished run's summary as "dropout s0: train 0.989, test 0.541, gap 0.448"."""
+    status = "" if summary["status"] == "completed" else f" ({summary['status']})"
+    return f"{summary['name']} s{summary['seed']}: {scores(summary)}{status}"
 
 
 def clock(seconds: float | None) -> str:
@@ -191,7 +200,3 @@ def _cells(state: RunState) -> list[str]:
         clock(state.seconds_left),
         sparkline(state.curve),
     ]
-
-
-def _key(experiment: Experiment) -> str:
-    return f"{experiment.name}-{experiment.hash}-s{experiment.seed}"

@@ -28,8 +28,12 @@ class Regularizer:
 
     # Whether null switches the technique off; otherwise its defaults are part of the baseline.
     optional: ClassVar[bool] = True
-    # Whether `true` switches it on with its defaults; otherwise its defaults do nothing.
+    # Whether `true` switches it on with its defaults.
     bare: ClassVar[bool] = False
+
+    def is_idle(self) -> bool:
+        """Return whether these values change nothing, which is the same as switched off."""
+        return False
 
     def kernel_penalty(self) -> Any:
         """Return the Keras regularizer for every kernel (biases are never penalized), or None."""
@@ -97,6 +101,9 @@ class L1(Regularizer, RootModel[Strength]):
 
         return keras.regularizers.L1(self.root)
 
+    def is_idle(self) -> bool:
+        return self.root == 0
+
 
 class L2(Regularizer, RootModel[Strength]):
     """L2 penalty, ridge: strength * sum(w^2) over every kernel; shrinks large weights most.
@@ -110,6 +117,9 @@ class L2(Regularizer, RootModel[Strength]):
         import keras
 
         return keras.regularizers.L2(self.root)
+
+    def is_idle(self) -> bool:
+        return self.root == 0
 
 
 class Lp(Toggle):
@@ -125,6 +135,9 @@ class Lp(Toggle):
         from regbench.penalties import LpNorm
 
         return LpNorm(p=self.p, strength=self.strength)
+
+    def is_idle(self) -> bool:
+        return self.strength == 0
 
 
 class BatchNorm(Toggle):
@@ -197,6 +210,9 @@ class Dropout(Toggle):
 
     dense: Rate = 0.0
     conv: Rate = 0.0
+
+    def is_idle(self) -> bool:
+        return self.dense == self.conv == 0
 
     def after_block(self, name: str) -> list[Any]:
         return _dropout(self.conv, name)
