@@ -119,10 +119,8 @@ class Train(Section):
     @model_validator(mode="before")
     @classmethod
     def _default_momentum(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("optimizer") == "sgd":
-            if value.get("momentum") is None:
-                return value | {"momentum": 0.9}
-        return value
+        sgd = isinstance(value, dict) and value.get("optimizer") == "sgd"
+        return value | {"momentum": 0.9} if sgd and value.get("momentum") is None else value
 
     @model_validator(mode="after")
     def _momentum_fits_optimizer(self) -> Train:
@@ -269,7 +267,8 @@ def _experiment(path: Path, overrides: Sequence[str]) -> Experiment:
     except ValidationError as error:
         problems += explain(error, tree, _schema())
     if problems:
-        raise ConfigError(sorted(problems, key=lambda problem: problem.place))
+        problems.sort(key=lambda problem: problem.place)
+        raise ConfigError(problems)
     return experiment
 
 

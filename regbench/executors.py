@@ -1,6 +1,6 @@
 """Where jobs run. An executor takes plain jobs and a function, and knows nothing of Keras.
 
-Every executor has one form: `(function, jobs, workers, variables) -> iterator of Event`. The
+Every executor has one form: `(function, jobs, workers, variables) -> generator of Event`. The
 function is called as `function(job, emit)` in a worker; what it emits and returns comes back as
 events. Jobs may end in any order.
 """
@@ -13,7 +13,7 @@ import os
 import signal
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -52,7 +52,7 @@ class Failure:
 
 def local(
     function: Function, jobs: Sequence[Any], workers: int, variables: Mapping[str, str]
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Run jobs in `workers` processes of this machine; yield their events as they come.
 
     A worker sets `variables` in its environment before it imports anything else. It serves job

@@ -75,7 +75,7 @@ def run(
     results, observer = Path(results), observer or Observer()
     _check_distinct(experiments)
     outcome = Outcome()
-    pending = []
+    pending: list[Experiment] = []
     for experiment in experiments:
         finished = RunFolder.of(results, experiment).is_complete and not force
         (outcome.skipped if finished else pending).append(experiment)

@@ -86,15 +86,18 @@ def _train_one_epoch(
 ) -> dict[str, float]:
     """Update the model once for every batch; return the loss and accuracy that Keras reports."""
     # Keras' own compiled step, without fit(): its pipeline stalls between epochs on TensorFlow.
-    model.reset_metrics()
     steps, reported_at = _steps(experiment, splits), time.monotonic()
-    logs: dict[str, Any] = {}
+    loss, correct = 0.0, 0
     for step, (images, labels) in enumerate(_batches(experiment, splits, epoch), start=1):
         logs = model.train_on_batch(images, labels, return_dict=True)
+        # train_on_batch forgets the batches before; fit() reports the mean over all examples.
+        loss += float(logs["loss"]) * len(labels)
+        correct += round(float(logs["accuracy"]) * len(labels))
         if time.monotonic() - reported_at > SECONDS_BETWEEN_STEP_REPORTS:
             reported_at = time.monotonic()
             emit("step", {"epoch": epoch, "step": step, "steps": steps})
-    return {"reported_loss": float(logs["loss"]), "reported_accuracy": float(logs["accuracy"])}
+    examples = len(splits.train_labels)
+    return {"reported_loss": loss / examples, "reported_accuracy": correct / examples}
 
 
 def _batches(

@@ -1,4 +1,4 @@
-"""pydantic's errors, each as one line: where in which file, what was expected, what was received."""
+"""pydantic's errors as lines: where in which file, what was expected, what was received."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_every_training_example_is_seen_once_an_epoch():
 
 
 def test_a_diverging_run_ends_early_and_says_so_without_nan_in_json(tmp_path):
-    overrides = ["train.optimizer=sgd", "train.learning_rate=1e30", "train.epochs=9"]
+    overrides = ["train.optimizer=sgd", "train.learning_rate=1e38", "train.epochs=9"]
     folder, history, summary, _ = run(tmp_path, *overrides)
     assert summary["status"] == "diverged"
     assert summary["epochs"] == len(history) - 1 < 9
