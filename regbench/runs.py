@@ -213,6 +213,8 @@ def _is_count(value: Any) -> bool:
 
 
 def _history(text: str) -> Iterator[tuple[float, ...]]:
+    if not text.endswith("\n"):
+        raise ValueError("expected a line end after the last row")
     lines = csv.reader(io.StringIO(text))
     if tuple(next(lines, ())) != HISTORY:
         raise ValueError(f"expected the columns {','.join(HISTORY)}")
