@@ -156,13 +156,12 @@ def run(
     changed += SMOKE if smoke else ()
     loaded = config.load_all(configs, changed)
     experiments = [each.with_seed(seed) for each in loaded for seed in (seeds or [each.seed])]
-    outcome = sweep.run(
-        experiments,
-        results,
-        command=environment.command_line(),
-        observer=_observer(quiet),
-        **options,
-    )
+    command, observer = environment.command_line(), _observer(quiet)
+    try:
+        outcome = sweep.run(experiments, results, command=command, observer=observer, **options)
+    except KeyboardInterrupt:
+        click.echo("Interrupted. Finished runs are kept; run the same command again.", err=True)
+        return INTERRUPTED
     _print_outcome(outcome, results, quiet)
     return outcome.exit_code
 

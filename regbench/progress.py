@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from regbench.config import Experiment
+from regbench.download_bar import DownloadBar
 from regbench.executors import Event
 from regbench.sweep import Observer
 
@@ -64,10 +65,12 @@ class Progress(Observer):
         self.states: dict[str, RunState] = {}
         self.pace: float | None = None
         self.workers = 1
+        self._bar = DownloadBar(console)
 
     def begin(
         self, pending: Sequence[Experiment], skipped: Sequence[Experiment], workers: int
     ) -> None:
+        self._bar.end()
         self.workers = workers
         self.states = {experiment.run_name: RunState(experiment) for experiment in pending}
         if skipped:
@@ -80,6 +83,12 @@ class Progress(Observer):
         self.pace = state.seconds_per_epoch or self.pace
         if event.kind == "failed" and event.failure:
             self.say(f"failed: {state.label}: {event.failure.message}")
+
+    def download(self, done: int, total: int) -> None:
+        self._bar.show(done, total)
+
+    def end(self) -> None:
+        self._bar.end()
 
     def say(self, line: str) -> None:
         # Names come from files: no markup in them, and no wrapping of a line that is piped.
@@ -137,6 +146,7 @@ class LiveProgress(Progress):
             self.say(result_line(event.result))
 
     def end(self) -> None:
+        super().end()
         if self._live:
             self._live.stop()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regbench import environment
+from regbench import datasets, environment
 from regbench.config import Experiment
 from regbench.environment import Runtime
 from regbench.errors import RegbenchError
@@ -49,6 +49,9 @@ class Observer:
     def see(self, experiment: Experiment, event: Event) -> None:
         """Called for every event of every run."""
 
+    def download(self, done: int, total: int) -> None:
+        """Called with bytes done and in all, while a data set is fetched before the first run."""
+
     def end(self) -> None:
         """Called once at the end, also of an interrupted sweep."""
 
@@ -83,10 +86,12 @@ def run(
     workers, each = share_machine(len(pending), jobs, threads)
     runtime = Runtime(environment.choose_backend(backend), device, each)
     work = [Job(experiment, results, runtime, list(command)) for experiment in pending]
-    observer.begin(pending, outcome.skipped, workers)
-    events = EXECUTORS[executor](train, work, workers, runtime.variables())
     try:
-        with contextlib.closing(events):
+        _fetch_data(pending, observer)
+        observer.begin(pending, outcome.skipped, workers)
+        with contextlib.closing(
+            EXECUTORS[executor](train, work, workers, runtime.variables())
+        ) as events:
             for event in events:
                 observer.see(pending[event.job], event)
                 _note(outcome, pending[event.job], event, results)
@@ -104,6 +109,12 @@ def share_machine(runs: int, jobs: int | None, threads: int | None) -> tuple[int
     if threads is None:
         threads = cores if runs <= 1 else max(1, cores // jobs)
     return jobs, threads
+
+
+def _fetch_data(pending: Sequence[Experiment], observer: Observer) -> None:
+    """Decode every data set to the cache: what is missing is one error, before any run starts."""
+    for data, seed in {experiment.data: experiment.seed for experiment in pending}.items():
+        datasets.load(data, seed, observer.download)
 
 
 def _check_distinct(experiments: Sequence[Experiment]) -> None:
