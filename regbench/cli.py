@@ -257,8 +257,11 @@ def _print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:
         for summary in [*outcome.done, *outcome.diverged]:
             click.echo(result_line(summary))
     for experiment, failure in outcome.failed:
-        label = f"{experiment.name} s{experiment.seed}"
-        click.echo(f"Error: {label}: {failure.message}", err=True)
+        details = results / experiment.run_name / "error.txt"
+        more = f" (more in {details})" if details.exists() else ""
+        click.echo(
+            f"Error: {experiment.name} s{experiment.seed}: {failure.message}{more}", err=True
+        )
     if not quiet and (outcome.done or outcome.skipped):
         click.echo(f"Compare them with: regbench compare {results}", err=True)
 

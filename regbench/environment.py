@@ -104,6 +104,10 @@ def devices() -> list[str]:
     """Return the names of the devices that Keras' backend sees, in lower case."""
     import keras
 
+    if keras.backend.backend() == "torch":  # Keras lists no devices for it
+        import torch
+
+        return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
     return [str(name).lower() for name in keras.distribution.list_devices()]
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from regbench import environment
+from regbench.errors import RegbenchError
 
 Function = Callable[[Any, Callable[[str, dict[str, Any]], None]], Any]
 
@@ -142,6 +143,14 @@ class _Worker:
         return Failure("WorkerDied", message, "\n".join([message, *tail]))
 
 
+def _failure(error: Exception) -> Failure:
+    """Return what to say of an error; one that nobody foresaw is named by its class."""
+    name, text = type(error).__name__, str(error).strip()
+    if not isinstance(error, RegbenchError):
+        text = f"{name}: {text.splitlines()[0] if text else 'no message'}"
+    return Failure(name, text, traceback.format_exc())
+
+
 def _serve(connection: Connection, variables: dict[str, str], output: Path) -> None:
     """Take jobs from the pipe until it is closed."""
     environment.apply(variables)
@@ -165,7 +174,6 @@ def _serve(connection: Connection, variables: dict[str, str], output: Path) -> N
             except (BrokenPipeError, ConnectionError):
                 raise
             except Exception as error:
-                failure = Failure(type(error).__name__, str(error), traceback.format_exc())
-                send("failed", {}, failure=failure)
+                send("failed", {}, failure=_failure(error))
             else:
                 send("done", {}, result)
