@@ -61,7 +61,7 @@ def test_an_exception_fails_its_job_alone():
     ended, _ = results(fail_on_two, [1, 2, 3])
     assert [ended[job].kind for job in range(3)] == ["done", "failed", "done"]
     failure = ended[1].failure
-    assert (failure.error, failure.message) == ("ValueError", "two is not welcome")
+    assert (failure.error, failure.message) == ("ValueError", "ValueError: two is not welcome")
     assert "fail_on_two" in failure.details
 
 
