@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,17 +201,19 @@ def compare(
       regbench compare results/ --json | jq '.[] | {name, gap}'
     """
     from regbench import compare as comparison
-    from regbench import runs
+    from regbench import runs, tables
 
     frame = runs.load(results, warn=_warn)
     rows = comparison.compare(frame, baseline=baseline)
-    printers: dict[str | None, Callable[[], None]] = {
-        None: lambda: _console(stderr=False).print(comparison.table(rows)),
-        "json": lambda: _print_json(rows),
-        "csv": lambda: click.echo(comparison.csv(rows), nl=False),
-        "markdown": lambda: click.echo(comparison.markdown(rows), nl=False),
-    }
-    printers[form]()
+    if form == "json":
+        _print_json(rows)
+    elif form == "csv":
+        click.echo(tables.comma_separated(rows), nl=False)
+    elif form == "markdown":
+        click.echo(tables.markdown(rows), nl=False)
+    else:
+        console = _console(stderr=False)
+        console.print(tables.terminal(rows, console.width))
     if plot:
         from regbench import figures
 

@@ -168,6 +168,18 @@ class _Experiment(Section):
         """Return every value, defaults included, as nested dicts, lists and scalars."""
         return self.model_dump(mode="json")
 
+    def brief(self) -> dict[str, Any]:
+        """Return the values, name and seed left out, with toggles as short as one can write them.
+
+        Two of these are what a comparison of two configs reads.
+        """
+        values = self.model_dump(mode="json", exclude={"name", "seed"})
+        for name, toggle in REGULARIZERS.items():
+            if toggle.optional and values[name] is not None:
+                short = self.model_dump(mode="json", include={name}, exclude_defaults=True)[name]
+                values[name] = True if short == {} else short
+        return values
+
 
 def _switch(toggle: type[Regularizer]) -> Any:
     """Return the field of a technique: null, false and 0 switch it off, as do idle values."""

@@ -119,7 +119,7 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
     """Return every finished run as one tidy frame, a row per run and epoch.
 
     Its columns are those of `RUN` and `HISTORY`; `frame.attrs["configs"]` maps each config hash to
-    the resolved config, without name and seed.
+    the resolved config, as `Experiment.brief` gives it.
 
     Args:
         paths: results folders, or run folders.
@@ -243,8 +243,7 @@ def _config(folder: Path, config_hash: str, warn: Warn) -> dict[str, Any] | None
         reason = str(error).splitlines()[0]
     else:
         if experiment.hash == config_hash:
-            values = experiment.values()
-            return {key: values[key] for key in values if key not in ("name", "seed")}
+            return experiment.brief()
         reason = f"{folder / 'config.yaml'}: it is not the config that summary.json was made with"
     warn(f"{one_line(reason)}; what the config changes is not shown")
     return None
