@@ -63,7 +63,7 @@ def curves(frame: pandas.DataFrame, metric: str = "accuracy") -> Any:
         alt.layer(*layers)
         .properties(width=width, height=height)
         .facet(facet=_header(alt, data), columns=columns)
-        .configure_legend(orient="top", symbolStrokeWidth=3, symbolType="stroke")
+        .configure_legend(orient="top", symbolStrokeWidth=3, symbolOpacity=1)
         .configure_view(stroke="#DDDDDD")
         .configure_axis(gridColor="#EEEEEE", labelColor="#444444", titleColor="#444444")
     )
@@ -99,15 +99,17 @@ def _panels(frame: pandas.DataFrame, metric: str) -> pandas.DataFrame:
     }
     keys = ["name", "config_hash", "epoch"]
     data = frame.groupby(keys, as_index=False).agg(**statistics)
-    data["panel"] = _titles(data)
-    return data.dropna()
+    data = data.dropna()
+    return data.assign(panel=_titles(data))
 
 
 def _titles(data: pandas.DataFrame) -> list[str]:
-    """Return each row's panel title: the name, with the hash where two configs share a name."""
+    """Return each row's panel title: name, hash where the name is shared, and the final gap."""
     shared = data.groupby("name")["config_hash"].nunique()
+    last = data.groupby(["name", "config_hash"])[["train", "test"]].last()
+    gaps = (last["train"] - last["test"]).abs()
     return [
-        f"{name} {config_hash}" if shared[name] > 1 else name
+        f"{name}{f' {config_hash}' if shared[name] > 1 else ''}, gap {gaps[name, config_hash]:.2f}"
         for name, config_hash in zip(data["name"], data["config_hash"], strict=True)
     ]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 # In a spreadsheet, a cell that begins with one of these is a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t")
 WIDE = 110  # columns that a terminal needs for what each config changes
 
 
@@ -26,7 +26,7 @@ def terminal(rows: list[Row], width: int) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("config", max_width=26, overflow="ellipsis", no_wrap=True)
     for heading in ("train", "test", "gap", "Δ test", "Δ gap", "params", "time"):
         table.add_column(heading, justify="right", no_wrap=True)

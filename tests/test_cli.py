@@ -172,7 +172,7 @@ def test_a_run_that_fails_leaves_its_reason_and_the_others_finish(tmp_path):
     assert good.returncode == 0
     small = tmp_path / "small.yaml"
     small.write_text(
-        f"extends: {Path('configs/smoke.yaml').resolve()}\nmodel: {{blocks: [2, 2, 2, 2, 2, 2, 2]}}\n"
+        f"extends: {Path('configs/smoke.yaml').resolve()}\nmodel: {{blocks: {[2] * 7}}}\n"
     )
     mixed = regbench(
         "run", small, "configs/smoke.yaml", "--results", tmp_path, "--set=data.test_examples=200"

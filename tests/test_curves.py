@@ -37,7 +37,9 @@ def test_the_loss_is_the_cross_entropy_of_the_models_predictions(model, splits):
     probabilities = model.predict(to_inputs(splits.test_images), verbose=0).astype("float64")
     labels = splits.test_labels
     measured = measure(model, splits.test_images, labels)
-    expected = np.mean([-np.log(row[label]) for row, label in zip(probabilities, labels)])
+    expected = np.mean(
+        [-np.log(row[label]) for row, label in zip(probabilities, labels, strict=True)]
+    )
     assert measured.loss == pytest.approx(expected, abs=1e-5)
     assert measured.accuracy == np.mean(probabilities.argmax(axis=1) == labels)
 

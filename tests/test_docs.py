@@ -41,7 +41,7 @@ def run_in(home, *command):
 
 
 def as_tested(block):
-    """Return the block with every run a tiny one; the tests have no virtual environment to enter."""
+    """Return the block with tiny runs, and without entering a virtual environment."""
     lines = block.replace("\\\n", " ").splitlines()
     lines = [f"{line} --smoke" if line.startswith("regbench run ") else line for line in lines]
     return "\n".join(line for line in lines if not line.startswith(". .venv/"))

@@ -74,7 +74,7 @@ def test_the_saved_model_is_the_one_that_was_measured(tmp_path):
 
 
 def test_the_resolved_config_alone_repeats_the_run(tmp_path):
-    folder, history, _, _ = run(tmp_path / "first", "l2=1e-3", seed=3)
+    folder, _, _, _ = run(tmp_path / "first", "l2=1e-3", seed=3)
     again = config.load(folder / "config.yaml")
     assert again.seed == 3
     job = Job(again, tmp_path / "second", Runtime("tensorflow", "cpu", 1), [])

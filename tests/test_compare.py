@@ -1,0 +1,216 @@
+"""Statistics of finished runs, against SciPy, brute force and hand-made frames."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pandas
+import pytest
+from scipy import stats
+
+from regbench import runs
+from regbench.compare import METRICS, changes, compare, interval, sign_flip
+from regbench.errors import RegbenchError
+
+BASE = {"train": {"epochs": 25}, "dropout": None, "l2": None}
+
+
+def frame(*finished, configs=None):
+    """Return a frame of runs, each (name, config_hash, seed, test_accuracy) and maybe changes."""
+    rows = []
+    for name, config_hash, seed, accuracy, *more in finished:
+        options = more[0] if more else {}
+        for epoch in (0, 1):
+            numbers = dict.fromkeys(runs.HISTORY, 0.0) | {
+                "epoch": epoch,
+                "seconds": 2.0 * epoch,
+                "train_accuracy": 0.9 if epoch else 0.1,
+                "test_accuracy": accuracy if epoch else 0.1,
+            }
+            run = {
+                "results": "results", "run": f"{name}-{config_hash}-s{seed}", "name": name,
+                "config_hash": config_hash, "seed": seed, "status": "completed", "parameters": 7,
+            }  # fmt: skip
+            rows.append(run | numbers | options)
+    result = pandas.DataFrame(rows, columns=[*runs.RUN, *runs.HISTORY])
+    result.attrs["configs"] = configs or {}
+    return result
+
+
+def five(name, config_hash, accuracies):
+    return [(name, config_hash, seed, accuracy) for seed, accuracy in enumerate(accuracies)]
+
+
+def test_an_object_has_the_keys_of_the_contract_in_their_order():
+    row, other = compare(frame(("baseline", "b", 0, 0.5), ("l2", "c", 0, 0.6)))
+    expected = ["name", "config_hash", "seeds", "runs", "diverged", "parameters", "seconds"]
+    assert list(row) == [*expected, "changes", *METRICS, "versus_baseline"]
+    assert (row["seeds"], row["runs"], row["parameters"], row["seconds"]) == ([0], 1, 7, 2.0)
+    assert row["versus_baseline"] is None
+    assert set(other["versus_baseline"]) == set(METRICS)
+    assert list(other["versus_baseline"]["gap"]) == ["mean", "low", "high", "p_value", "pairs"]
+
+
+def test_the_last_epoch_counts():
+    (row,) = compare(frame(("baseline", "b", 0, 0.5)))
+    assert row["test_accuracy"]["mean"] == 0.5
+    assert row["gap"]["mean"] == pytest.approx(0.4)
+
+
+def test_one_seed_has_no_interval_and_no_p_value():
+    row, other = compare(frame(("baseline", "b", 0, 0.5), ("l2", "c", 0, 0.6)))
+    assert row["gap"]["low"] is row["gap"]["high"] is None
+    versus = other["versus_baseline"]["test_accuracy"]
+    assert versus == {
+        "mean": pytest.approx(0.1), "low": None, "high": None, "p_value": None, "pairs": 1,
+    }  # fmt: skip
+
+
+def test_intervals_are_scipys_t_intervals():
+    values = np.array([0.51, 0.55, 0.5, 0.58, 0.49])
+    expected = stats.t.interval(0.95, 4, values.mean(), stats.sem(values))
+    found = interval(values)
+    assert (found["low"], found["high"]) == pytest.approx(expected)
+    assert found["mean"] == values.mean()
+
+
+def test_equal_values_have_an_interval_of_no_width():
+    assert interval(np.array([0.5, 0.5, 0.5])) == {"mean": 0.5, "low": 0.5, "high": 0.5}
+
+
+def test_five_pairs_that_agree_cannot_give_less_than_a_sixteenth():
+    assert sign_flip(np.array([0.1, 0.2, 0.3, 0.4, 0.5])) == 0.0625
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_sign_flip_test_counts_every_pattern(seed):
+    differences = np.random.default_rng(seed).normal(0.5, 1, 7)
+    patterns = itertools.product([-1, 1], repeat=7)
+    means = np.array([np.mean(differences * pattern) for pattern in patterns])
+    extreme = np.abs(means) >= abs(differences.mean()) - 1e-12
+    assert sign_flip(differences) == pytest.approx(extreme.mean())
+
+
+def test_no_difference_at_all_has_a_p_value_of_one():
+    assert sign_flip(np.zeros(4)) == 1.0
+
+
+def test_many_pairs_are_sampled_and_the_answer_is_the_same_every_time():
+    differences = np.random.default_rng(0).normal(0, 1, 20)
+    assert sign_flip(differences) == sign_flip(differences)
+    assert 0 < sign_flip(differences) <= 1
+
+
+def test_differences_are_paired_by_seed_and_unpaired_seeds_left_out():
+    baseline = five("baseline", "b", [0.1, 0.2, 0.3])
+    variant = [("l2", "c", 1, 0.25), ("l2", "c", 2, 0.36), ("l2", "c", 9, 0.99)]
+    _, row = compare(frame(*baseline, *variant))
+    versus = row["versus_baseline"]["test_accuracy"]
+    expected = stats.t.interval(0.95, 1, 0.055, stats.sem([0.05, 0.06]))
+    assert versus["pairs"] == 2
+    assert versus["mean"] == pytest.approx(0.055)
+    assert (versus["low"], versus["high"]) == pytest.approx(expected)
+    assert row["runs"] == 3
+
+
+def test_no_shared_seed_is_no_difference():
+    _, row = compare(frame(("baseline", "b", 0, 0.5), ("l2", "c", 1, 0.6)))
+    versus = row["versus_baseline"]["gap"]
+    assert versus == {"mean": None, "low": None, "high": None, "p_value": None, "pairs": 0}
+
+
+def test_the_baseline_under_another_name_differs_by_exactly_zero():
+    accuracies = [0.51, 0.55, 0.5, 0.58, 0.49]
+    _, row = compare(frame(*five("baseline", "b", accuracies), *five("again", "b", accuracies)))
+    for metric in METRICS:
+        assert row["versus_baseline"][metric] == {
+            "mean": 0.0, "low": 0.0, "high": 0.0, "p_value": 1.0, "pairs": 5,
+        }  # fmt: skip
+
+
+def test_diverged_runs_are_counted_and_kept_out_of_the_means():
+    nan = {"status": "diverged", "train_loss": math.nan, "test_accuracy": 0.1}
+    rows = compare(frame(*five("baseline", "b", [0.5, 0.6]), ("baseline", "b", 2, 0.1, nan)))
+    assert (rows[0]["runs"], rows[0]["diverged"]) == (3, 1)
+    assert rows[0]["test_accuracy"]["mean"] == pytest.approx(0.55)
+
+
+def test_a_config_of_diverged_runs_alone_is_there_without_numbers():
+    nan = {"status": "diverged", "test_loss": math.inf}
+    _, row = compare(frame(("baseline", "b", 0, 0.5), ("wild", "c", 0, 0.1, nan)))
+    assert row["diverged"] == 1
+    assert row["test_loss"] == {"mean": None, "low": None, "high": None}
+    assert row["versus_baseline"]["test_loss"]["pairs"] == 0
+    json.dumps(row, allow_nan=False)
+
+
+def test_a_copied_results_folder_adds_no_evidence():
+    once = frame(("baseline", "b", 0, 0.5))
+    twice = pandas.concat([once, once.assign(results="copy")], ignore_index=True)
+    (row,) = compare(twice)
+    assert row["runs"] == 1
+
+
+def test_the_baseline_comes_first_then_the_names_in_order():
+    rows = compare(frame(("z", "1", 0, 0.5), ("baseline", "2", 0, 0.5), ("a", "3", 0, 0.5)))
+    assert [row["name"] for row in rows] == ["baseline", "a", "z"]
+
+
+def test_any_config_can_be_the_baseline():
+    rows = compare(frame(("baseline", "b", 0, 0.5), ("l2", "c", 0, 0.6)), baseline="l2")
+    assert [row["name"] for row in rows] == ["l2", "baseline"]
+    assert rows[1]["versus_baseline"]["test_accuracy"]["mean"] == pytest.approx(-0.1)
+
+
+def test_a_baseline_that_is_not_there_is_an_error_that_names_what_is():
+    with pytest.raises(RegbenchError, match="expected one of a, b, received 'c'"):
+        compare(frame(("a", "1", 0, 0.5), ("b", "2", 0, 0.5)), baseline="c")
+
+
+def test_without_a_baseline_nothing_is_compared():
+    (row,) = compare(frame(("l2", "c", 0, 0.6)))
+    assert row["versus_baseline"] is None
+    assert row["changes"] is None
+
+
+def test_of_several_baselines_the_nearest_is_compared_with():
+    configs = {
+        "5k": BASE,
+        "all": BASE | {"data": {"train_examples": "all"}},
+        "drop": BASE | {"dropout": {"dense": 0.5}},
+        "dropall": BASE | {"dropout": {"dense": 0.5}, "data": {"train_examples": "all"}},
+    }
+    rows = compare(
+        frame(
+            ("baseline", "5k", 0, 0.5), ("baseline", "all", 0, 0.7),
+            ("dropout", "drop", 0, 0.6), ("dropout", "dropall", 0, 0.9), configs=configs,
+        )
+    )  # fmt: skip
+    assert [row["config_hash"] for row in rows] == ["5k", "all", "drop", "dropall"]
+    assert [row["changes"] for row in rows] == [{}, {}, *[{"dropout.dense": 0.5}] * 2]
+    assert rows[2]["versus_baseline"]["test_accuracy"]["mean"] == pytest.approx(0.1)
+    assert rows[3]["versus_baseline"]["test_accuracy"]["mean"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (BASE, {}),
+        (BASE | {"l2": 0.001}, {"l2": 0.001}),
+        (BASE | {"train": {"epochs": 3}}, {"train.epochs": 3}),
+        (BASE | {"dropout": {"dense": 0.5}}, {"dropout.dense": 0.5}),
+        (None, None),
+    ],
+)
+def test_changes_are_what_differs_as_dotted_keys(config, expected):
+    assert changes(BASE, config) == expected
+
+
+def test_what_is_switched_off_is_null():
+    assert changes(BASE | {"dropout": {"dense": 0.5}}, BASE) == {"dropout": None}
+
+
+def test_no_run_is_an_error_that_says_how_to_make_one():
+    with pytest.raises(RegbenchError, match="make some with: regbench run"):
+        compare(frame())
