@@ -1,0 +1,148 @@
+"""Reading a pickle of unknown origin that holds nothing but a dict of arrays, lists and bytes.
+
+A pickle is a program: it names functions and calls them. Here it may name the five that NumPy
+writes into the pickle of an array, and each of them is a harmless class of this module.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import pickletools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# What Python 2 and 3 write for dicts, lists, numbers, strings and arrays, up to protocol 4. Left
+# out are persistent ids and the extension registry, which reach objects past `find_class`, and
+# BYTEARRAY8, which takes as much memory as the file claims that it needs.
+_OPCODES = """
+    PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE
+    INT LONG BININT BININT1 BININT2 LONG1 FLOAT BINFLOAT
+    STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8
+    UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8
+    EMPTY_DICT DICT SETITEM SETITEMS EMPTY_LIST LIST APPEND APPENDS
+    EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
+    GLOBAL STACK_GLOBAL REDUCE BUILD
+    GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE
+"""
+OPCODES = frozenset(_OPCODES.split())
+MEMO_WRITES = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
+# The unpickler makes its memo as long as the largest index, whatever it is.
+MAX_MEMO = 1_000_000
+
+
+class UnsafePickle(ValueError):
+    """A pickle that is damaged, or that asks for anything but arrays, lists and bytes."""
+
+
+def dictionary(content: bytes) -> dict[str, Any]:
+    """Return the dict of a pickle: keys as str, uint8 arrays as such, other values as they are.
+
+    Strings of Python 2 come out as bytes.
+
+    Raises:
+        UnsafePickle: it is damaged, holds no dict, or asks for anything else; nothing was run.
+    """
+    try:
+        _check_opcodes(content)
+        value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
+    except UnsafePickle:
+        raise
+    # A damaged pickle can raise anything that its instructions can.
+    except Exception as error:
+        raise UnsafePickle(f"a damaged pickle ({type(error).__name__}: {error})") from error
+    if type(value) is not dict:
+        raise UnsafePickle(f"a pickled {type(value).__name__}")
+    return {_text(key): _plain(item) for key, item in value.items()}
+
+
+def _check_opcodes(content: bytes) -> None:
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name not in OPCODES:
+            raise UnsafePickle(f"a pickle with the instruction {opcode.name}")
+        if opcode.name in MEMO_WRITES and not 0 <= (argument or 0) <= MAX_MEMO:
+            raise UnsafePickle(f"a pickle with a memo of {argument}")
+
+
+class _Array:
+    """Stands for `numpy.ndarray` and for the function that makes an empty one.
+
+    Like the two classes below it is all that a pickle can call, and takes no state but its own:
+    no instruction can change what the next pickle finds.
+    """
+
+    __slots__ = ("values",)
+
+    def __init__(self, *ignored: object) -> None:
+        self.values: NDArray[np.uint8] | None = None
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, dtype, fortran, raw = state
+        if type(dtype) is not _Dtype:
+            raise UnsafePickle("an array without a dtype")
+        if type(raw) is not bytes or len(raw) != math.prod(shape) or min(shape, default=0) < 1:
+            raise UnsafePickle("an array whose size is not that of its content")
+        flat = np.frombuffer(raw, np.uint8)
+        self.values = flat.reshape(shape, order="F" if fortran else "C")
+
+
+class _Dtype:
+    """Stands for `numpy.dtype`, of which there is one."""
+
+    __slots__ = ()
+
+    def __init__(self, code: str | bytes, *ignored: object) -> None:
+        if code not in ("u1", b"u1"):
+            raise UnsafePickle(f"an array of {code!r}")
+
+    def __setstate__(self, state: object) -> None:
+        """Take no notice of byte order and alignment, which a byte does not have."""
+
+
+class _Encoded:
+    """Stands for `_codecs.encode`, as which Python 3 writes bytes for Python 2 to read."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str, encoding: str | bytes) -> Any:
+        if encoding not in ("latin1", b"latin1"):
+            raise UnsafePickle(f"bytes encoded as {encoding!r}")
+        return text.encode("latin1")
+
+    def __setstate__(self, state: object) -> None:
+        raise UnsafePickle("bytes with a state")
+
+
+GLOBALS: dict[tuple[str, str], type] = {
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Dtype,
+    ("_codecs", "encode"): _Encoded,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> type:
+        if (module, name) not in GLOBALS:
+            raise UnsafePickle(f"a pickle that asks for {module}.{name}"[:200])
+        return GLOBALS[module, name]
+
+
+def _text(key: object) -> str:
+    if type(key) is bytes:
+        return key.decode("latin1")
+    if type(key) is str:
+        return key
+    raise UnsafePickle(f"a dict with a key of type {type(key).__name__}")
+
+
+def _plain(value: object) -> Any:
+    if type(value) is not _Array:
+        return value
+    if value.values is None:
+        raise UnsafePickle("an array without content")
+    return value.values
