@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regbench import seeding
-from regbench.datasets import image_folder, shapes
+from regbench.datasets import cifar10, image_folder, shapes
 from regbench.datasets.errors import DataError
 from regbench.datasets.sampling import stratified, with_noise
 from regbench.datasets.splits import Splits
@@ -35,6 +35,7 @@ class Dataset(Protocol):
 
 
 DATASETS: dict[str, Dataset] = {
+    "cifar10": cifar10,
     "image_folder": image_folder,
     "shapes": shapes,
 }
