@@ -1,0 +1,62 @@
+"""What of each data set is on this machine, and how large it is: what `regbench data` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from regbench.datasets import DATASETS, DataError, Progress, Splits, cache, cifar10
+
+# Files that a data set is decoded from, for those that have a place of their own.
+ARCHIVES = {"cifar10": cifar10.archives}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that is there, or one that is not."""
+
+    dataset: str
+    state: Literal["decoded", "archive", "partial", "missing"]
+    path: Path  # where it is; of a missing one, where it would be
+    bytes: int
+    source: str = ""  # of a decoded one: what it was decoded from
+
+
+def where() -> list[Item]:
+    """Return what is there of every data set, at least one item each. Reads no content."""
+    items: list[Item] = []
+    for name in DATASETS:
+        found = [*_decoded(name), *_archives(name)]
+        items += found or [Item(name, "missing", cache.folder() / name, 0)]
+    return items
+
+
+def fetch(name: str, progress: Progress | None = None) -> Splits:
+    """Return a whole data set, verified; download, decode or draw it first where needed.
+
+    Raises:
+        DataError: no such data set, it cannot be had, or it is one that is never downloaded.
+    """
+    if name not in DATASETS:
+        raise DataError(f"expected one of {', '.join(DATASETS)}, received {name!r}")
+    return DATASETS[name].load(None, None, progress)
+
+
+def _decoded(name: str) -> Iterator[Item]:
+    for description in sorted((cache.folder() / name).glob("*/description.json")):
+        place = description.parent
+        if cache.read(place) is not None:
+            source = str(cache.description(place).get("source", ""))
+            size = sum(file.stat().st_size for file in place.iterdir())
+            yield Item(name, "decoded", place, size, source)
+
+
+def _archives(name: str) -> Iterator[Item]:
+    for path in ARCHIVES.get(name, list)():
+        partial = path.with_name(path.name + ".part")
+        if path.is_file():
+            yield Item(name, "archive", path, path.stat().st_size)
+        elif partial.is_file():
+            yield Item(name, "partial", partial, partial.stat().st_size)
