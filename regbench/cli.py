@@ -28,8 +28,8 @@ SMOKE = (
     "data.name=shapes",
     "data.path=null",
     "data.sha256=null",
-    "data.train_examples=200",
-    "data.test_examples=200",
+    "data.train_examples=100",
+    "data.test_examples=100",
     "train.epochs=2",
 )
 

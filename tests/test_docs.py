@@ -22,10 +22,10 @@ def home(tmp_path_factory):
     shutil.copytree("configs", folder / "configs")
     programs = folder / "bin"
     programs.mkdir()
-    regbench = programs / "regbench"
-    regbench.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m regbench "$@"\n')
-    regbench.chmod(0o755)
-    (programs / "python").symlink_to(sys.executable)
+    for name, arguments in (("regbench", "-m regbench"), ("python", "")):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+        program.chmod(0o755)
     return folder
 
 
