@@ -222,6 +222,29 @@ def compare(
 
 
 @cli.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def data(name: str | None, as_json: bool) -> None:
+    """Show what of each data set is on this machine; first fetch and verify NAME, if given.
+
+    \b
+    Examples:
+      regbench data
+      regbench data cifar10
+    """
+    from regbench.datasets import inventory
+
+    if name:
+        _fetch(name)
+    items = inventory.where()
+    if as_json:
+        _print_json([item.as_dict() for item in items])
+    for item in [] if as_json else items:
+        size = f"{item.bytes / 1e6:.1f} MB" if item.bytes else ""
+        click.echo(f"{item.dataset:<13} {item.state:<8} {size:>9}  {item.path}")
+
+
+@cli.command()
 def schema() -> None:
     """Print the JSON Schema of a config, for editors that check and complete YAML.
 
@@ -232,6 +255,17 @@ def schema() -> None:
     from regbench import config
 
     _print_json(config.schema())
+
+
+def _fetch(name: str) -> None:
+    from regbench.datasets import inventory
+    from regbench.download_bar import DownloadBar
+
+    bar = DownloadBar(_console(stderr=True))
+    try:
+        inventory.fetch(name, bar.show)
+    finally:
+        bar.end()
 
 
 def _observer(quiet: bool) -> Observer:

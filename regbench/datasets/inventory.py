@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from regbench.datasets import DATASETS, DataError, Progress, Splits, cache, cifar10
 
@@ -22,6 +23,9 @@ class Item:
     path: Path  # where it is; of a missing one, where it would be
     bytes: int
     source: str = ""  # of a decoded one: what it was decoded from
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self) | {"path": str(self.path)}
 
 
 def where() -> list[Item]:
