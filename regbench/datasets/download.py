@@ -227,7 +227,7 @@ class _Connection:
             while chunk := self.response.raw.read1(CHUNK, decode_content=False):
                 yield chunk
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _Cut(f"connection lost ({type(error).__name__})") from error
+            raise _Cut("connection lost") from error
 
 
 def _fast_enough(chunks: Iterator[bytes], slow: float) -> Iterator[bytes]:
