@@ -1,0 +1,231 @@
+"""Folders of images, and tar archives of them: the same arrays, and one clear error otherwise."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tarfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from regbench.datasets import checksums, image_folder, tar_stream
+from regbench.datasets.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGBENCH_DATA", str(tmp_path / "cache"))
+
+
+def pixels(value: int, height: int = 4, width: int = 5) -> np.ndarray:
+    return np.random.default_rng(value).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def png(array: np.ndarray, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, kind)
+    return file.getvalue()
+
+
+def files() -> dict[str, bytes]:
+    """Return a data set of two classes: three images to train on and two to test on."""
+    return {
+        "train/dog/b.png": png(pixels(1)),
+        "train/dog/a.png": png(pixels(2)),
+        "train/cat/z.PNG": png(pixels(3)),
+        "test/cat/1.png": png(pixels(4)),
+        "test/dog/1.png": png(pixels(5)),
+    }
+
+
+def write_folder(path: Path, content: dict[str, bytes]) -> Path:
+    for name, data in content.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(data)
+    return path
+
+
+def write_tar(path: Path, content: dict[str, bytes], mode: str = "w", prefix: str = "") -> Path:
+    with tarfile.open(path, mode) as archive:
+        for name, data in content.items():
+            member = tarfile.TarInfo(prefix + name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+def load_tar(tmp_path: Path, content: dict[str, bytes]):
+    return image_folder.load(write_tar(tmp_path / "data.tar", content), None)
+
+
+def test_images_come_sorted_by_class_and_name(tmp_path):
+    splits = image_folder.load(write_folder(tmp_path / "data", files()), None)
+    assert splits.classes == ("cat", "dog")
+    assert splits.train_labels.tolist() == [0, 1, 1]
+    assert splits.test_labels.tolist() == [0, 1]
+    expected = np.stack([pixels(3), pixels(2), pixels(1)])
+    assert np.array_equal(splits.train_images, expected)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("prefix", ["", "./", "pets/", "./pets/"])
+def test_a_tar_gives_what_its_folder_gives(tmp_path, mode, prefix):
+    folder = image_folder.load(write_folder(tmp_path / "data", files()), None)
+    backwards = dict(reversed(files().items()))
+    tar = image_folder.load(write_tar(tmp_path / "data.tar", backwards, mode, prefix), None)
+    for name in ("train_images", "train_labels", "test_images", "test_labels", "classes"):
+        assert np.array_equal(getattr(folder, name), getattr(tar, name))
+
+
+def test_a_second_start_decodes_nothing(tmp_path, monkeypatch):
+    tar = write_tar(tmp_path / "data.tar", files())
+    folder = write_folder(tmp_path / "data", files())
+    image_folder.load(tar, None)
+    image_folder.load(folder, None)
+    monkeypatch.setattr(image_folder, "_decode", None)
+    assert isinstance(image_folder.load(tar, None).train_images.base, np.memmap)
+    assert isinstance(image_folder.load(folder, None).train_images.base, np.memmap)
+
+
+def test_a_folder_that_changed_is_decoded_again(tmp_path):
+    folder = write_folder(tmp_path / "data", files())
+    assert len(image_folder.load(folder, None).train_labels) == 3
+    write_folder(folder, {"train/cat/new.png": png(pixels(6))})
+    assert len(image_folder.load(folder, None).train_labels) == 4
+
+
+def test_jpeg_gray_and_transparent_images_become_rgb(tmp_path):
+    extra = {
+        "train/cat/gray.png": png(pixels(6)[..., 0]),
+        "train/cat/alpha.png": png(np.dstack([pixels(7), np.zeros((4, 5), np.uint8)])),
+        "train/cat/photo.jpg": png(pixels(8), "JPEG"),
+    }
+    splits = load_tar(tmp_path, files() | extra)
+    alpha, gray = splits.train_images[:2]
+    assert np.array_equal(gray, np.repeat(pixels(6)[..., :1], 3, axis=2))
+    assert np.array_equal(alpha, pixels(7))
+    assert len(splits.train_images) == 6
+
+
+def test_other_and_hidden_files_are_passed_over(tmp_path):
+    extra = {"README.md": b"x", "train/cat/._a.png": b"x", "train/.cat/a.png": b"x"}
+    assert len(load_tar(tmp_path, files() | extra).train_labels) == 3
+
+
+def bomb() -> bytes:
+    """Return a PNG of a few hundred bytes that says it has 30,000 x 30,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(bytes(100_000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"train/cat/bad.png": b"no image"}, r"train/cat/'bad.png': cannot be decoded"),
+        ({"train/cat/cut.png": png(pixels(1))[:60]}, r"'cut.png': cannot be decoded"),
+        ({"train/cat/gif.png": png(pixels(1), "GIF")}, r"'gif.png': cannot be decoded"),
+        ({"train/cat/big.png": png(pixels(1, 8, 5))}, r"one size.*'big.png'.*5 x 8"),
+        ({"train/cat/bomb.png": bomb()}, r"'bomb.png'"),
+        ({"train/deep/er/a.png": png(pixels(1))}, r"expected images in \{train,test\}"),
+        ({"train/a.png": png(pixels(1))}, r"expected images in \{train,test\}"),
+        ({"train/c\nd/a.png": png(pixels(1))}, r"printable"),
+        ({"other/train/cat/a.png": png(pixels(1))}, r"expected one data set"),
+        ({"../train/cat/a.png": png(pixels(1))}, r"expected one data set"),
+        ({"./train/dog/a.png": png(pixels(1))}, r"same name twice"),
+    ],
+)  # fmt: skip
+def test_what_is_not_a_data_set_of_one_size_is_refused(tmp_path, extra, message):
+    with pytest.raises(DataError, match=message):
+        load_tar(tmp_path, files() | extra)
+
+
+def test_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_folder, "MAX_PIXELS", 19)
+    with pytest.raises(DataError, match="expected at most 19 pixels, received 5 x 4"):
+        load_tar(tmp_path, files())
+
+
+def test_many_images_are_refused_before_memory_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_folder, "MAX_TOTAL_BYTES", 200)
+    with pytest.raises(DataError, match="more than 200 bytes of pixels"):
+        load_tar(tmp_path, files())
+
+
+def test_a_large_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_folder, "MAX_FILE_BYTES", 50)
+    with pytest.raises(DataError, match="expected at most 50 bytes"):
+        load_tar(tmp_path, files())
+
+
+def test_a_split_without_images_is_named(tmp_path):
+    only = {name: data for name, data in files().items() if name.startswith("train")}
+    with pytest.raises(DataError, match="received no images in test"):
+        load_tar(tmp_path, only)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="received no images in train or test"):
+        image_folder.load(tmp_path / "empty", None)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_a_link_in_a_tar_is_refused(tmp_path, kind):
+    path = write_tar(tmp_path / "data.tar", files())
+    with tarfile.open(path, "a") as archive:
+        member = tarfile.TarInfo("train/cat/link.png")
+        member.type, member.linkname = kind, "../../secret.png"
+        archive.addfile(member)
+    with pytest.raises(DataError, match="link or device"):
+        image_folder.load(path, None)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
+def test_a_truncated_tar_is_refused_wherever_it_ends(tmp_path, mode):
+    path = write_tar(tmp_path / "data.tar", files(), mode)
+    whole = path.read_bytes()
+    used = len(whole.rstrip(b"\0"))  # a bare tar is padded
+    for size in (used // 3, used // 2, used - 5):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DataError, match="damaged or truncated"):
+            image_folder.load(path, None)
+
+
+def test_a_flipped_bit_of_a_compressed_tar_is_noticed(tmp_path):
+    path = write_tar(tmp_path / "data.tar.gz", files(), "w:gz")
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 1  # of the checksum
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged or truncated"):
+        image_folder.load(path, None)
+
+
+def test_a_header_of_gigabytes_is_not_read(tmp_path):
+    path = tmp_path / "data.tar"
+    member = tarfile.TarInfo("name")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 2**32
+    path.write_bytes(member.tobuf(tarfile.GNU_FORMAT))
+    with pytest.raises(DataError, match="a header of 4294967296 bytes"):
+        list(tar_stream.members(path, 1))
+
+
+def test_a_pinned_checksum_is_verified(tmp_path):
+    path = write_tar(tmp_path / "data.tar", files())
+    assert len(image_folder.load(path, checksums.sha256(path)).test_labels) == 2
+    with pytest.raises(DataError, match="expected SHA-256 aaaa"):
+        image_folder.load(path, "a" * 64)
+
+
+def test_a_missing_path_or_a_checksum_of_a_folder_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"data\.path: image_folder needs a folder"):
+        image_folder.load(None, None)
+    with pytest.raises(DataError, match=r"data\.sha256: .* is a folder"):
+        image_folder.load(write_folder(tmp_path / "data", files()), "a" * 64)
