@@ -173,6 +173,8 @@ def test_an_error_page_in_place_of_the_file_is_not_taken_for_it(serve, target, l
     part_of(target).write_bytes(CONTENT[:5])
     download(remote(page, good), target)
     assert target.read_bytes() == CONTENT
+    # Where the page's length is known, what there was of the file is kept.
+    assert good.asked == (["bytes=5-"] if length else ["bytes=18-", None])
 
 
 def test_a_file_that_goes_on_and_on_is_refused(serve, target):
