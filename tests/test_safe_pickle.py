@@ -102,16 +102,17 @@ def test_anything_else_is_refused(value, received):
         safe_pickle.dictionary(pickle.dumps({b"data": value}, 4))
 
 
+SIZE = "size is not that of its content"
 RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
 
 
 @pytest.mark.parametrize(
     ("content", "received"),
     [
-        (python2_array(b"x", shape=b"\x8a\x06" + b"\xff" * 5 + b"\x00\x85"), "size is not that of its content"),
-        (python2_array(b"", shape=b"K\x00\x85"), "size is not that of its content"),
-        (python2_array(b"xx", shape=b"J\xfe\xff\xff\xffJ\xff\xff\xff\xff\x86"), "size is not that of its content"),
-        (python2_array(b"x", shape=b")"), "size is not that of its content"),
+        (python2_array(b"x", shape=b"\x8a\x06" + b"\xff" * 5 + b"\x00\x85"), SIZE),
+        (python2_array(b"", shape=b"K\x00\x85"), SIZE),
+        (python2_array(b"xx", shape=b"J\xfe\xff\xff\xffJ\xff\xff\xff\xff\x86"), SIZE),
+        (python2_array(b"x", shape=b")"), SIZE),
         (b"\x80\x02}" + string(b"a") + RECONSTRUCT + b")Rs.", "array without content"),
         (b"\x80\x02}" + string(b"a") + b"\x82\x01s.", "instruction EXT1"),
         (b"}" + string(b"a") + b"Pos.system\ns.", "instruction PERSID"),
