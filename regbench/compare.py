@@ -6,6 +6,7 @@ two configs with the same seed are a pair, since they share data, order and init
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ BASELINE = "baseline"
 CONFIDENCE = 0.95
 # A sign-flip test of up to this many pairs counts every pattern; of more, a sample of 9,999.
 EXACT_PAIRS = 13
+# An epoch of more than 30 years is a damaged file; adding it up could give infinity.
+MOST_SECONDS = 1e9
 
 
 def compare(frame: pandas.DataFrame, baseline: str | None = None) -> list[dict[str, Any]]:
@@ -57,24 +60,28 @@ def interval(values: np.ndarray) -> dict[str, float | None]:
     values = values[np.isfinite(values)]
     if len(values) == 0:
         return {"mean": None, "low": None, "high": None}
-    mean = float(values.mean())
-    if len(values) == 1:
-        return {"mean": mean, "low": None, "high": None}
-    from scipy import stats
-
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
-    return {"mean": mean, "low": mean - half, "high": mean + half}
+    if values.min() == values.max():  # the mean of equal values may be another one, by rounding
+        mean = float(values[0])
+        end = mean if len(values) > 1 else None
+        return {"mean": mean, "low": end, "high": end}
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = values.mean()
+        half = _t_quantile(len(values)) * values.std(ddof=1) / math.sqrt(len(values))
+        ends = {"mean": mean, "low": mean - half, "high": mean + half}
+    return {key: float(value) if np.isfinite(value) else None for key, value in ends.items()}
 
 
 def sign_flip(differences: np.ndarray) -> float | None:
     """Return the two-sided p-value of a mean difference (n,) of zero; None for fewer than two.
 
     Exact: the share of sign patterns whose mean is at least as far from zero; never below 2/2^n.
+    Of more than 13 pairs, 9,999 random patterns, the same ones every time.
     Source: Fisher, "The Design of Experiments", 1935.
     """
     if len(differences) < 2:
         return None
+    if not differences.any():
+        return 1.0
     from scipy import stats
 
     # permutation_test recognizes equal statistics up to rounding.
@@ -89,8 +96,20 @@ def sign_flip(differences: np.ndarray) -> float | None:
     return float(test.pvalue)
 
 
+@functools.cache
+def _t_quantile(count: int) -> float:
+    from scipy import stats
+
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
+
+
 def _finals(frame: pandas.DataFrame) -> pandas.DataFrame:
     """Return a row per run: its last epoch, its gap, and the seconds of all its epochs."""
+    frame = frame.copy(deep=False)
+    frame.attrs = {}  # pandas copies them, deeply, at every selection
+    # A folder that is given twice is read twice; frames put together may share their index.
+    frame = frame.drop_duplicates(["results", "run", "epoch"]).reset_index(drop=True)
+    frame["seconds"] = frame["seconds"].where(frame["seconds"].between(0, MOST_SECONDS))
     runs = frame.groupby(["results", "run"], sort=False)
     finals = frame.loc[runs["epoch"].idxmax()].copy()
     finals["seconds"] = runs["seconds"].sum().to_numpy()
@@ -124,9 +143,12 @@ def _row(
         "seconds": float(group["seconds"].mean()),
         "changes": None,
     }
-    if reference is not None:
+    if key in references:
+        row["changes"] = {}
+    elif reference is not None:
         row["changes"] = changes(configs.get(reference[1]), configs.get(config_hash))
-    row |= {metric: interval(completed[metric].to_numpy()) for metric in METRICS}
+    finals = completed[list(METRICS)].to_numpy()
+    row |= {metric: interval(finals[:, column]) for column, metric in enumerate(METRICS)}
     row["versus_baseline"] = None
     if reference is not None and key not in references:
         row["versus_baseline"] = _versus(completed, references[reference])
@@ -136,29 +158,36 @@ def _row(
 def _nearest(
     config_hash: str, references: dict[tuple[str, str], Any], configs: dict[str, Any]
 ) -> tuple[str, str] | None:
-    """Return the baseline that a config differs least from; for a baseline, itself."""
+    """Return the baseline that a config differs least from, None where that can't be known."""
 
-    def distance(key: tuple[str, str]) -> tuple[bool, float]:
+    def distance(key: tuple[str, str]) -> float:
         found = changes(configs.get(key[1]), configs.get(config_hash))
-        return key[1] != config_hash, math.inf if found is None else len(found)
+        return math.inf if found is None else len(found)
 
-    return min(references, key=distance, default=None)
+    if len(references) < 2:
+        return next(iter(references), None)
+    same = [key for key in references if key[1] == config_hash]
+    nearest = same[0] if same else min(references, key=distance)
+    return nearest if same or math.isfinite(distance(nearest)) else None
 
 
 def _versus(completed: pandas.DataFrame, reference: pandas.DataFrame) -> dict[str, Any]:
     """Return the paired difference from the baseline's runs in every metric."""
-    reference = reference[reference["status"] == "completed"].set_index("seed")
-    pairs = completed.set_index("seed").join(reference, how="inner", rsuffix="_baseline")
-    versus = {}
-    for metric in METRICS:
-        differences = (pairs[metric] - pairs[f"{metric}_baseline"]).to_numpy()
-        differences = differences[np.isfinite(differences)]
-        versus[metric] = {
-            **interval(differences),
-            "p_value": sign_flip(differences),
-            "pairs": len(differences),
-        }
-    return versus
+    reference = reference[reference["status"] == "completed"]
+    _, here, there = np.intersect1d(completed["seed"], reference["seed"], return_indices=True)
+    columns = list(METRICS)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        pairs = completed[columns].to_numpy()[here] - reference[columns].to_numpy()[there]
+    return {metric: _paired(pairs[:, column]) for column, metric in enumerate(METRICS)}
+
+
+def _paired(differences: np.ndarray) -> dict[str, Any]:
+    differences = differences[np.isfinite(differences)]
+    return {
+        **interval(differences),
+        "p_value": sign_flip(differences),
+        "pairs": len(differences),
+    }
 
 
 def changes(base: Any, config: Any) -> dict[str, Any] | None:
@@ -180,7 +209,7 @@ def _differences(base: Any, config: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def _leaves(config: Any, key: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(config, dict):
+    if isinstance(config, dict) and config:
         for each, value in config.items():
             yield from _leaves(value, f"{key}.{each}")
     else:

@@ -214,3 +214,69 @@ def test_what_is_switched_off_is_null():
 def test_no_run_is_an_error_that_says_how_to_make_one():
     with pytest.raises(RegbenchError, match="make some with: regbench run"):
         compare(frame())
+
+
+def test_equal_values_that_floats_cannot_add_up_have_an_interval_of_no_width():
+    assert np.mean([0.1] * 3) != 0.1
+    assert interval(np.array([0.1] * 3)) == {"mean": 0.1, "low": 0.1, "high": 0.1}
+
+
+def test_what_is_switched_on_without_values_is_a_change():
+    assert changes({"batch_norm": None}, {"batch_norm": {}}) == {"batch_norm": {}}
+
+
+def test_a_folder_that_is_given_twice_counts_once():
+    once = frame(*five("baseline", "b", [0.5, 0.6]))
+    assert compare(pandas.concat([once, once])) == compare(once)
+
+
+def test_of_copied_runs_the_first_counts():
+    first = frame(("baseline", "b", 0, 0.5))
+    copy = frame(("baseline", "b", 0, 0.9)).assign(results="copy")
+    (row,) = compare(pandas.concat([first, copy]))
+    assert row["test_accuracy"]["mean"] == 0.5
+
+
+@pytest.mark.filterwarnings("error")
+def test_neither_infinite_nor_huge_numbers_reach_json_or_warn():
+    odd = {"seconds": math.inf, "train_loss": math.inf, "test_loss": 1e308}
+    huge = {"test_loss": 1.7e308}
+    baseline = [("baseline", "b", seed, 0.5, odd) for seed in range(3)]
+    rows = compare(frame(*baseline, *[("l2", "c", s, 0.6, [odd, huge][s % 2]) for s in range(3)]))
+    json.dumps(rows, allow_nan=False)
+    assert rows[0]["seconds"] == 0
+    assert rows[0]["train_loss"]["mean"] is None
+    assert rows[1]["versus_baseline"]["train_loss"]["pairs"] == 0
+    assert rows[1]["versus_baseline"]["test_accuracy"]["pairs"] == 3
+
+
+def test_a_baseline_changes_nothing_and_an_unknown_config_is_null():
+    rows = compare(frame(("baseline", "b", 0, 0.5), ("l2", "c", 0, 0.6)))
+    assert [row["changes"] for row in rows] == [{}, None]
+
+
+def test_where_the_nearest_of_several_baselines_is_unknown_none_is_guessed():
+    configs = {"5k": BASE, "all": BASE | {"data": {"train_examples": "all"}}}
+    finished = [("baseline", "5k", 0, 0.5), ("baseline", "all", 0, 0.7), ("x", "lost", 0, 0.6)]
+    *_, row = compare(frame(*finished, configs=configs))
+    assert row["changes"] is row["versus_baseline"] is None
+
+
+def test_diverged_runs_make_no_pairs():
+    nan = {"status": "diverged"}
+    baseline = [*five("baseline", "b", [0.5, 0.6]), ("baseline", "b", 2, 0.9, nan)]
+    _, row = compare(frame(*baseline, *five("l2", "c", [0.6, 0.7, 0.1])))
+    assert row["versus_baseline"]["test_accuracy"]["pairs"] == 2
+    assert row["versus_baseline"]["test_accuracy"]["mean"] == pytest.approx(0.1)
+
+
+def test_configs_are_not_copied_again_for_every_variant():
+    class Config(dict):
+        def __deepcopy__(self, memo):
+            copies.append(self)
+            return self
+
+    copies = []
+    runs = [(f"v{number:03}", f"{number}", seed, 0.5) for number in range(50) for seed in (0, 1)]
+    compare(frame(*runs, configs={"0": Config()}), baseline="v000")
+    assert len(copies) < 10
