@@ -14,7 +14,8 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13)
 
 DEMO := results/demo
 DEMO_CONFIGS := $(foreach name,baseline l2 dropout batch_norm,configs/$(name).yaml)
-DEMO_DATA := --set data.name=shapes --set data.train_examples=1000 --set data.test_examples=1000
+DEMO_CHANGES := --set data.name=shapes --set data.train_examples=1000 --set data.test_examples=500 \
+  --set train.batch_size=20 --set train.schedule=cosine
 
 .PHONY: help install demo test lint format lock clean
 
@@ -24,7 +25,7 @@ help:  ## list these commands
 install: $(INSTALLED)  ## make .venv from the lock (uv if there, else pip); again only if something changed
 
 demo: install  ## train a baseline and three regularizers on the embedded data set, and compare them
-	$(BIN)/regbench run $(DEMO_CONFIGS) $(DEMO_DATA) --results $(DEMO)
+	$(BIN)/regbench run $(DEMO_CONFIGS) $(DEMO_CHANGES) --results $(DEMO)
 	$(BIN)/regbench compare $(DEMO) --plot $(DEMO)/curves.svg
 
 test: install  ## run the tests

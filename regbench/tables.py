@@ -58,7 +58,8 @@ def markdown(rows: list[Row]) -> str:
         numbers = [_number(row[metric]) for metric in ("train_accuracy", "test_accuracy", "gap")]
         numbers += [_number(versus.get(key), "+") for key in ("test_accuracy", "gap")]
         cells = [row["name"], str(row["runs"]), *numbers, f"{row['parameters']:,}", _time(row)]
-        lines.append([*map(_plain_markdown, [*cells, _changes(row)])])
+        # Names need no escapes: they are letters and digits, with _, . and - between them.
+        lines.append([*cells, _plain_markdown(_changes(row))])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -111,7 +112,7 @@ def _value(value: Any) -> str:
 
 
 def _legend(rows: list[Row]) -> str:
-    lines = ["train, test: accuracy after the last epoch, measured alike; gap: their difference"]
+    lines = ["train, test: accuracy after the last epoch, measured alike; gap: train - test"]
     compared = [row for row in rows if row["versus_baseline"]]
     if compared:
         lines.append(f"Δ: difference from {rows[0]['name']}, paired by seed; time: training alone")

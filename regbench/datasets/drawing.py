@@ -19,10 +19,16 @@ RADIUS = (6.0, 13.0)
 # How far a shape's center is from the image's, at most, in each direction.
 WANDER = 6.0
 # Disks behind the shape and a square in front of it.
-CLUTTER, CLUTTER_RADIUS, FRONT_RADIUS = 2, (2.0, 6.0), (1.5, 4.0)
-# Ranges of each color channel, of 255. Shapes are brighter than what is behind them: where either
-# could be, a network of this size sees nothing to begin with, and stays at chance.
-BACKGROUND, FOREGROUND = (20.0, 110.0), (140.0, 250.0)
+CLUTTER, CLUTTER_RADIUS, FRONT_RADIUS = 3, (2.0, 6.0), (1.5, 4.0)
+# Ranges of each color channel, of 255. Shapes are brighter than what is behind them, and each class
+# is seen more often on one ground, as ships are on the sea: without either, a small network learns
+# nothing to begin with, and the slightest penalty then shrinks its weights to nothing.
+BACKGROUND, FOREGROUND = (5.0, 90.0), (190.0, 255.0)
+GROUNDS = (
+    (1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 0, 1), (1, 0, 1),
+    (0, 1, 1), (1, 1, 1), (0, 0, 0), (0.5, 1, 0.5), (1, 0.5, 0),
+)  # fmt: skip
+GROUND_SHARE = 0.42
 NOISE = 18
 # Planes of a chunk stay in the processor's cache: four times as fast as all at once.
 CHUNK = 250
@@ -40,7 +46,7 @@ def draw(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint
 
 def _draw(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint8]:
     count = len(labels)
-    canvas = _texture(rng.uniform(*BACKGROUND, (count, 3)), rng)
+    canvas = _texture(_backgrounds(labels, rng), rng)
     for _ in range(CLUTTER):
         blob = _Placement(count, CLUTTER_RADIUS, 16.0, rng)
         canvas = _paint(canvas, blob.cover(disk), _flat(rng.uniform(*FOREGROUND, (count, 3))))
@@ -49,6 +55,13 @@ def _draw(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uin
     front = _Placement(count, FRONT_RADIUS, 12.0, rng)
     canvas = _paint(canvas, front.cover(square), _flat(rng.uniform(0, 255, (count, 3))))
     return _noisy(canvas, rng)
+
+
+def _backgrounds(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return a color (n, 3) for each label: its class's ground, mixed with any other color."""
+    darkest, brightest = BACKGROUND
+    ground = darkest + (brightest - darkest) * np.array(GROUNDS)[labels]
+    return GROUND_SHARE * ground + (1 - GROUND_SHARE) * rng.uniform(*BACKGROUND, ground.shape)
 
 
 def _shapes(labels: NDArray[np.int64], rng: np.random.Generator) -> Plane:

@@ -1,8 +1,8 @@
 """The ten shapes, each a function of the plane that is negative inside and positive outside.
 
-All fit the unit disk, and none is another one turned. Values are distances from the outline, or
-near to it, so that edges can be smoothed. Only arithmetic that IEEE 754 rounds exactly is used
-(no sine), so that every machine draws the same bytes.
+All are about as large as the unit disk, and none is another one turned. Values are distances from
+the outline, or near to it, so that edges can be smoothed. Only arithmetic that IEEE 754 rounds
+exactly is used (no sine), so that every machine draws the same bytes.
 """
 
 from __future__ import annotations
