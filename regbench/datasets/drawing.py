@@ -46,6 +46,7 @@ def draw(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint
 
 def _draw(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint8]:
     count = len(labels)
+    # Channels come first until the end: NumPy is three times as fast along rows of 32 as of 3.
     canvas = _texture(_backgrounds(labels, rng), rng)
     for _ in range(CLUTTER):
         blob = _Placement(count, CLUTTER_RADIUS, 16.0, rng)
@@ -101,16 +102,16 @@ class _Placement:
 
 
 def _flat(values: NDArray[np.float64]) -> Plane:
-    """Return values (n, ...) as float32 (n, 1, 1, ...), to spread over an image."""
-    return values.astype(np.float32)[:, None, None]
+    """Return values (n, ...) as float32 (n, ..., 1, 1), to spread over an image."""
+    return values.astype(np.float32)[..., None, None]
 
 
 def _paint(canvas: Plane, cover: Plane, color: Plane) -> Plane:
-    return canvas + (color - canvas) * cover[..., None]
+    return canvas + (color - canvas) * cover[:, None]
 
 
 def _texture(color: NDArray[np.float64], rng: np.random.Generator) -> Plane:
-    """Return stripes of a random direction, width and strength in this color (n, 32, 32, 3)."""
+    """Return stripes of a random direction, width and strength in this color, (n, 3, 32, 32)."""
     count = len(color)
     slope = rng.uniform(-0.2, 0.2, (2, count))
     strength = rng.uniform(-60, 60, (count, 3))
@@ -118,11 +119,12 @@ def _texture(color: NDArray[np.float64], rng: np.random.Generator) -> Plane:
     phase = pixels * _flat(slope[0]) + pixels[:, None] * _flat(slope[1])
     phase = phase + _flat(rng.uniform(0, 1, count))
     wave = np.abs(phase - np.floor(phase) - np.float32(0.5)) * 2 - np.float32(0.5)
-    return _flat(color) + wave[..., None] * _flat(strength)
+    return _flat(color) + wave[:, None] * _flat(strength)
 
 
 def _noisy(canvas: Plane, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Round to uint8 with noise; the sum of two uniform bytes is near enough to a bell curve."""
+    """Round to uint8 (n, 32, 32, 3), with noise: the sum of two bytes is nearly a bell curve."""
+    canvas = canvas.transpose(0, 2, 3, 1)
     dice = rng.integers(0, 256, (2, *canvas.shape), np.uint8)
     noise = (dice[0].astype(np.float32) + dice[1]) * np.float32(1 / 104) - np.float32(255 / 104)
     return np.clip(canvas + noise * NOISE, 0, 255).astype(np.uint8)
