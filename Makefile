@@ -17,7 +17,11 @@ DEMO_CONFIGS := $(foreach name,baseline l2 dropout batch_norm,configs/$(name).ya
 DEMO_CHANGES := --set data.name=shapes --set data.train_examples=1000 --set data.test_examples=500 \
   --set train.batch_size=20 --set train.schedule=cosine
 
-.PHONY: help install demo test lint format lock clean
+# The rival of the benchmark lives in an environment of its own; regbench does not need it.
+TORCH := torch>=2.8
+TORCH_VENV := .venv-torch
+
+.PHONY: help install demo test bench lint format lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,9 +41,18 @@ lint: install  ## check style, formatting, import layers and types
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
+bench: install $(TORCH_VENV)/.installed  ## measure speed against plain Keras and PyTorch (15 minutes on a quiet machine)
+	PYTHONPATH=. $(BIN)/python benchmarks/bench.py --torch-python $(TORCH_VENV)/bin/python \
+	  --output benchmarks/results.md $(ARGS)
+
 format: install  ## put the code into shape
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
+
+$(TORCH_VENV)/.installed: | $(INSTALLED)
+	$(BIN)/python -m venv $(TORCH_VENV)
+	$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" "numpy>=2.1"
+	@touch $@
 
 lock:  ## update requirements.lock after a change of pyproject.toml (needs uv; ARGS=--upgrade for all)
 	uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
@@ -47,7 +60,7 @@ lock:  ## update requirements.lock after a change of pyproject.toml (needs uv; A
 	  --custom-compile-command "make lock" --group dev --output-file requirements.lock $(ARGS) pyproject.toml
 
 clean:  ## remove the environment and all that tools left behind
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(TORCH_VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find configs regbench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is touched last: an installation that was interrupted is taken up again.

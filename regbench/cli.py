@@ -129,6 +129,7 @@ def cli() -> None:
     help="CPU threads of each run.",
 )
 @click.option("--force", is_flag=True, help="Repeat runs that are finished.")
+@click.option("--profile", is_flag=True, help="Write and print where the time goes.")
 @click.option("--smoke", is_flag=True, help="A tiny run of the same pipeline, in seconds.")
 @click.option("--quiet", is_flag=True, help="No progress; results and errors only.")
 def run(
@@ -163,6 +164,8 @@ def run(
         click.echo("Interrupted. Finished runs are kept; run the same command again.", err=True)
         return INTERRUPTED
     _print_outcome(outcome, results, quiet)
+    if options["profile"]:
+        _print_profiles(outcome, results)
     return outcome.exit_code
 
 
@@ -300,6 +303,15 @@ def _print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:
         )
     if not quiet and (outcome.done or outcome.skipped):
         click.echo(f"Compare them with: regbench compare {results}", err=True)
+
+
+def _print_profiles(outcome: Outcome, results: Path) -> None:
+    from regbench import runs, tables
+
+    summaries = [*outcome.done, *outcome.diverged]
+    profiles = [(each, runs.profile(results, each)) for each in summaries]
+    if profiles:
+        _console(stderr=False).print(tables.profiles(profiles))
 
 
 def _print_json(content: Any) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,11 @@ CONFIDENCE = 0.95
 EXACT_PAIRS = 13
 # An epoch of more than 30 years is a damaged file; adding it up could give infinity.
 MOST_SECONDS = 1e9
+# How many numbers a batch of sign patterns may hold: 80 MB.
+MOST_NUMBERS = 10**7
+
+# The name and the hash of a config.
+Key = tuple[str, str]
 
 
 def compare(frame: pandas.DataFrame, baseline: str | None = None) -> list[dict[str, Any]]:
@@ -38,18 +44,27 @@ def compare(frame: pandas.DataFrame, baseline: str | None = None) -> list[dict[s
     Raises:
         RegbenchError: there is no run, or none with the baseline's name.
     """
-    finals = _finals(frame)
-    if finals.empty:
+    runs = _runs(frame)
+    if not runs:
         raise RegbenchError(
             "expected finished runs, received none; make some with: "
             "regbench run configs/baseline.yaml configs/dropout.yaml"
         )
-    name = _baseline_name(sorted(set(finals["name"])), baseline)
+    name = _baseline_name(sorted({key[0] for key in runs}), baseline)
     configs: dict[str, Any] = frame.attrs.get("configs", {})
-    groups = dict(iter(finals.groupby(["name", "config_hash"])))
-    references = {key: group for key, group in groups.items() if key[0] == name}
-    ordered = [*references, *(key for key in groups if key not in references)]
-    return [_row(key, groups[key], references, configs) for key in ordered]
+    references = {key: each for key, each in runs.items() if key[0] == name}
+    nearest = {key: _nearest(key[1], references, configs) for key in runs}
+    pairs = {
+        key: _differences_by_seed(runs[key], references[nearest[key]])
+        for key in runs
+        if key not in references and nearest[key] is not None
+    }
+    versus = _versus(pairs)
+    ordered = [*references, *(key for key in runs if key not in references)]
+    return [
+        _row(key, runs[key], _changes(key, nearest[key], configs), versus.get(key))
+        for key in ordered
+    ]
 
 
 def interval(values: np.ndarray) -> dict[str, float | None]:
@@ -57,7 +72,7 @@ def interval(values: np.ndarray) -> dict[str, float | None]:
 
     Values that are not finite are left out.
     """
-    values = values[np.isfinite(values)]
+    values = _finite(values)
     if len(values) == 0:
         return {"mean": None, "low": None, "high": None}
     if values.min() == values.max():  # the mean of equal values may be another one, by rounding
@@ -71,19 +86,31 @@ def interval(values: np.ndarray) -> dict[str, float | None]:
     return {key: float(value) if np.isfinite(value) else None for key, value in ends.items()}
 
 
-def sign_flip(differences: np.ndarray) -> float | None:
-    """Return the two-sided p-value of a mean difference (n,) of zero; None for fewer than two.
+def _finite(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)]
 
-    Exact: the share of sign patterns whose mean is at least as far from zero; never below 2/2^n.
-    Of more than 13 pairs, 9,999 random patterns, the same ones every time.
+
+def sign_flips(samples: Sequence[np.ndarray]) -> list[float | None]:
+    """Return the two-sided p-value of a mean difference of zero for each sample of differences.
+
+    Exact: the share of sign patterns whose mean is at least as far from zero; never below 2/2^n
+    for n differences, and None for fewer than two. Of more than 13, 9,999 random patterns, the
+    same ones every time.
     Source: Fisher, "The Design of Experiments", 1935.
     """
-    if len(differences) < 2:
-        return None
-    if not differences.any():
-        return 1.0
+    p_values: list[float | None] = [None] * len(samples)
+    # One test for all samples of a size: SciPy's overhead is that of a thousand differences.
+    for count in {len(sample) for sample in samples} - {0, 1}:
+        chosen = [index for index, sample in enumerate(samples) if len(sample) == count]
+        for index, p in zip(chosen, _sign_flip([samples[i] for i in chosen]), strict=True):
+            p_values[index] = float(p)
+    return p_values
+
+
+def _sign_flip(samples: list[np.ndarray]) -> np.ndarray:
     from scipy import stats
 
+    differences = np.stack(samples, axis=1)
     # permutation_test recognizes equal statistics up to rounding.
     test = stats.permutation_test(
         (differences,),
@@ -91,9 +118,11 @@ def sign_flip(differences: np.ndarray) -> float | None:
         permutation_type="samples",
         vectorized=True,
         n_resamples=math.inf if len(differences) <= EXACT_PAIRS else 9_999,
+        batch=max(1, MOST_NUMBERS // differences.size),
+        axis=0,
         rng=np.random.default_rng(0),
     )
-    return float(test.pvalue)
+    return test.pvalue
 
 
 @functools.cache
@@ -101,6 +130,36 @@ def _t_quantile(count: int) -> float:
     from scipy import stats
 
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The final numbers of a config's runs, a row for each seed."""
+
+    seeds: np.ndarray
+    completed: np.ndarray
+    metrics: np.ndarray  # (runs, len(METRICS))
+    seconds: np.ndarray
+    parameters: int
+
+
+def _runs(frame: pandas.DataFrame) -> dict[Key, _Runs]:
+    """Return the runs of every config by its name and hash, in the order of the names."""
+    finals = _finals(frame)
+    groups = finals.groupby(["name", "config_hash"]).indices
+    columns = {name: finals[name].to_numpy() for name in ("seed", "seconds", "parameters")}
+    completed = finals["status"].to_numpy() == "completed"
+    metrics = finals[list(METRICS)].to_numpy()
+    return {
+        key: _Runs(
+            columns["seed"][rows],
+            completed[rows],
+            metrics[rows],
+            columns["seconds"][rows],
+            int(columns["parameters"][rows[0]]),
+        )
+        for key, rows in sorted(groups.items())
+    }
 
 
 def _finals(frame: pandas.DataFrame) -> pandas.DataFrame:
@@ -125,34 +184,27 @@ def _baseline_name(names: list[str], asked: str | None) -> str | None:
 
 
 def _row(
-    key: tuple[str, str],
-    group: pandas.DataFrame,
-    references: dict[tuple[str, str], pandas.DataFrame],
-    configs: dict[str, Any],
+    key: Key, runs: _Runs, changes: dict[str, Any] | None, versus: dict[str, Any] | None
 ) -> dict[str, Any]:
-    name, config_hash = key
-    reference = _nearest(config_hash, references, configs)
-    completed = group[group["status"] == "completed"]
-    row = {
-        "name": name,
-        "config_hash": config_hash,
-        "seeds": sorted(int(seed) for seed in group["seed"]),
-        "runs": len(group),
-        "diverged": len(group) - len(completed),
-        "parameters": int(group["parameters"].iloc[0]),
-        "seconds": float(group["seconds"].mean()),
-        "changes": None,
+    finals = runs.metrics[runs.completed]
+    return {
+        "name": key[0],
+        "config_hash": key[1],
+        "seeds": sorted(runs.seeds.tolist()),
+        "runs": len(runs.seeds),
+        "diverged": int((~runs.completed).sum()),
+        "parameters": runs.parameters,
+        "seconds": float(runs.seconds.mean()),
+        "changes": changes,
+        **{metric: interval(finals[:, column]) for column, metric in enumerate(METRICS)},
+        "versus_baseline": versus,
     }
-    if key in references:
-        row["changes"] = {}
-    elif reference is not None:
-        row["changes"] = changes(configs.get(reference[1]), configs.get(config_hash))
-    finals = completed[list(METRICS)].to_numpy()
-    row |= {metric: interval(finals[:, column]) for column, metric in enumerate(METRICS)}
-    row["versus_baseline"] = None
-    if reference is not None and key not in references:
-        row["versus_baseline"] = _versus(completed, references[reference])
-    return row
+
+
+def _changes(key: Key, nearest: Key | None, configs: dict[str, Any]) -> dict[str, Any] | None:
+    if nearest is None:
+        return None
+    return {} if key == nearest else changes(configs.get(nearest[1]), configs.get(key[1]))
 
 
 def _nearest(
@@ -160,7 +212,7 @@ def _nearest(
 ) -> tuple[str, str] | None:
     """Return the baseline that a config differs least from, None where that can't be known."""
 
-    def distance(key: tuple[str, str]) -> float:
+    def distance(key: Key) -> float:
         found = changes(configs.get(key[1]), configs.get(config_hash))
         return math.inf if found is None else len(found)
 
@@ -171,23 +223,27 @@ def _nearest(
     return nearest if same or math.isfinite(distance(nearest)) else None
 
 
-def _versus(completed: pandas.DataFrame, reference: pandas.DataFrame) -> dict[str, Any]:
-    """Return the paired difference from the baseline's runs in every metric."""
-    reference = reference[reference["status"] == "completed"]
-    _, here, there = np.intersect1d(completed["seed"], reference["seed"], return_indices=True)
-    columns = list(METRICS)
+def _differences_by_seed(runs: _Runs, reference: _Runs) -> np.ndarray:
+    """Return (pairs, len(METRICS)): what each seed's run has more than the reference's run."""
+    seeds, there = runs.seeds[runs.completed], reference.seeds[reference.completed]
+    _, mine, theirs = np.intersect1d(seeds, there, return_indices=True)
     with np.errstate(invalid="ignore"):  # infinity minus infinity
-        pairs = completed[columns].to_numpy()[here] - reference[columns].to_numpy()[there]
-    return {metric: _paired(pairs[:, column]) for column, metric in enumerate(METRICS)}
+        return runs.metrics[runs.completed][mine] - reference.metrics[reference.completed][theirs]
 
 
-def _paired(differences: np.ndarray) -> dict[str, Any]:
-    differences = differences[np.isfinite(differences)]
-    return {
-        **interval(differences),
-        "p_value": sign_flip(differences),
-        "pairs": len(differences),
+def _versus(pairs: dict[Key, np.ndarray]) -> dict[Key, dict[str, Any]]:
+    """Return for each config and metric the mean difference, its interval and its p-value."""
+    samples = {
+        (key, metric): _finite(differences[:, column])
+        for key, differences in pairs.items()
+        for column, metric in enumerate(METRICS)
     }
+    p_values = dict(zip(samples, sign_flips(list(samples.values())), strict=True))
+    versus: dict[Key, dict[str, Any]] = {key: {} for key in pairs}
+    for (key, metric), sample in samples.items():
+        p_value = p_values[key, metric]
+        versus[key][metric] = {**interval(sample), "p_value": p_value, "pairs": len(sample)}
+    return versus
 
 
 def changes(base: Any, config: Any) -> dict[str, Any] | None:

@@ -152,7 +152,7 @@ class _Experiment(Section):
     @property
     def run_name(self) -> str:
         """The name of the run's folder, and its key wherever runs are told apart."""
-        return f"{self.name}-{self.hash}-s{self.seed}"
+        return run_name(self.name, self.hash, self.seed)
 
     @property
     def regularizers(self) -> dict[str, Regularizer]:
@@ -179,6 +179,11 @@ class _Experiment(Section):
                 short = self.model_dump(mode="json", include={name}, exclude_defaults=True)[name]
                 values[name] = True if short == {} else short
         return values
+
+
+def run_name(name: str, config_hash: str, seed: int) -> str:
+    """Return the name of a run's folder."""
+    return f"{name}-{config_hash}-s{seed}"
 
 
 def _switch(toggle: type[Regularizer]) -> Any:

@@ -78,6 +78,24 @@ def cores() -> int:
         return available
 
 
+def free_gpu_memory() -> int:
+    """Return the free memory, in bytes, of the NVIDIA GPU that runs use; 0 where there is none.
+
+    Asks the driver: importing a backend takes seconds, and would take the GPU's memory.
+    """
+    if importlib.util.find_spec("nvidia") is None:  # the libraries that GPU builds depend on
+        return 0
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+    query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(
+            [*query, f"--id={first}"], capture_output=True, text=True, timeout=10, check=True
+        )
+        return int(done.stdout) * 2**20
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return 0
+
+
 def settle(runtime: Runtime) -> None:
     """Make Keras in this process compute as recorded: reproducible, float32, channels last.
 
@@ -120,10 +138,10 @@ def describe(runtime: Runtime, command: Sequence[str]) -> dict[str, Any]:
         "devices": devices(),
         "threads": runtime.threads,
         "cores": cores(),
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "packages": _versions(),
+        "packages": versions(),
         "git_commit": _git_commit(),
     }
 
@@ -133,17 +151,19 @@ def apply(variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
 
 
-def _versions() -> dict[str, str]:
-    versions = {}
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that a result may depend on, of those installed."""
+    found = {}
     for package in PACKAGES:
         try:
-            versions[package] = importlib.metadata.version(package)
+            found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return versions
+    return found
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """Return the processor's name."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench import config, files
-from regbench.config import Experiment
+from regbench.config import Experiment, run_name
 from regbench.errors import RegbenchError, RunFailed
 from regbench.yaml12 import one_line
 
@@ -83,7 +83,7 @@ class RunFolder:
 
     def start(self, resolved: str, environment: Mapping[str, Any]) -> None:
         """Begin anew: remove what an earlier attempt left, the sign of completion first."""
-        for name in ("summary.json", "error.txt", "history.csv", "model.keras"):
+        for name in ("summary.json", "error.txt", "history.csv", "model.keras", "profile.json"):
             (self.path / name).unlink(missing_ok=True)
         for leftover in self.path.glob(".*.tmp*"):
             leftover.unlink(missing_ok=True)
@@ -104,6 +104,10 @@ class RunFolder:
     def save(self, name: str, write: Callable[[Path], object]) -> None:
         """Let `write` make the file `name`."""
         files.replace(self.path / name, write)
+
+    def write_profile(self, seconds: Mapping[str, float]) -> None:
+        """Write `profile.json`: where the time went, in seconds."""
+        files.write(self.path / "profile.json", _json(seconds))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write `summary.json`: the run is complete."""
@@ -149,6 +153,12 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
     frame = frame.astype(dict.fromkeys(("seed", "parameters", "epoch"), "int64"))
     frame.attrs["configs"] = configs
     return frame
+
+
+def profile(results: Path, summary: Mapping[str, Any]) -> dict[str, float]:
+    """Return the `profile.json` of the run with this summary. Raises OSError or ValueError."""
+    name = run_name(summary["name"], summary["config_hash"], summary["seed"])
+    return json.loads(files.read(results / name / "profile.json", MAX_BYTES))
 
 
 def _folders(paths: Iterable[str | Path]) -> Iterator[Path]:

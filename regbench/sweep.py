@@ -20,6 +20,9 @@ from regbench.executors import EXECUTORS, Event, Failure
 from regbench.runs import RunFolder
 from regbench.train import Job, train
 
+# A generous guess: libraries take half a gigabyte, the rest is for maps and weights.
+GPU_MEMORY_OF_A_RUN = 4 * 2**30
+
 
 @dataclass
 class Outcome:
@@ -65,6 +68,7 @@ def run(
     jobs: int | None = None,
     threads: int | None = None,
     force: bool = False,
+    profile: bool = False,
     executor: str = "local",
     command: Sequence[str] = (),
     observer: Observer | None = None,
@@ -72,7 +76,8 @@ def run(
     """Train every experiment that has no finished run in `results` yet; with `force`, all of them.
 
     `jobs` is how many run at a time and `threads` how many CPU threads each of them uses; None
-    lets one run use every core, and several share the machine with one thread each.
+    lets one run use every core, and several share the machine with one thread each. With
+    `profile`, each run folder gets a `profile.json`: the seconds of each part of the run.
     A run that fails does not end the others. Raises RegbenchError for what can't even begin.
     """
     results, observer = Path(results), observer or Observer()
@@ -83,9 +88,9 @@ def run(
         finished = RunFolder.of(results, experiment).is_complete and not force
         (outcome.skipped if finished else pending).append(experiment)
 
-    workers, each = share_machine(len(pending), jobs, threads)
+    workers, each = share_machine(len(pending), jobs, threads, device)
     runtime = Runtime(environment.choose_backend(backend), device, each)
-    work = [Job(experiment, results, runtime, list(command)) for experiment in pending]
+    work = [Job(experiment, results, runtime, list(command), profile) for experiment in pending]
     try:
         _fetch_data(pending, observer)
         observer.begin(pending, outcome.skipped, workers)
@@ -100,11 +105,18 @@ def run(
     return outcome
 
 
-def share_machine(runs: int, jobs: int | None, threads: int | None) -> tuple[int, int]:
-    """Return (runs at a time, threads of each). Processes of one thread train the most images."""
+def share_machine(
+    runs: int, jobs: int | None, threads: int | None, device: str = "cpu"
+) -> tuple[int, int]:
+    """Return (runs at a time, threads of each). Processes of one thread train the most images.
+
+    On a GPU as many runs share it as fit into its memory, each with its share of the cores.
+    """
     cores = environment.cores()
     if jobs is None:
         jobs = cores // threads if threads else cores
+        memory = 0 if device == "cpu" or runs <= 1 else environment.free_gpu_memory()
+        jobs = min(jobs, memory // GPU_MEMORY_OF_A_RUN or 1) if memory else jobs
     jobs = max(1, min(jobs, runs))
     if threads is None:
         threads = cores if runs <= 1 else max(1, cores // jobs)

@@ -63,6 +63,34 @@ def markdown(rows: list[Row]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def profiles(measured: list[tuple[Row, dict[str, float]]]) -> Group:
+    """Return a table of where the time of each run went, for rich to print.
+
+    Args:
+        measured: summaries of runs, each with the seconds of its parts.
+    """
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    parts = list(dict.fromkeys(part for _, seconds in measured for part in seconds))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("seconds", max_width=20, overflow="ellipsis", no_wrap=True)
+    for part in parts:
+        table.add_column(part, justify="right", no_wrap=True)
+    for summary, seconds in measured:
+        cells = [_seconds(seconds.get(part)) for part in parts]
+        table.add_row(Text(f"{summary['name']} s{summary['seed']}"), *cells)
+    legend = "start: importing Keras; compile: the first step; evaluate: honest measurements"
+    return Group(table, Text("\n" + legend, style="dim"))
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{seconds:.1f}" if seconds < 1000 else f"{seconds:.0f}"
+
+
 def _terminal_cells(row: Row) -> list[Any]:
     from rich.text import Text
 

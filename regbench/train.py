@@ -19,6 +19,7 @@ from regbench.datasets import Splits
 from regbench.environment import Runtime
 from regbench.model import build, compile_model, to_inputs
 from regbench.runs import RunFolder
+from regbench.stopwatch import Stopwatch
 
 # What a run tells whoever watches it: a kind ("step" or "epoch") and its figures.
 Emit = Callable[[str, dict[str, Any]], None]
@@ -35,61 +36,79 @@ class Job:
     results: Path
     runtime: Runtime
     command: list[str]
+    profile: bool = False
 
 
 def train(job: Job, emit: Emit) -> dict[str, Any]:
     """Train one run, write its folder, and return its summary (the keys of `summary.json`)."""
-    experiment = job.experiment
-    environment.settle(job.runtime)
+    experiment, watch = job.experiment, Stopwatch()
+    with watch.time("start"):
+        environment.settle(job.runtime)
     folder = RunFolder.of(job.results, experiment)
     with folder.lock():
         folder.start(config.dump(experiment), environment.describe(job.runtime, job.command))
-        splits = datasets.load(experiment.data, experiment.seed)
-
-        model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
-        compile_model(model, experiment, _steps(experiment, splits))
-        curves = Curves(splits, experiment.seed)
+        with watch.time("data"):
+            splits = datasets.load(experiment.data, experiment.seed)
+        with watch.time("build"):
+            model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
+            compile_model(model, experiment, _steps(experiment, splits))
+            curves = Curves(splits, experiment.seed)
 
         rows = []
-        for row in _epochs(model, experiment, splits, curves, emit):
-            folder.append(row)
+        for row in _epochs(model, experiment, splits, curves, emit, watch):
+            with watch.time("save"):
+                folder.append(row)
             rows.append(row)
             emit("epoch", row | {"images_per_second": _speed(splits, [row])})
 
-        folder.save("model.keras", model.save)
+        with watch.time("save"):
+            folder.save("model.keras", model.save)
+        if job.profile:
+            folder.write_profile(watch.breakdown())
         summary = _summary(experiment, model, splits, rows)
         folder.finish(summary)
     return summary
 
 
 def _epochs(
-    model: Any, experiment: Experiment, splits: Splits, curves: Curves, emit: Emit
+    model: Any,
+    experiment: Experiment,
+    splits: Splits,
+    curves: Curves,
+    emit: Emit,
+    watch: Stopwatch,
 ) -> Iterator[dict[str, Any]]:
     """Yield the history's rows: epoch 0 before training, then one after each epoch's last update.
 
     Ends early where the loss is no longer finite: no later epoch could bring it back.
     """
     unreported = {"reported_loss": None, "reported_accuracy": None}
-    yield _row(0, 0.0, model, curves, unreported)
+    with watch.time("evaluate"):
+        row = _row(0, 0.0, model, curves, unreported)
+    yield row
     for epoch in range(1, experiment.train.epochs + 1):
         began = time.perf_counter()
-        reported = _train_one_epoch(model, experiment, splits, epoch, emit)
+        reported = _train_one_epoch(model, experiment, splits, epoch, emit, watch)
         seconds = time.perf_counter() - began
-        row = _row(epoch, seconds, model, curves, reported)
+        with watch.time("evaluate"):
+            row = _row(epoch, seconds, model, curves, reported)
         yield row
         if not _finite(row):
             return
 
 
 def _train_one_epoch(
-    model: Any, experiment: Experiment, splits: Splits, epoch: int, emit: Emit
+    model: Any, experiment: Experiment, splits: Splits, epoch: int, emit: Emit, watch: Stopwatch
 ) -> dict[str, float]:
     """Update the model once for every batch; return the loss and accuracy that Keras reports."""
     # Keras' own compiled step, without fit(): its pipeline stalls between epochs on TensorFlow.
     steps, reported_at = _steps(experiment, splits), time.monotonic()
     loss, correct = 0.0, 0
-    for step, (images, labels) in enumerate(_batches(experiment, splits, epoch), start=1):
-        logs = model.train_on_batch(images, labels, return_dict=True)
+    batches = watch.each("data", _batches(experiment, splits, epoch))
+    for step, (images, labels) in enumerate(batches, start=1):
+        # The first one traces and compiles the graph.
+        with watch.time("compile" if epoch == step == 1 else "step"):
+            logs = model.train_on_batch(images, labels, return_dict=True)
         # train_on_batch forgets the batches before; fit() reports the mean over all examples.
         loss += float(logs["loss"]) * len(labels)
         correct += round(float(logs["accuracy"]) * len(labels))

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from regbench import runs
-from regbench.compare import METRICS, changes, compare, interval, sign_flip
+from regbench.compare import METRICS, changes, compare, interval, sign_flips
 from regbench.errors import RegbenchError
 
 BASE = {"train": {"epochs": 25}, "dropout": None, "l2": None}
@@ -77,6 +77,17 @@ def test_intervals_are_scipys_t_intervals():
 
 def test_equal_values_have_an_interval_of_no_width():
     assert interval(np.array([0.5, 0.5, 0.5])) == {"mean": 0.5, "low": 0.5, "high": 0.5}
+
+
+def sign_flip(differences):
+    return sign_flips([differences])[0]
+
+
+def test_samples_of_any_sizes_are_tested_as_if_each_were_alone():
+    rng = np.random.default_rng(0)
+    samples = [rng.normal(0.3, 1, count) for count in (5, 1, 20, 5, 0, 13, 20)]
+    assert sign_flips(samples) == [sign_flip(sample) for sample in samples]
+    assert [p is None for p in sign_flips(samples)] == [len(sample) < 2 for sample in samples]
 
 
 def test_five_pairs_that_agree_cannot_give_less_than_a_sixteenth():

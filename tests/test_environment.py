@@ -70,3 +70,32 @@ def test_a_container_quota_limits_the_cores(monkeypatch):
     assert environment.cores() == 1
     monkeypatch.setattr(environment.Path, "read_text", lambda path: "max 100000")
     assert environment.cores() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("printed", "visible", "expected"),
+    [
+        ('[ "$3" = --id=0 ] && echo 8192', None, 8192 * 2**20),
+        ('[ "$3" = --id=2 ] && echo 4096', "2,3", 4096 * 2**20),
+        ("echo No devices were found; exit 6", None, 0),
+        ("echo [N/A]", None, 0),
+    ],
+)
+def test_the_driver_is_asked_for_the_free_memory_of_the_gpu(
+    tmp_path, monkeypatch, printed, visible, expected
+):
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{printed}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert environment.free_gpu_memory() == expected
+
+
+def test_a_machine_without_a_driver_has_no_gpu_memory(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: object())
+    assert environment.free_gpu_memory() == 0

@@ -27,6 +27,22 @@ def test_runs_share_the_machine(monkeypatch, runs, jobs, threads, expected):
     assert sweep.share_machine(runs, jobs, threads) == expected
 
 
+@pytest.mark.parametrize(
+    ("memory", "device", "expected"),
+    [
+        (80 * 2**30, "auto", (8, 1)),  # a large card: the cores are the limit
+        (9 * 2**30, "gpu", (2, 4)),  # a laptop's card
+        (2**30, "auto", (1, 8)),
+        (9 * 2**30, "cpu", (8, 1)),
+    ],
+)
+def test_as_many_runs_share_a_gpu_as_fit_into_its_memory(monkeypatch, memory, device, expected):
+    monkeypatch.setattr(environment, "cores", lambda: 8)
+    monkeypatch.setattr(environment, "free_gpu_memory", lambda: memory)
+    assert sweep.share_machine(9, None, None, device) == expected
+    assert sweep.share_machine(9, 3, None, device) == (3, 2)
+
+
 def experiments(*seeds):
     return [config.load("configs/smoke.yaml").with_seed(seed) for seed in seeds]
 

@@ -98,3 +98,13 @@ def test_markdown_is_a_table_with_intervals():
 def test_markdown_escapes_what_would_be_markup():
     text = tables.markdown([row(changes={"data.path": "a|b`<script>&*_"})])
     assert r"a\|b\`&lt;script&gt;&amp;\*\_" in text
+
+
+def test_80_columns_hold_a_profile():
+    parts = ("start", "data", "build", "evaluate", "save", "compile", "step", "other", "total")
+    summary = {"name": "batch_norm_after_activation", "seed": 0}
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(tables.profiles([(summary, dict.fromkeys(parts, 12345.6))]))
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("12346") == len(parts)

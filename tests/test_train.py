@@ -23,11 +23,11 @@ TINY = [
 ]
 
 
-def run(results: Path, *overrides: str, seed: int = 0):
+def run(results: Path, *overrides: str, seed: int = 0, profile: bool = False):
     """Train in this process; return the run's folder, history, summary and emitted events."""
     experiment = config.load("configs/baseline.yaml", [*TINY, *overrides]).with_seed(seed)
     events = []
-    job = Job(experiment, results, Runtime("tensorflow", "cpu", 1), ["regbench", "run"])
+    job = Job(experiment, results, Runtime("tensorflow", "cpu", 1), ["regbench", "run"], profile)
     train.train(job, lambda kind, figures: events.append((kind, figures)))
     folder = results / f"{experiment.name}-{experiment.hash}-s{seed}"
     with (folder / "history.csv").open() as file:
@@ -99,18 +99,28 @@ def test_keras_reports_a_loss_with_the_penalty_and_a_moving_average(tmp_path):
     assert plain[1]["reported_loss"] != plain[1]["train_loss"]
 
 
-def test_the_reported_numbers_are_those_of_fit(tmp_path):
-    """With the same batches, Keras' fit reports what the history has in its reported columns."""
-    _, history, _, _ = run(tmp_path, "train.epochs=1")
-    experiment = config.load("configs/baseline.yaml", [*TINY, "train.epochs=1"])
+@pytest.mark.parametrize(
+    "toggles",
+    [[], ["l2=1e-3", "dropout={dense: 0.5, conv: 0.2}", "batch_norm=true"], ["pooling=none"]],
+)
+def test_a_history_is_that_of_plain_keras(tmp_path, toggles):
+    """Whatever is done for speed, a run does what fit and evaluate do with the same batches."""
+    _, history, _, _ = run(tmp_path, *toggles)
+    experiment = config.load("configs/baseline.yaml", [*TINY, *toggles])
     splits = datasets.load(experiment.data, 0)
     model = train.build(experiment, splits.train_images.shape[1:], 10)
     train.compile_model(model, experiment, 3)
-    batches = list(train._batches(experiment, splits, 1))
-    images, labels = (np.concatenate(each) for each in zip(*batches, strict=True))
-    fitted = model.fit(images, labels, batch_size=64, shuffle=False, verbose=0).history
-    assert fitted["loss"][0] == pytest.approx(history[1]["reported_loss"], rel=1e-5)
-    assert fitted["accuracy"][0] == pytest.approx(history[1]["reported_accuracy"], rel=1e-5)
+    test = train.to_inputs(splits.test_images), splits.test_labels
+    for epoch in (1, 2):
+        batches = list(train._batches(experiment, splits, epoch))
+        images, labels = (np.concatenate(each) for each in zip(*batches, strict=True))
+        fitted = model.fit(images, labels, batch_size=64, shuffle=False, verbose=0).history
+        evaluated = model.evaluate(*test, verbose=0, return_dict=True)
+        row = history[epoch]
+        assert row["reported_loss"] == pytest.approx(fitted["loss"][0], rel=1e-4)
+        assert row["reported_accuracy"] == pytest.approx(fitted["accuracy"][0], abs=1e-6)
+        assert row["test_loss"] + row["penalty"] == pytest.approx(evaluated["loss"], rel=1e-4)
+        assert row["test_accuracy"] == pytest.approx(evaluated["accuracy"], abs=1e-6)
 
 
 def test_the_data_order_depends_on_the_seed_and_the_epoch_alone():
@@ -141,6 +151,16 @@ def test_a_diverging_run_ends_early_and_says_so_without_nan_in_json(tmp_path):
     assert summary["status"] == "diverged"
     assert summary["epochs"] == len(history) - 1 < 9
     assert "NaN" not in (folder / "summary.json").read_text()
+
+
+def test_a_profile_is_written_on_demand_and_its_parts_are_the_whole(tmp_path):
+    folder, history, _, _ = run(tmp_path, profile=True)
+    seconds = json.loads((folder / "profile.json").read_text())
+    total = seconds.pop("total")
+    assert sum(seconds.values()) == pytest.approx(total)
+    assert {"start", "data", "build", "compile", "step", "evaluate", "save"} <= set(seconds)
+    trained = sum(row["seconds"] for row in history)
+    assert seconds["compile"] + seconds["step"] <= trained <= total
 
 
 def test_the_learning_rate_is_recorded_as_it_falls(tmp_path):

@@ -1,0 +1,44 @@
+"""What the benchmark has to show: a line for each row of its table, with the bar it is held to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Bar:
+    """`ratio` names the two contenders whose speeds are divided; costs are measured otherwise."""
+
+    what: str
+    sign: str
+    limit: float
+    ratio: tuple[str, str] | None = None
+    unit: str = ""
+    digits: int = 2
+
+    def met(self, value: float) -> bool:
+        return value >= self.limit if self.sign == "≥" else value <= self.limit
+
+
+BARS = (
+    Bar("one run against the plain Keras script", "≥", 2.0, ("regbench, one run", "Keras fit")),
+    Bar("one run against the PyTorch loop", "≥", 1.0, ("regbench, one run", "PyTorch loop")),
+    Bar(
+        "runs on all cores against one PyTorch loop",
+        "≥",
+        1.25,
+        ("regbench, a run per core", "PyTorch loop"),
+    ),
+    Bar(
+        "runs on all cores, share of the sgemm limit",
+        "≥",
+        0.80,
+        ("regbench, a run per core", "sgemm limit"),
+    ),
+    Bar("evaluation and bookkeeping, share of an epoch of 50,000 images", "≤", 0.15),
+    Bar("`regbench --help` against `python -c 'import click'`", "≤", 2.5),
+    Bar("first training step, beyond importing TensorFlow", "≤", 5.0, unit=" s", digits=1),
+    Bar("peak memory of a run on 50,000 images", "≤", 1.5, unit=" GB"),
+    Bar("`regbench compare` on 1,000 runs of 30 epochs", "≤", 2.0, unit=" s", digits=1),
+    Bar("`regbench compare` on 10,000 runs of 30 epochs", "≤", 15.0, unit=" s", digits=1),
+)
