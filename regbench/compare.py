@@ -55,9 +55,9 @@ def compare(frame: pandas.DataFrame, baseline: str | None = None) -> list[dict[s
     references = {key: each for key, each in runs.items() if key[0] == name}
     nearest = {key: _nearest(key[1], references, configs) for key in runs}
     pairs = {
-        key: _differences_by_seed(runs[key], references[nearest[key]])
-        for key in runs
-        if key not in references and nearest[key] is not None
+        key: _differences_by_seed(runs[key], references[reference])
+        for key, reference in nearest.items()
+        if reference is not None and key not in references
     }
     versus = _versus(pairs)
     ordered = [*references, *(key for key in runs if key not in references)]
