@@ -126,7 +126,7 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
     the resolved config, as `Experiment.brief` gives it.
 
     Args:
-        paths: results folders, or run folders.
+        paths: results folders, or run folders. A results folder in a results folder is left out.
         warn: called with a line for each folder that is broken, unfinished or no run at all.
 
     Raises:
@@ -172,7 +172,14 @@ def _folders(paths: Iterable[str | Path]) -> Iterator[Path]:
             yield path
         else:
             visible = (each for each in path.iterdir() if not each.name.startswith("."))
-            yield from sorted(each for each in visible if each.is_dir())
+            yield from sorted(each for each in visible if each.is_dir() and not _holds_runs(each))
+
+
+def _holds_runs(folder: Path) -> bool:
+    """Whether this is a results folder of its own, as `--results results/seeds` makes it."""
+    if (folder / "summary.json").exists() or (folder / "config.yaml").exists():
+        return False
+    return any(folder.glob("*/config.yaml"))
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], list[tuple[float, ...]]]:

@@ -149,6 +149,15 @@ def test_a_summary_that_cannot_be_true_leaves_its_run_out(tmp_path, key, value):
     assert key in warning or "epochs" in warning
 
 
+def test_a_results_folder_in_a_results_folder_is_left_to_its_own_comparison(tmp_path):
+    written(tmp_path)
+    written(tmp_path / "seeds")
+    frame, warnings = loaded(tmp_path)
+    assert set(frame.results) == {str(tmp_path)}
+    assert warnings == []
+    assert set(loaded(tmp_path / "seeds")[0].results) == {str(tmp_path / "seeds")}
+
+
 @pytest.mark.parametrize("file", ["summary.json", "history.csv", "config.yaml"])
 def test_a_file_cut_anywhere_never_gives_a_wrong_number(tmp_path, file):
     whole, _ = loaded(written(tmp_path))
