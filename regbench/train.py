@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench import config, datasets, environment, seeding
+from regbench import checkpoints, config, datasets, environment, seeding, signals
+from regbench.checkpoints import Checkpoints, Position
 from regbench.config import Experiment
 from regbench.curves import Curves
 from regbench.datasets import Splits
 from regbench.environment import Runtime
 from regbench.model import build, compile_model, to_inputs
-from regbench.runs import RunFolder
+from regbench.runs import HISTORY, RunFolder
 
-# What a run tells whoever watches it: a kind ("step" or "epoch") and its figures.
+# What a run tells whoever watches it: a kind ("step", "epoch" or "note") and its figures.
 Emit = Callable[[str, dict[str, Any]], None]
 
 # Often enough for a live display, and free: a step takes longer than writing to a pipe.
@@ -29,12 +30,16 @@ SECONDS_BETWEEN_STEP_REPORTS = 0.2
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker process needs to know to train one run."""
+    """All that a worker process needs to know to train one run.
+
+    An interrupted run goes on from its last checkpoint, unless it is to begin `anew`.
+    """
 
     experiment: Experiment
     results: Path
     runtime: Runtime
     command: list[str]
+    anew: bool = False
 
 
 def train(job: Job, emit: Emit) -> dict[str, Any]:
@@ -43,70 +48,113 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
     environment.settle(job.runtime)
     folder = RunFolder.of(job.results, experiment)
     with folder.lock():
-        folder.start(config.dump(experiment), environment.describe(job.runtime, job.command))
+        described = environment.describe(job.runtime, job.command)
+        keeper = Checkpoints(
+            folder.checkpoints,
+            checkpoints.identity(experiment.run_name, described),
+            experiment.train.checkpoint_minutes,
+        )
+        checkpoint = None if job.anew else keeper.latest()
+        position = checkpoint.position if checkpoint else Position()
+        folder.start(config.dump(experiment), described, position.rows)
         splits = datasets.load(experiment.data, experiment.seed)
 
         model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
         compile_model(model, experiment, _steps(experiment, splits))
         curves = Curves(splits, experiment.seed)
+        if checkpoint:
+            checkpoint.restore(model)
+            emit("note", {"text": f"goes on from {position}"})
 
-        rows = []
-        for row in _epochs(model, experiment, splits, curves, emit):
+        for row in _epochs(model, experiment, splits, curves, keeper, position, emit):
             folder.append(row)
-            rows.append(row)
             emit("epoch", row | {"images_per_second": _speed(splits, [row])})
+            if position.epoch <= experiment.train.epochs:
+                _checkpoint(model, keeper, position)
 
         folder.save("model.keras", model.save)
-        summary = _summary(experiment, model, splits, rows)
+        summary = _summary(experiment, model, splits, position)
         folder.finish(summary)
     return summary
 
 
 def _epochs(
-    model: Any, experiment: Experiment, splits: Splits, curves: Curves, emit: Emit
+    model: Any,
+    experiment: Experiment,
+    splits: Splits,
+    curves: Curves,
+    keeper: Checkpoints,
+    position: Position,
+    emit: Emit,
 ) -> Iterator[dict[str, Any]]:
     """Yield the history's rows: epoch 0 before training, then one after each epoch's last update.
 
-    Ends early where the loss is no longer finite: no later epoch could bring it back.
+    Begins at `position`, and moves it along. Ends early where a loss is no longer finite.
     """
-    unreported = {"reported_loss": None, "reported_accuracy": None}
-    yield _row(0, 0.0, model, curves, unreported)
-    for epoch in range(1, experiment.train.epochs + 1):
-        began = time.perf_counter()
-        reported = _train_one_epoch(model, experiment, splits, epoch, emit)
-        seconds = time.perf_counter() - began
-        row = _row(epoch, seconds, model, curves, reported)
-        yield row
-        if not _finite(row):
-            return
+    if not position.rows:
+        unreported = {"reported_loss": None, "reported_accuracy": None}
+        position.end_epoch(_row(position, model, curves, unreported))
+        yield position.rows[-1]
+    while position.epoch <= experiment.train.epochs and position.is_finite:
+        reported = _train_one_epoch(model, experiment, splits, keeper, position, emit)
+        position.end_epoch(_row(position, model, curves, reported))
+        yield position.rows[-1]
 
 
 def _train_one_epoch(
-    model: Any, experiment: Experiment, splits: Splits, epoch: int, emit: Emit
+    model: Any,
+    experiment: Experiment,
+    splits: Splits,
+    keeper: Checkpoints,
+    position: Position,
+    emit: Emit,
 ) -> dict[str, float]:
-    """Update the model once for every batch; return the loss and accuracy that Keras reports."""
+    """Update the model once for every batch that the epoch has left.
+
+    Returns the epoch's loss and accuracy as Keras reports them.
+    """
     # Keras' own compiled step, without fit(): its pipeline stalls between epochs on TensorFlow.
     steps, reported_at = _steps(experiment, splits), time.monotonic()
-    loss, correct = 0.0, 0
-    for step, (images, labels) in enumerate(_batches(experiment, splits, epoch), start=1):
+    began = time.perf_counter() - position.seconds
+    for images, labels in _batches(experiment, splits, position.epoch, position.step):
         logs = model.train_on_batch(images, labels, return_dict=True)
         # train_on_batch forgets the batches before; fit() reports the mean over all examples.
-        loss += float(logs["loss"]) * len(labels)
-        correct += round(float(logs["accuracy"]) * len(labels))
+        position.loss += float(logs["loss"]) * len(labels)
+        position.correct += round(float(logs["accuracy"]) * len(labels))
+        position.step += 1
         if time.monotonic() - reported_at > SECONDS_BETWEEN_STEP_REPORTS:
             reported_at = time.monotonic()
-            emit("step", {"epoch": epoch, "step": step, "steps": steps})
+            emit("step", {"epoch": position.epoch, "step": position.step, "steps": steps})
+        if keeper.is_due or signals.stop_requested():
+            position.seconds = time.perf_counter() - began
+            _checkpoint(model, keeper, position)
+            began = time.perf_counter() - position.seconds
+    position.seconds = time.perf_counter() - began
     examples = len(splits.train_labels)
-    return {"reported_loss": loss / examples, "reported_accuracy": correct / examples}
+    return {
+        "reported_loss": position.loss / examples,
+        "reported_accuracy": position.correct / examples,
+    }
+
+
+def _checkpoint(model: Any, keeper: Checkpoints, position: Position) -> None:
+    """Write a checkpoint; a run that was asked to stop ends here."""
+    keeper.save(model, position)
+    if signals.stop_requested():
+        raise signals.Stopped(f"stopped at {position}; the same command goes on from there")
 
 
 def _batches(
-    experiment: Experiment, splits: Splits, epoch: int
+    experiment: Experiment, splits: Splits, epoch: int, done: int = 0
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    """Yield an epoch's batches, in an order that depends on the seed and the epoch alone."""
+    """Yield an epoch's batches but for the first `done`.
+
+    Their order depends on the seed and the epoch alone.
+    """
     order = seeding.generator(experiment.seed, "order", epoch).permutation(len(splits.train_labels))
-    for start in range(0, len(order), experiment.train.batch_size):
-        batch = order[start : start + experiment.train.batch_size]
+    size = experiment.train.batch_size
+    for start in range(done * size, len(order), size):
+        batch = order[start : start + size]
         yield to_inputs(splits.train_images[batch]), splits.train_labels[batch]
 
 
@@ -115,30 +163,28 @@ def _steps(experiment: Experiment, splits: Splits) -> int:
 
 
 def _row(
-    epoch: int, seconds: float, model: Any, curves: Curves, reported: dict[str, Any]
+    position: Position, model: Any, curves: Curves, reported: dict[str, Any]
 ) -> dict[str, Any]:
-    return {
-        "epoch": epoch,
-        "seconds": seconds,
+    """Return the history's row of the epoch that has just been trained."""
+    row = {
+        "epoch": position.epoch,
+        "seconds": position.seconds,
         "learning_rate": float(model.optimizer.learning_rate),
         **curves.measure(model),
         **reported,
     }
-
-
-def _finite(row: dict[str, Any]) -> bool:
-    return math.isfinite(row["train_loss"]) and math.isfinite(row["reported_loss"] or 0.0)
+    return {column: row[column] for column in HISTORY}
 
 
 def _summary(
-    experiment: Experiment, model: Any, splits: Splits, rows: list[dict[str, Any]]
+    experiment: Experiment, model: Any, splits: Splits, position: Position
 ) -> dict[str, Any]:
-    last = rows[-1]
+    rows, last = position.rows, position.rows[-1]
     return {
         "name": experiment.name,
         "config_hash": experiment.hash,
         "seed": experiment.seed,
-        "status": "completed" if _finite(last) else "diverged",
+        "status": "completed" if position.is_finite else "diverged",
         "epochs": last["epoch"],
         "parameters": int(model.count_params()),
         "train_accuracy": last["train_accuracy"],
