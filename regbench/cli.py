@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regbench import failures, signals
 from regbench.errors import RegbenchError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from regbench.sweep import Observer, Outcome
 
-INTERRUPTED = 130
 BACKENDS = click.Choice(["tensorflow", "jax", "torch"])
 DEVICES = click.Choice(["auto", "cpu", "gpu"])
 # The whole pipeline in seconds: nothing to download, and just enough examples to fill batches.
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
-        code = INTERRUPTED
+        code = signals.INTERRUPTED
     except RegbenchError as error:
         for line in str(error).splitlines():
             click.echo(f"Error: {line}", err=True)
@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # regbench compare | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except OSError as error:
-        click.echo(f"Error: {error.filename or 'input or output'}: {error.strerror}", err=True)
+    except (OSError, MemoryError) as error:
+        click.echo(f"Error: {failures.message(error)}", err=True)
         code = 1
     sys.exit(code)
 
@@ -159,10 +159,11 @@ def run(
     experiments = [each.with_seed(seed) for each in loaded for seed in (seeds or [each.seed])]
     command, observer = environment.command_line(), _observer(quiet)
     try:
-        outcome = sweep.run(experiments, results, command=command, observer=observer, **options)
-    except KeyboardInterrupt:
-        click.echo("Interrupted. Finished runs are kept; run the same command again.", err=True)
-        return INTERRUPTED
+        with signals.raised(observer.stopping):
+            outcome = sweep.run(experiments, results, command=command, observer=observer, **options)
+    except KeyboardInterrupt as error:
+        click.echo(f"Interrupted. To go on: {_resuming(command)}", err=True)
+        return signals.exit_code(error)
     _print_outcome(outcome, results, quiet)
     if options["profile"]:
         _print_profiles(outcome, results)
@@ -312,6 +313,13 @@ def _print_profiles(outcome: Outcome, results: Path) -> None:
     profiles = [(each, runs.profile(results, each)) for each in summaries]
     if profiles:
         _console(stderr=False).print(tables.profiles(profiles))
+
+
+def _resuming(command: Sequence[str]) -> str:
+    """Return the command that goes on with what was interrupted; `--force` would begin anew."""
+    import shlex
+
+    return shlex.join(part for part in command if part != "--force")
 
 
 def _print_json(content: Any) -> None:

@@ -107,7 +107,11 @@ class Model(Section):
 
 
 class Train(Section):
-    """The optimization. `momentum` is for sgd alone, 0.9 unless given."""
+    """The optimization. `momentum` is for sgd alone, 0.9 unless given.
+
+    `checkpoint_minutes` is how much of a long epoch an interruption may cost; there is a checkpoint
+    after every epoch anyway. It decides nothing of the results, and so is not in the hash.
+    """
 
     epochs: Annotated[int, Field(ge=1, le=10**6)] = 25
     batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
@@ -115,6 +119,7 @@ class Train(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
     schedule: Literal["constant", "cosine"] = "constant"
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=10**6)] = 10.0
 
     @model_validator(mode="before")
     @classmethod
@@ -145,7 +150,11 @@ class _Experiment(Section):
         Of the values that are not the defaults, so that a key that is new in a later version does
         not change the hashes of older configs.
         """
-        changed = self.model_dump(mode="json", exclude_defaults=True, exclude={"name", "seed"})
+        minutes = Train.model_fields["checkpoint_minutes"].default
+        train = self.train.model_copy(update={"checkpoint_minutes": minutes})
+        changed = self.model_copy(update={"train": train}).model_dump(
+            mode="json", exclude_defaults=True, exclude={"name", "seed"}
+        )
         canonical = json.dumps(changed, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
@@ -173,7 +182,9 @@ class _Experiment(Section):
 
         Two of these are what a comparison of two configs reads.
         """
-        values = self.model_dump(mode="json", exclude={"name", "seed"})
+        values = self.model_dump(
+            mode="json", exclude={"name": True, "seed": True, "train": {"checkpoint_minutes"}}
+        )
         for name, toggle in REGULARIZERS.items():
             if toggle.optional and values[name] is not None:
                 short = self.model_dump(mode="json", include={name}, exclude_defaults=True)[name]

@@ -191,4 +191,6 @@ def _git(*arguments: str) -> str:
 
 def command_line() -> list[str]:
     """Return the command that started this process, without the folder of its program."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+    program = Path(sys.argv[0]).name
+    started = ["python", "-m", "regbench"] if program == "__main__.py" else [program]
+    return [*started, *sys.argv[1:]]

@@ -12,20 +12,21 @@ import multiprocessing
 import os
 import signal
 import tempfile
-import traceback
+import threading
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from regbench import environment
-from regbench.errors import RegbenchError
+from regbench import environment, failures, signals
+from regbench.failures import Failure
 
 Function = Callable[[Any, Callable[[str, dict[str, Any]], None]], Any]
 
-# How long a worker that was told to end may take before it is killed.
-SECONDS_TO_END = 5.0
+# How long a worker may take to reach the end of a step, or of a measurement, and a checkpoint.
+SECONDS_TO_STOP = 60.0
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,15 @@ class Event:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why a job failed: the exception's class name, its message, and all there is to read."""
-
-    error: str
-    message: str
-    details: str
-
-
 def local(
     function: Function, jobs: Sequence[Any], workers: int, variables: Mapping[str, str]
 ) -> Generator[Event, None, None]:
     """Run jobs in `workers` processes of this machine; yield their events as they come.
 
     A worker sets `variables` in its environment before it imports anything else. It serves job
-    after job; one that dies fails its job alone and is replaced. Closing the iterator ends all.
+    after job; one that dies fails its job alone and is replaced. Closing the iterator ends all:
+    a job sees it in `signals.stop_requested`, and has a minute; an exception meanwhile ends it at
+    once.
     """
     waiting = list(range(len(jobs)))[::-1]
     pool: list[_Worker] = []
@@ -79,11 +73,23 @@ def local(
                         pool[pool.index(worker)] = worker = _Worker(variables)
                     yield worker.begin(waiting.pop(), function, jobs)
     finally:
-        for worker in pool:
-            worker.end()
+        _end(pool)
 
 
 EXECUTORS = {"local": local}
+
+
+def _end(pool: list[_Worker]) -> None:
+    """Let every worker stop where its job can go on from; then none is left."""
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    try:
+        for worker in pool:
+            worker.ask_to_stop()
+        for worker in pool:
+            worker.wait_until(deadline)
+    finally:
+        for worker in pool:
+            worker.kill()
 
 
 class _Worker:
@@ -120,40 +126,38 @@ class _Worker:
             return Event(self.job, "failed", failure=self._obituary())
         return Event(self.job, kind, figures, result, failure)
 
-    def end(self) -> None:
-        # A closed pipe ends an idle worker; SIGTERM ends one in the middle of a job.
-        self.connection.close()
-        if self.job is not None:
+    def ask_to_stop(self) -> None:
+        # A closed pipe ends an idle worker; a signal reaches one in the middle of a job.
+        if self.job is None:
+            self.connection.close()
+        else:
             self._process.terminate()
-        self._process.join(SECONDS_TO_END)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+
+    def wait_until(self, deadline: float) -> None:
+        """Wait for the end of the job and of the process, at most until `deadline`."""
+        # Read meanwhile: a worker that can't say what it does would not come to its end.
+        with contextlib.suppress(EOFError, OSError):
+            while self.job is not None and self.connection.poll(deadline - time.monotonic()):
+                if self.receive().kind in ("done", "failed"):
+                    self.job = None
+        self.connection.close()
+        self._process.join(max(0.0, deadline - time.monotonic()) if self.job is None else 0.0)
+
+    def kill(self) -> None:
+        """End the process now, whatever it does."""
+        self._process.kill()
+        self._process.join()
         self._output.unlink(missing_ok=True)
 
     def _obituary(self) -> Failure:
-        code = self._process.exitcode or 0
-        cause = f"exit code {code}"
-        if code < 0:
-            cause = f"signal {signal.Signals(-code).name}"
-        if code == -signal.SIGKILL:
-            cause += ", often sent when memory runs out: try fewer --jobs"
-        message = f"the worker process died: {cause}"
-        tail = self._output.read_text(errors="replace").strip().splitlines()[-20:]
-        return Failure("WorkerDied", message, "\n".join([message, *tail]))
-
-
-def _failure(error: Exception) -> Failure:
-    """Return what to say of an error; one that nobody foresaw is named by its class."""
-    name, text = type(error).__name__, str(error).strip()
-    if not isinstance(error, RegbenchError):
-        text = f"{name}: {text.splitlines()[0] if text else 'no message'}"
-    return Failure(name, text, traceback.format_exc())
+        output = self._output.read_text(errors="replace")
+        return failures.of_death(self._process.exitcode or 0, output)
 
 
 def _serve(connection: Connection, variables: dict[str, str], output: Path) -> None:
     """Take jobs from the pipe until it is closed."""
     environment.apply(variables)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     # Ctrl-C reaches the whole process group; the parent decides when its workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     file = os.open(output, os.O_WRONLY | os.O_APPEND)
@@ -170,10 +174,19 @@ def _serve(connection: Connection, variables: dict[str, str], output: Path) -> N
         while True:
             function, job = connection.recv()
             try:
-                result = function(job, send)
+                with signals.postponed():
+                    result = function(job, send)
             except (BrokenPipeError, ConnectionError):
                 raise
             except Exception as error:
-                send("failed", {}, failure=_failure(error))
+                send("failed", {}, failure=failures.of_exception(error))
             else:
                 send("done", {}, result)
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent is gone: nobody waits for it, and it holds locks."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,12 +19,38 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
     A crash at any moment leaves what was at `path` before, or the new file, and nothing between.
     """
     temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    temporary.unlink(missing_ok=True)  # what a crash left, or a link that was planted
     try:
         write(temporary)
         _sync(temporary)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        _name(error, path)
+        raise
+    _sync(path.parent)
+
+
+def replace_folder(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a folder under a temporary name, then put it at `path`.
+
+    As for a file, but that a folder which is there already is removed first: a crash may leave
+    neither of the two.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # what a crash left
+    try:
+        temporary.mkdir(parents=True)
+        write(temporary)
+        for file in temporary.iterdir():
+            _sync(file)
+        _sync(temporary)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        _name(error, path)
         raise
     _sync(path.parent)
 
@@ -35,6 +62,12 @@ def read(path: Path, limit: int) -> str:
     if len(content) > limit:
         raise ValueError(f"expected at most {limit} bytes")
     return content.decode("utf-8")
+
+
+def _name(error: BaseException, path: Path) -> None:
+    """Let an error that names no file, as that of a full disk, name the one at `path`."""
+    if isinstance(error, OSError) and error.errno and error.filename is None:
+        error.filename = str(path)
 
 
 def _sync(path: Path) -> None:

@@ -28,7 +28,8 @@ class RunState:
         self.row: dict[str, Any] = {"epoch": 0}
         self.curve: list[float] = []
         self.done = 0.0
-        self.began: float | None = None
+        # Where and when the first epoch was seen to end: a run may go on from an earlier one.
+        self.began: tuple[float, float] | None = None
         self.running = False
 
     def see(self, event: Event) -> None:
@@ -38,7 +39,7 @@ class RunState:
             self.curve.append(event.figures["test_accuracy"])
             self.done = float(event.figures["epoch"])
             if self.began is None:
-                self.began = time.monotonic()
+                self.began = self.done, time.monotonic()
         elif event.kind == "step":
             self.done = self.row["epoch"] + event.figures["step"] / event.figures["steps"]
         elif not self.running:
@@ -47,9 +48,9 @@ class RunState:
     @property
     def seconds_per_epoch(self) -> float | None:
         """Wall-clock seconds, measurement included; None until a good part of an epoch is done."""
-        if self.began is None or self.done < 0.2:
+        if self.began is None or self.done < self.began[0] + 0.2:
             return None
-        return (time.monotonic() - self.began) / self.done
+        return (time.monotonic() - self.began[1]) / (self.done - self.began[0])
 
     @property
     def seconds_left(self) -> float | None:
@@ -83,9 +84,14 @@ class Progress(Observer):
         self.pace = state.seconds_per_epoch or self.pace
         if event.kind == "failed" and event.failure:
             self.say(f"failed: {state.label}: {event.failure.message}")
+        elif event.kind == "note":
+            self.say(f"{state.label}: {event.figures['text']}")
 
     def download(self, done: int, total: int) -> None:
         self._bar.show(done, total)
+
+    def stopping(self) -> None:
+        self.say("Stopping at the next step, with a checkpoint. Ctrl-C again ends at once.")
 
     def end(self) -> None:
         self._bar.end()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +36,7 @@ RUN = ("results", "run", "name", "config_hash", "seed", "status", "parameters")
 STATUSES = ("completed", "diverged")
 # Far more than any run writes; a damaged or hostile file must not fill the memory.
 MAX_BYTES = 64 * 2**20
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 Warn = Callable[[str], None]
 
@@ -55,6 +58,11 @@ class RunFolder:
         return cls(results / experiment.run_name)
 
     @property
+    def checkpoints(self) -> Path:
+        """The folder with all that an interrupted run needs to go on."""
+        return self.path / "checkpoint"
+
+    @property
     def is_complete(self) -> bool:
         """Whether the run is finished."""
         return (self.path / "summary.json").is_file()
@@ -63,38 +71,65 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Make the folder and be its one writer; a process that dies leaves no lock behind.
 
+        Relies on flock, which the operating system releases with the process that holds it. Over
+        NFS, Linux locks at the server, where that runs a lock service (version 4 always does).
+
         Raises:
             RunBusy: another process is.
+            RunFailed: the file system has no locks.
         """
         import filelock
 
         self.path.mkdir(parents=True, exist_ok=True)
-        held = filelock.FileLock(self.path / ".lock")
+        # Not soft locks, which are files that a dead process would leave.
+        held = filelock.FileLock(self.path / ".lock", fallback_to_soft=False)
         try:
             held.acquire(blocking=False)
         except filelock.Timeout:
             raise RunBusy(
                 f"{self.path}: another process is training this run; wait for it, or end it"
             ) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            raise RunFailed(
+                f"{self.path}: expected a file system that can lock files, received: "
+                f"{error.strerror}; choose a folder elsewhere with --results"
+            ) from error
         try:
             yield
         finally:
             held.release()
 
-    def start(self, resolved: str, environment: Mapping[str, Any]) -> None:
-        """Begin anew: remove what an earlier attempt left, the sign of completion first."""
+    def start(
+        self,
+        resolved: str,
+        environment: Mapping[str, Any],
+        rows: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Begin anew, or go on after the history's `rows` with what the checkpoints hold.
+
+        What an earlier attempt left is removed, the sign of completion first.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
         for name in ("summary.json", "error.txt", "history.csv", "model.keras", "profile.json"):
             (self.path / name).unlink(missing_ok=True)
         for leftover in self.path.glob(".*.tmp*"):
             leftover.unlink(missing_ok=True)
-        self._rows = []
-        self.path.mkdir(parents=True, exist_ok=True)
+        if not rows:
+            self.remove_checkpoints()
+        self._rows = [dict(row) for row in rows]
         files.write(self.path / "config.yaml", resolved)
         files.write(self.path / "environment.json", _json(environment))
+        if rows:
+            self._write_history()
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add an epoch, a value for each column of `HISTORY`, to `history.csv`."""
         self._rows.append(dict(row))
+        self._write_history()
+
+    def _write_history(self) -> None:
         text = io.StringIO()
         writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
         writer.writeheader()
@@ -110,8 +145,27 @@ class RunFolder:
         files.write(self.path / "profile.json", _json(seconds))
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """Write `summary.json`: the run is complete."""
+        """Write `summary.json`: the run is complete.
+
+        A diverged run keeps its checkpoints: they are from before it diverged.
+        """
         files.write(self.path / "summary.json", _json(summary))
+        if summary["status"] == "completed":
+            self.remove_checkpoints()
+
+    def tidy(self) -> None:
+        """Remove the checkpoints of a completed run that was killed before it did so itself."""
+        if self.checkpoints.exists():
+            with contextlib.suppress(OSError, ValueError, KeyError, RunBusy), self.lock():
+                summary = json.loads(files.read(self.path / "summary.json", MAX_BYTES))
+                if summary["status"] == "completed":
+                    self.remove_checkpoints()
+
+    def remove_checkpoints(self) -> None:
+        """Remove what an interrupted run would need to go on."""
+        if self.checkpoints.is_symlink():  # a stranger's: what it leads to is not ours
+            self.checkpoints.unlink()
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def fail(self, details: str) -> None:
         """Write `error.txt`: the run failed, and this is why."""

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from regbench import datasets, environment
+from regbench import checkpoints, datasets, environment
 from regbench.config import Experiment
 from regbench.environment import Runtime
 from regbench.errors import RegbenchError
-from regbench.executors import EXECUTORS, Event, Failure
+from regbench.executors import EXECUTORS, Event
+from regbench.failures import Failure
 from regbench.runs import RunFolder
 from regbench.train import Job, train
 
 # A generous guess: libraries take half a gigabyte, the rest is for maps and weights.
 GPU_MEMORY_OF_A_RUN = 4 * 2**30
+# A folder in use belongs to the process that is training there; a run that was stopped is fine.
+NOT_WRITTEN_DOWN = ("RunBusy", "Stopped")
 
 
 @dataclass
@@ -55,6 +58,9 @@ class Observer:
     def download(self, done: int, total: int) -> None:
         """Called with bytes done and in all, while a data set is fetched before the first run."""
 
+    def stopping(self) -> None:
+        """Called when the sweep has been asked to stop, before it waits for its workers."""
+
     def end(self) -> None:
         """Called once at the end, also of an interrupted sweep."""
 
@@ -76,33 +82,53 @@ def run(
     """Train every experiment that has no finished run in `results` yet; with `force`, all of them.
 
     `jobs` is how many run at a time and `threads` how many CPU threads each of them uses; None
-    lets one run use every core, and several share the machine with one thread each. With
-    `profile`, each run folder gets a `profile.json`: the seconds of each part of the run.
-    A run that fails does not end the others. Raises RegbenchError for what can't even begin.
+    lets one run use every core, and several share the machine with one thread each.
+    A run that was interrupted goes on from its last checkpoint, with the number of threads that it
+    began with, unless `force` is given. With `profile`, each run folder gets a `profile.json`: the
+    seconds of each part of the run. A run that fails does not end the others.
+    Raises RegbenchError for what can't even begin.
     """
     results, observer = Path(results), observer or Observer()
     _check_distinct(experiments)
     outcome = Outcome()
     pending: list[Experiment] = []
     for experiment in experiments:
-        finished = RunFolder.of(results, experiment).is_complete and not force
+        folder = RunFolder.of(results, experiment)
+        finished = folder.is_complete and not force
         (outcome.skipped if finished else pending).append(experiment)
+        if finished:
+            folder.tidy()
 
-    workers, each = share_machine(len(pending), jobs, threads, device)
-    runtime = Runtime(environment.choose_backend(backend), device, each)
-    work = [Job(experiment, results, runtime, list(command), profile) for experiment in pending]
+    workers, cores = share_machine(len(pending), jobs, threads, device)
+    runtime = Runtime(environment.choose_backend(backend), device, cores)
     try:
         _fetch_data(pending, observer)
         observer.begin(pending, outcome.skipped, workers)
-        with contextlib.closing(
-            EXECUTORS[executor](train, work, workers, runtime.variables())
-        ) as events:
-            for event in events:
-                observer.see(pending[event.job], event)
-                _note(outcome, pending[event.job], event, results)
+        for own, group in _groups(pending, runtime, None if force else results).items():
+            work = [Job(each, results, own, list(command), force, profile) for each in group]
+            workers, _ = share_machine(len(group), jobs, own.threads, device)
+            with contextlib.closing(
+                EXECUTORS[executor](train, work, workers, own.variables())
+            ) as events:
+                for event in events:
+                    observer.see(group[event.job], event)
+                    _note(outcome, group[event.job], event, results)
     finally:
         observer.end()
     return outcome
+
+
+def _groups(
+    pending: Sequence[Experiment], runtime: Runtime, results: Path | None
+) -> dict[Runtime, list[Experiment]]:
+    """Return the runs by what they compute with: one that goes on keeps its number of threads."""
+    groups: dict[Runtime, list[Experiment]] = {}
+    for experiment in pending:
+        folder = RunFolder.of(results, experiment) if results else None
+        began_with = checkpoints.threads(folder.checkpoints) if folder else None
+        own = replace(runtime, threads=began_with or runtime.threads)
+        groups.setdefault(own, []).append(experiment)
+    return groups
 
 
 def share_machine(
@@ -146,7 +172,6 @@ def _note(outcome: Outcome, experiment: Experiment, event: Event, results: Path)
         (outcome.diverged if diverged else outcome.done).append(event.result)
     elif event.kind == "failed" and event.failure:
         outcome.failed.append((experiment, event.failure))
-        # A folder in use belongs to the process that is training there.
-        if event.failure.error != "RunBusy":
+        if event.failure.error not in NOT_WRITTEN_DOWN:
             with contextlib.suppress(OSError, RegbenchError):
                 RunFolder.of(results, experiment).fail(event.failure.details)

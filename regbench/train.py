@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench import config, datasets, environment, seeding
+from regbench import checkpoints, config, datasets, environment, seeding, signals
+from regbench.checkpoints import Checkpoints, Position
 from regbench.config import Experiment
 from regbench.curves import Curves
 from regbench.datasets import Splits
 from regbench.environment import Runtime
 from regbench.model import build, compile_model, to_inputs
-from regbench.runs import RunFolder
+from regbench.runs import HISTORY, RunFolder
 from regbench.stopwatch import Stopwatch
 
-# What a run tells whoever watches it: a kind ("step" or "epoch") and its figures.
+# What a run tells whoever watches it: a kind ("step", "epoch" or "note") and its figures.
 Emit = Callable[[str, dict[str, Any]], None]
 
 # Often enough for a live display, and free: a step takes longer than writing to a pipe.
@@ -30,13 +31,36 @@ SECONDS_BETWEEN_STEP_REPORTS = 0.2
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker process needs to know to train one run."""
+    """All that a worker process needs to know to train one run.
+
+    An interrupted run goes on from its last checkpoint, unless it is to begin `anew`.
+    """
 
     experiment: Experiment
     results: Path
     runtime: Runtime
     command: list[str]
+    anew: bool = False
     profile: bool = False
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a run works with. `position` and the model are what training moves along."""
+
+    experiment: Experiment
+    model: Any
+    splits: Splits
+    curves: Curves
+    keeper: Checkpoints
+    position: Position
+    watch: Stopwatch
+    emit: Emit
+
+    @property
+    def steps(self) -> int:
+        """How many updates an epoch has."""
+        return _steps(self.experiment, self.splits)
 
 
 def train(job: Job, emit: Emit) -> dict[str, Any]:
@@ -46,86 +70,106 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
         environment.settle(job.runtime)
     folder = RunFolder.of(job.results, experiment)
     with folder.lock():
-        folder.start(config.dump(experiment), environment.describe(job.runtime, job.command))
+        described = environment.describe(job.runtime, job.command)
+        identity = checkpoints.identity(experiment.run_name, described)
+        keeper = Checkpoints(folder.checkpoints, identity, experiment.train.checkpoint_minutes)
+        checkpoint = None if job.anew else keeper.latest()
+        position = checkpoint.position if checkpoint else Position()
+        folder.start(config.dump(experiment), described, position.rows)
         with watch.time("data"):
             splits = datasets.load(experiment.data, experiment.seed)
+
         with watch.time("build"):
             model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
             compile_model(model, experiment, _steps(experiment, splits))
             curves = Curves(splits, experiment.seed)
+        if checkpoint:
+            checkpoint.restore(model)
+            emit("note", {"text": f"goes on from {position}"})
 
-        rows = []
-        for row in _epochs(model, experiment, splits, curves, emit, watch):
+        run = _Run(experiment, model, splits, curves, keeper, position, watch, emit)
+        for row in _epochs(run):
             with watch.time("save"):
                 folder.append(row)
-            rows.append(row)
             emit("epoch", row | {"images_per_second": _speed(splits, [row])})
+            if position.epoch <= experiment.train.epochs:
+                _checkpoint(run)
 
         with watch.time("save"):
             folder.save("model.keras", model.save)
         if job.profile:
             folder.write_profile(watch.breakdown())
-        summary = _summary(experiment, model, splits, rows)
+        summary = _summary(run)
         folder.finish(summary)
     return summary
 
 
-def _epochs(
-    model: Any,
-    experiment: Experiment,
-    splits: Splits,
-    curves: Curves,
-    emit: Emit,
-    watch: Stopwatch,
-) -> Iterator[dict[str, Any]]:
+def _epochs(run: _Run) -> Iterator[dict[str, Any]]:
     """Yield the history's rows: epoch 0 before training, then one after each epoch's last update.
 
-    Ends early where the loss is no longer finite: no later epoch could bring it back.
+    Begins at the run's position, and moves it along. Ends early where a loss is no longer finite.
     """
-    unreported = {"reported_loss": None, "reported_accuracy": None}
-    with watch.time("evaluate"):
-        row = _row(0, 0.0, model, curves, unreported)
-    yield row
-    for epoch in range(1, experiment.train.epochs + 1):
-        began = time.perf_counter()
-        reported = _train_one_epoch(model, experiment, splits, epoch, emit, watch)
-        seconds = time.perf_counter() - began
-        with watch.time("evaluate"):
-            row = _row(epoch, seconds, model, curves, reported)
-        yield row
-        if not _finite(row):
-            return
+    position = run.position
+    if not position.rows:
+        position.end_epoch(_row(run, {"reported_loss": None, "reported_accuracy": None}))
+        yield position.rows[-1]
+    while position.epoch <= run.experiment.train.epochs and position.is_finite:
+        position.end_epoch(_row(run, _train_one_epoch(run)))
+        yield position.rows[-1]
 
 
-def _train_one_epoch(
-    model: Any, experiment: Experiment, splits: Splits, epoch: int, emit: Emit, watch: Stopwatch
-) -> dict[str, float]:
-    """Update the model once for every batch; return the loss and accuracy that Keras reports."""
-    # Keras' own compiled step, without fit(): its pipeline stalls between epochs on TensorFlow.
-    steps, reported_at = _steps(experiment, splits), time.monotonic()
-    loss, correct = 0.0, 0
-    batches = watch.each("data", _batches(experiment, splits, epoch))
-    for step, (images, labels) in enumerate(batches, start=1):
-        # The first one traces and compiles the graph.
-        with watch.time("compile" if epoch == step == 1 else "step"):
-            logs = model.train_on_batch(images, labels, return_dict=True)
+def _train_one_epoch(run: _Run) -> dict[str, float]:
+    """Update the model once for every batch that the epoch has left.
+
+    Returns the epoch's loss and accuracy as Keras reports them.
+    """
+    position, watch = run.position, run.watch
+    reported_at, began = time.monotonic(), time.perf_counter() - position.seconds
+    batches = _batches(run.experiment, run.splits, position.epoch, position.step)
+    for images, labels in watch.each("data", batches):
+        # The first step traces and compiles the graph.
+        with watch.time("step" if "compile" in watch.seconds else "compile"):
+            # Keras' own compiled step, without fit(): its pipeline stalls between epochs.
+            logs = run.model.train_on_batch(images, labels, return_dict=True)
         # train_on_batch forgets the batches before; fit() reports the mean over all examples.
-        loss += float(logs["loss"]) * len(labels)
-        correct += round(float(logs["accuracy"]) * len(labels))
+        position.loss += float(logs["loss"]) * len(labels)
+        position.correct += round(float(logs["accuracy"]) * len(labels))
+        position.step += 1
         if time.monotonic() - reported_at > SECONDS_BETWEEN_STEP_REPORTS:
             reported_at = time.monotonic()
-            emit("step", {"epoch": epoch, "step": step, "steps": steps})
-    examples = len(splits.train_labels)
-    return {"reported_loss": loss / examples, "reported_accuracy": correct / examples}
+            done = {"epoch": position.epoch, "step": position.step, "steps": run.steps}
+            run.emit("step", done)
+        if run.keeper.is_due or signals.stop_requested():
+            position.seconds = time.perf_counter() - began
+            _checkpoint(run)
+            began = time.perf_counter() - position.seconds
+    position.seconds = time.perf_counter() - began
+    examples = len(run.splits.train_labels)
+    return {
+        "reported_loss": position.loss / examples,
+        "reported_accuracy": position.correct / examples,
+    }
+
+
+def _checkpoint(run: _Run) -> None:
+    """Write a checkpoint; a run that was asked to stop ends here."""
+    with run.watch.time("save"):
+        run.keeper.save(run.model, run.position)
+    if signals.stop_requested():
+        raise signals.Stopped(f"stopped at {run.position}; the same command goes on from there")
 
 
 def _batches(
-    experiment: Experiment, splits: Splits, epoch: int
+    experiment: Experiment, splits: Splits, epoch: int, done: int = 0
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    """Yield an epoch's batches, in an order that depends on the seed and the epoch alone."""
+    """Yield an epoch's batches but for the first `done`.
+
+    Their order depends on the seed and the epoch alone.
+    """
     order = seeding.generator(experiment.seed, "order", epoch).permutation(len(splits.train_labels))
-    for start in range(0, len(order), experiment.train.batch_size):
-        batch = order[start : start + experiment.train.batch_size]
+    size = experiment.train.batch_size
+    for start in range(done * size, len(order), size):
+        batch = order[start : start + size]
         yield to_inputs(splits.train_images[batch]), splits.train_labels[batch]
 
 
@@ -133,33 +177,29 @@ def _steps(experiment: Experiment, splits: Splits) -> int:
     return math.ceil(len(splits.train_labels) / experiment.train.batch_size)
 
 
-def _row(
-    epoch: int, seconds: float, model: Any, curves: Curves, reported: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "epoch": epoch,
-        "seconds": seconds,
-        "learning_rate": float(model.optimizer.learning_rate),
-        **curves.measure(model),
+def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, Any]:
+    """Return the history's row of the epoch that has just been trained."""
+    with run.watch.time("evaluate"):
+        measured = run.curves.measure(run.model)
+    row = {
+        "epoch": run.position.epoch,
+        "seconds": run.position.seconds,
+        "learning_rate": float(run.model.optimizer.learning_rate),
+        **measured,
         **reported,
     }
+    return {column: row[column] for column in HISTORY}
 
 
-def _finite(row: dict[str, Any]) -> bool:
-    return math.isfinite(row["train_loss"]) and math.isfinite(row["reported_loss"] or 0.0)
-
-
-def _summary(
-    experiment: Experiment, model: Any, splits: Splits, rows: list[dict[str, Any]]
-) -> dict[str, Any]:
-    last = rows[-1]
+def _summary(run: _Run) -> dict[str, Any]:
+    rows, last = run.position.rows, run.position.rows[-1]
     return {
-        "name": experiment.name,
-        "config_hash": experiment.hash,
-        "seed": experiment.seed,
-        "status": "completed" if _finite(last) else "diverged",
+        "name": run.experiment.name,
+        "config_hash": run.experiment.hash,
+        "seed": run.experiment.seed,
+        "status": "completed" if run.position.is_finite else "diverged",
         "epochs": last["epoch"],
-        "parameters": int(model.count_params()),
+        "parameters": int(run.model.count_params()),
         "train_accuracy": last["train_accuracy"],
         "test_accuracy": last["test_accuracy"],
         "train_loss": last["train_loss"],
@@ -167,7 +207,7 @@ def _summary(
         "gap": last["train_accuracy"] - last["test_accuracy"],
         # Training alone: the honest measurements cost the same whatever the variant.
         "seconds": sum(row["seconds"] for row in rows),
-        "images_per_second": _speed(splits, rows),
+        "images_per_second": _speed(run.splits, rows),
     }
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -113,22 +114,50 @@ def test_two_processes_give_byte_equal_histories(tmp_path):
     assert len(histories[0]) == 3
 
 
-def test_ctrl_c_ends_with_130_and_the_next_start_finishes_the_run(tmp_path):
-    options = [*TINY, "--results", str(tmp_path)]
-    long = [*REGBENCH, "run", "configs/baseline.yaml", *options, "--set=train.epochs=100000"]
-    # A session of its own, so that the signal reaches the whole group, as a terminal sends it.
-    process = subprocess.Popen(long, stderr=subprocess.PIPE, text=True, start_new_session=True)
+def interrupted(results, number, send):
+    """Start a run, send it a signal after its first epoch; return its exit code and last words."""
+    command = [*REGBENCH, "run", "configs/baseline.yaml", *TINY, "--results", str(results)]
+    # A session of its own, so that a signal can reach the whole group, as a terminal sends it.
+    process = subprocess.Popen(
+        [*command, "--set=train.epochs=60"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     for line in process.stderr:
         if "epoch 1/" in line:
             break
-    os.killpg(process.pid, signal.SIGINT)
-    _, rest = process.communicate(timeout=30)
-    assert process.returncode == 130
+    send(process.pid, number)
+    _, rest = process.communicate(timeout=60)
     assert "Traceback" not in rest
     assert_no_process_in_group(process.pid)
+    return process.returncode, rest
+
+
+def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path):
+    code, said = interrupted(tmp_path, signal.SIGINT, os.killpg)
+    assert code == 130
+    assert said.count("Stopping at the next step") == 1
     (folder,) = tmp_path.iterdir()
     assert not (folder / "summary.json").exists()
-    assert not list(folder.glob("*.tmp*"))
+    assert not (folder / "error.txt").exists()
+    assert not list(folder.glob("**/.*.tmp*"))
+    _, _, command = said.partition("Interrupted. To go on: python ")
+    again = subprocess.run(
+        [sys.executable, *shlex.split(command)], capture_output=True, text=True, timeout=280
+    )
+    assert again.returncode == 0, again.stderr
+    assert "baseline s0: goes on from " in again.stderr
+    assert "epoch 1/60" not in again.stderr
+    assert not (folder / "checkpoint").exists()
+
+
+def test_sigterm_of_the_parent_alone_ends_with_143_and_a_checkpoint(tmp_path):
+    code, said = interrupted(tmp_path, signal.SIGTERM, os.kill)
+    assert code == 143
+    assert "Interrupted. To go on: python -m regbench run configs/baseline.yaml" in said
+    (folder,) = tmp_path.iterdir()
+    assert len(list((folder / "checkpoint").iterdir())) == 2
 
 
 def assert_no_process_in_group(group):
@@ -182,6 +211,11 @@ def test_a_run_that_fails_leaves_its_reason_and_the_others_finish(tmp_path):
     assert "Traceback" not in mixed.stderr
     (error,) = tmp_path.glob("small-*/error.txt")
     assert "can't be built" in error.read_text()
+
+
+def test_the_command_that_goes_on_does_not_begin_anew():
+    command = ["regbench", "run", "my configs/l2.yaml", "--force", "--seeds", "0-4"]
+    assert cli._resuming(command) == "regbench run 'my configs/l2.yaml' --seeds 0-4"
 
 
 @pytest.mark.parametrize("value", ["0-4", "0,3,7", "7,0-2"])

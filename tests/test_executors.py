@@ -2,11 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
+from regbench import executors, signals
 from regbench.executors import local
 
 
@@ -36,6 +40,23 @@ def write_pid_and_sleep(path, emit):
     Path(path).write_text(str(os.getpid()))
     emit("asleep", {})
     time.sleep(60)
+
+
+def work_until_stopped(path, emit):
+    Path(path).write_text(str(os.getpid()))
+    while not signals.stop_requested():
+        emit("asleep", {"much": "x" * 10_000})  # more than a pipe holds, if nobody reads it
+        time.sleep(0.001)
+    Path(path).write_text("stopped in order")
+    raise signals.Stopped("stopped")
+
+
+def stop_itself(number, emit):
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+        if signals.stop_requested():
+            raise signals.Stopped("stopped at step 1")
+    return signals.stop_requested()
 
 
 def results(function, jobs, workers=2, variables=None):
@@ -73,17 +94,93 @@ def test_a_killed_worker_fails_its_job_alone_and_is_replaced():
     assert "last words" in failure.details
 
 
-def test_closing_the_iterator_ends_every_worker(tmp_path):
-    jobs = [tmp_path / "0", tmp_path / "1"]
-    events = local(write_pid_and_sleep, jobs, 2, {})
-    asleep = 0
-    while asleep < 2:
-        asleep += next(events).kind == "asleep"
-    pids = [int(path.read_text()) for path in jobs]
-    events.close()
+def started(function, jobs):
+    """Return the events of two jobs that have begun to work, and their processes."""
+    events = local(function, jobs, 2, {})
+    asleep = set()
+    while len(asleep) < 2:
+        event = next(events)
+        asleep |= {event.job} if event.kind == "asleep" else set()
+    return events, [int(path.read_text()) for path in jobs]
+
+
+def assert_ended(pids):
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_closing_the_iterator_lets_every_worker_stop_in_order(tmp_path):
+    jobs = [tmp_path / "0", tmp_path / "1"]
+    events, pids = started(work_until_stopped, jobs)
+    events.close()
+    assert [path.read_text() for path in jobs] == ["stopped in order"] * 2
+    assert_ended(pids)
+
+
+def test_a_worker_that_does_not_stop_in_time_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "SECONDS_TO_STOP", 0.2)
+    events, pids = started(write_pid_and_sleep, [tmp_path / "0", tmp_path / "1"])
+    began = time.monotonic()
+    events.close()
+    assert time.monotonic() - began < 10
+    assert_ended(pids)
+
+
+def test_a_second_interruption_ends_every_worker_at_once(tmp_path, monkeypatch):
+    events, pids = started(write_pid_and_sleep, [tmp_path / "0", tmp_path / "1"])
+
+    def interrupt(worker, deadline):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(executors._Worker, "wait_until", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        events.close()
+    assert_ended(pids)
+
+
+def test_a_worker_that_was_asked_to_stop_fails_that_job_alone():
+    ended, _ = results(stop_itself, [1, 2], workers=1)
+    assert ended[0].failure.error == "Stopped"
+    assert ended[0].failure.message == "stopped at step 1"
+    assert ended[1].result is False
+
+
+ORPHAN = """
+    import sys
+    from pathlib import Path
+    from regbench.executors import local
+    from tests.test_executors import write_pid_and_sleep
+    if __name__ == "__main__":
+        for event in local(write_pid_and_sleep, [Path(sys.argv[1])], 1, {}):
+            print(event.kind, flush=True)
+"""
+
+
+def test_workers_end_with_their_parent_even_if_it_was_killed(tmp_path):
+    script = tmp_path / "orphan.py"
+    script.write_text(textwrap.dedent(ORPHAN))
+    command = [sys.executable, str(script), str(tmp_path / "pid")]
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    while parent.stdout.readline().strip() != "asleep":
+        pass
+    parent.kill()
+    parent.communicate()
+    pid = int((tmp_path / "pid").read_text())
+    for _ in range(100):
+        if not is_running(pid):
+            return
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail("the worker outlived its parent")
+
+
+def is_running(pid):
+    try:  # a process that nobody has waited for is dead all the same
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_no_jobs_need_no_worker():

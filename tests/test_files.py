@@ -1,5 +1,7 @@
 """Files that are there whole or not at all."""
 
+from pathlib import Path
+
 import pytest
 
 from regbench import files
@@ -38,3 +40,58 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
     assert files.read(path, 11) == "x" * 11
     with pytest.raises(ValueError, match="at most 10 bytes"):
         files.read(path, 10)
+
+
+def fill(folder):
+    (folder / "one").write_text("1")
+    (folder / "two").write_text("2")
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    files.replace_folder(tmp_path / "a" / "it", fill)
+    assert sorted(path.name for path in (tmp_path / "a" / "it").iterdir()) == ["one", "two"]
+
+    def fail(folder):
+        (folder / "one").write_text("other")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        files.replace_folder(tmp_path / "a" / "it", fail)
+    assert caught.value.filename == str(tmp_path / "a" / "it")
+    assert (tmp_path / "a" / "it" / "one").read_text() == "1"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["it"]
+
+
+def test_a_folder_takes_the_place_of_another_and_of_what_a_crash_left(tmp_path):
+    (tmp_path / "it").mkdir()
+    (tmp_path / "it" / "old").touch()
+    (tmp_path / ".it.tmp").mkdir()
+    (tmp_path / ".it.tmp" / "half").touch()
+    files.replace_folder(tmp_path / "it", fill)
+    assert sorted(path.name for path in (tmp_path / "it").iterdir()) == ["one", "two"]
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]
+
+
+def test_everything_is_on_the_disk_before_it_gets_its_name_and_the_name_after(
+    tmp_path, monkeypatch
+):
+    """A power failure in between must not leave a name without its content."""
+    order = []
+    monkeypatch.setattr(files, "_sync", lambda path: order.append(path.name))
+    replace = Path.replace
+    monkeypatch.setattr(
+        Path, "replace", lambda path, to: (order.append(f"-> {to.name}"), replace(path, to))
+    )
+    files.write(tmp_path / "text", "1")
+    assert order == [".text.tmp", "-> text", tmp_path.name]
+    order.clear()
+    files.replace_folder(tmp_path / "it", fill)
+    assert sorted(order[:2]) == ["one", "two"]
+    assert order[2:] == [".it.tmp", "-> it", tmp_path.name]
+
+
+def test_a_link_in_place_of_a_temporary_file_is_not_written_through(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / ".text.tmp").symlink_to(tmp_path / "precious")
+    files.write(tmp_path / "text", "1")
+    assert (tmp_path / "precious").read_text() == "mine"

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from regbench import config, progress
 from regbench.download_bar import DownloadBar
-from regbench.executors import Event, Failure
+from regbench.executors import Event
+from regbench.failures import Failure
 from regbench.progress import LiveProgress, PlainProgress, clock, result_line, sparkline
 
 
@@ -135,3 +136,25 @@ def test_a_download_on_a_terminal_is_a_bar():
     bar.end()
     assert "downloading" in console.file.getvalue()
     assert "50.0/100.0 MB" in console.file.getvalue()
+
+
+def test_a_note_of_a_run_is_said():
+    note = Event(0, "note", {"text": "goes on from epoch 7"})
+    watching, output = watched(PlainProgress, False, [Event(0, "started"), note])
+    watching.stopping()
+    watching.end()
+    first, second = output.getvalue().splitlines()
+    assert first == "dropout s0: goes on from epoch 7"
+    assert "Ctrl-C again ends at once" in second
+
+
+def test_the_pace_of_a_run_that_goes_on_counts_from_where_it_does(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    state = progress.RunState(experiment())
+    state.see(epoch(7))
+    assert state.seconds_per_epoch is None
+    now[0] += 5
+    state.see(epoch(8))
+    assert state.seconds_per_epoch == 5
+    assert state.seconds_left == 10

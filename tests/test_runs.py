@@ -1,5 +1,6 @@
 """The run folder: what a run writes is what a comparison reads, or it is named in a warning."""
 
+import errno
 import json
 import math
 import os
@@ -11,7 +12,7 @@ import textwrap
 import pytest
 
 from regbench import config, runs
-from regbench.errors import RegbenchError
+from regbench.errors import RegbenchError, RunFailed
 from regbench.runs import HISTORY, RunBusy, RunFolder
 
 
@@ -200,6 +201,39 @@ def test_starting_again_removes_what_was_there_the_sign_of_completion_first(tmp_
     assert names == {"config.yaml", "environment.json"}
     folder.append(row(0))
     assert len((folder.path / "history.csv").read_text().splitlines()) == 2
+
+
+def test_going_on_keeps_rows_and_checkpoints_and_beginning_anew_does_not(tmp_path):
+    folder = RunFolder(written(tmp_path))
+    folder.checkpoints.mkdir()
+    folder.start("name: baseline\n", {}, [row(0), row(1)])
+    assert folder.checkpoints.exists()
+    assert len((folder.path / "history.csv").read_text().splitlines()) == 3
+    folder.append(row(2))
+    assert len((folder.path / "history.csv").read_text().splitlines()) == 4
+    folder.start("name: baseline\n", {})
+    assert not folder.checkpoints.exists()
+    assert not (folder.path / "history.csv").exists()
+
+
+def test_a_link_in_place_of_the_checkpoints_is_removed_and_what_it_leads_to_is_not(tmp_path):
+    (tmp_path / "precious").mkdir()
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    folder.checkpoints.symlink_to(tmp_path / "precious")
+    folder.start("name: baseline\n", {})
+    assert (tmp_path / "precious").exists()
+    assert not folder.checkpoints.exists()
+
+
+def test_a_file_system_without_locks_is_refused_with_advice(tmp_path, monkeypatch):
+    def no_locks(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(RunFailed, match=r"can lock files.*--results"), RunFolder(tmp_path).lock():
+        pass
 
 
 HOLD = """

@@ -2,9 +2,10 @@
 
 import pytest
 
-from regbench import config, environment, executors, sweep
+from regbench import checkpoints, config, environment, executors, sweep
 from regbench.errors import RegbenchError
-from regbench.executors import Event, Failure
+from regbench.executors import Event
+from regbench.failures import Failure
 from regbench.runs import RunFolder
 from regbench.sweep import Outcome
 
@@ -47,10 +48,12 @@ def experiments(*seeds):
     return [config.load("configs/smoke.yaml").with_seed(seed) for seed in seeds]
 
 
-def pretend(outcomes):
+def pretend(outcomes, calls=None):
     """An executor that trains nothing: a status ends a job well, a Failure ends it badly."""
 
     def executor(function, jobs, workers, variables):
+        if calls is not None:
+            calls.append((variables["OMP_NUM_THREADS"], workers, jobs))
         for index, job in enumerate(jobs):
             outcome = outcomes[job.experiment.seed]
             if isinstance(outcome, Failure):
@@ -61,8 +64,8 @@ def pretend(outcomes):
     return executor
 
 
-def swept(monkeypatch, results, outcomes, **options):
-    monkeypatch.setitem(executors.EXECUTORS, "pretend", pretend(outcomes))
+def swept(monkeypatch, results, outcomes, calls=None, **options):
+    monkeypatch.setitem(executors.EXECUTORS, "pretend", pretend(outcomes, calls))
     asked = experiments(*outcomes)
     return sweep.run(asked, results, executor="pretend", **options)
 
@@ -88,11 +91,45 @@ def test_a_failure_is_written_into_its_run_folder_and_others_go_on(monkeypatch, 
     assert "no memory" in error.read_text()
 
 
-def test_a_folder_in_use_is_left_to_its_owner(monkeypatch, tmp_path):
-    busy = Failure("RunBusy", "in use", "Traceback: in use")
-    outcome = swept(monkeypatch, tmp_path, {0: busy})
+@pytest.mark.parametrize("error", ["RunBusy", "Stopped"])
+def test_a_folder_in_use_or_stopped_in_order_has_no_error_file(monkeypatch, tmp_path, error):
+    failure = Failure(error, "why", "Traceback: why")
+    outcome = swept(monkeypatch, tmp_path, {0: failure})
     assert outcome.exit_code == 1
     assert not (RunFolder.of(tmp_path, experiments(0)[0]).path / "error.txt").exists()
+
+
+def test_a_run_that_goes_on_keeps_its_number_of_threads(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "cores", lambda: 4)
+    began_with = {"smoke-614f084a-s1": 3}
+    monkeypatch.setattr(checkpoints, "threads", lambda folder: began_with.get(folder.parent.name))
+    outcomes = {0: "completed", 1: "completed", 2: "completed", 3: "completed"}
+    calls = []
+    swept(monkeypatch, tmp_path, outcomes, calls)
+    told = [
+        (threads, workers, [job.experiment.seed for job in jobs], jobs[0].runtime.threads)
+        for threads, workers, jobs in calls
+    ]
+    assert told == [("1", 3, [0, 2, 3], 1), ("3", 1, [1], 3)]
+    assert not any(job.anew for _, _, jobs in calls for job in jobs)
+
+
+def test_a_forced_run_begins_anew_with_the_threads_that_were_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setattr(checkpoints, "threads", lambda folder: 3)
+    calls = []
+    swept(monkeypatch, tmp_path, {0: "completed"}, calls, threads=1, force=True)
+    ((threads, _, (job,)),) = calls
+    assert (threads, job.anew) == ("1", True)
+
+
+@pytest.mark.parametrize(("status", "left"), [("completed", False), ("diverged", True)])
+def test_checkpoints_that_a_completed_run_left_are_removed(monkeypatch, tmp_path, status, left):
+    folder = RunFolder.of(tmp_path, experiments(0)[0])
+    folder.start("name: smoke\n", {})
+    folder.finish({"status": status})
+    (folder.checkpoints / "000002-000000000").mkdir(parents=True)
+    swept(monkeypatch, tmp_path, {0: "completed"})
+    assert folder.checkpoints.exists() == left
 
 
 def test_exit_codes_tell_all_some_and_none_apart():

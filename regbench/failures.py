@@ -1,0 +1,62 @@
+"""Why a job failed, as one line for people: what, where and what to do."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import traceback
+from dataclasses import dataclass
+
+from regbench.errors import RegbenchError
+
+# Also what TensorFlow and torch call it; neither is imported here.
+OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
+MORE_MEMORY = "try fewer --jobs, or a smaller train.batch_size"
+GOES_ON = "the same command goes on from the last checkpoint"
+ADVICE = {
+    errno.ENOSPC: f"make room; {GOES_ON}",
+    errno.EDQUOT: f"make room; {GOES_ON}",
+    errno.EROFS: "choose a folder that can be written with --results",
+    errno.EACCES: "choose a folder that can be written with --results",
+    errno.EPERM: "choose a folder that can be written with --results",
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed: the exception's class name, its message, and all there is to read."""
+
+    error: str
+    message: str
+    details: str
+
+
+def of_exception(error: BaseException) -> Failure:
+    """Return the failure for an exception that is being handled."""
+    details = "".join(traceback.format_exception(error))
+    return Failure(type(error).__name__, message(error), details)
+
+
+def of_death(exit_code: int, output: str) -> Failure:
+    """Return the failure for a process that ended with this code (-9 for signal 9)."""
+    cause = f"exit code {exit_code}"
+    if exit_code < 0:
+        cause = f"signal {signal.Signals(-exit_code).name}"
+    if exit_code == -signal.SIGKILL:
+        cause += f", often sent when memory runs out: {MORE_MEMORY}"
+    text = f"the worker process died: {cause}; {GOES_ON}"
+    return Failure("WorkerDied", text, "\n".join([text, *output.strip().splitlines()[-20:]]))
+
+
+def message(error: BaseException) -> str:
+    """Return what to say of an error; one that nobody foresaw is named by its class."""
+    name, text = type(error).__name__, str(error).strip()
+    if isinstance(error, RegbenchError):
+        return text
+    if name in OUT_OF_MEMORY:
+        return f"out of memory: {MORE_MEMORY}"
+    if isinstance(error, OSError) and error.strerror:
+        advice = ADVICE.get(error.errno or 0)
+        where = error.filename or "input or output"
+        return f"{where}: {error.strerror}" + (f"; {advice}" if advice else "")
+    return f"{name}: {text.splitlines()[0] if text else 'no message'}"

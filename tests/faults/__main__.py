@@ -1,0 +1,50 @@
+"""The fault campaign, `make faults`: minutes of kills, full disks, damaged files and configs.
+
+`python -m tests.faults --only kills --kills 20` runs a part of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.faults import configs, damage, disks, kills, memory, victims
+from tests.faults.report import Line, table
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="at random moments")
+    parser.add_argument("--configs", type=int, default=10_000)
+    parser.add_argument("--runs", type=int, default=200, help="in one worker")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    parser.add_argument("--only", help="the campaigns whose name contains this")
+    asked = parser.parse_args()
+    campaigns: dict[str, Callable[[Path], Line]] = {
+        "configs": lambda folder: configs.fuzz(folder, asked.configs),
+        "damage": damage.cut_at_every_byte,
+        "kills": lambda folder: kills.at_random_moments(folder, asked.kills, asked.seed),
+        "points": kills.at_every_write_point,
+        "disks": disks.full_at_every_size,
+        "calls": disks.full_at_every_call,
+        "memory": lambda folder: memory.slope(folder, asked.runs),
+    }
+    victims.prepare()
+    lines = []
+    for name, campaign in campaigns.items():
+        if asked.only and asked.only not in name:
+            continue
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="regbench-faults-") as folder:
+            lines.append(campaign(Path(folder)))
+        print(f"\r{name}: {time.monotonic() - began:.0f} s{'':<70}", file=sys.stderr)
+    print(table(lines))
+    return 0 if all(line.passed for line in lines) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""Tiny runs to be killed: real ones, in processes of their own, with faults at chosen moments.
+
+A victim is forked from a process that has imported TensorFlow and computed nothing with it: that
+saves the seconds of the import. What it runs is `regbench.train.train`, untouched; faults come from
+functions of `os` that are replaced in the victim alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import signal
+import time
+import traceback
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from regbench import config, train
+from regbench.config import Experiment
+from regbench.environment import Runtime
+from regbench.runs import HISTORY, RunFolder
+from regbench.train import Job
+
+RUNTIME = Runtime("tensorflow", "cpu", 1)
+# All that has a state, on a few hundred weights; a checkpoint after every step.
+TINY = [
+    "data.name=shapes",
+    "data.train_examples=60",
+    "data.test_examples=20",
+    "model.blocks=[2]",
+    "model.convolutions=1",
+    "model.head=global_average_pooling",
+    "model.dense=[4]",
+    "dropout.dense=0.5",
+    "batch_norm=true",
+    "train.batch_size=20",
+    "train.schedule=cosine",
+    "train.checkpoint_minutes=1e-9",
+]
+Outcome = tuple[list[list[str]], dict[str, bytes]]
+
+
+def prepare() -> None:
+    """Set the variables of a worker and import what forking is to save; compute nothing."""
+    os.environ.update(RUNTIME.variables())
+    import h5py  # noqa: F401
+    import keras  # noqa: F401
+    import tensorflow  # noqa: F401
+
+
+def experiment(epochs: int, *overrides: str) -> Experiment:
+    return config.load("configs/baseline.yaml", [*TINY, f"train.epochs={epochs}", *overrides])
+
+
+def start(
+    run: Experiment, results: Path, before: Callable[[], object] = lambda: None
+) -> tuple[int, int]:
+    """Fork a victim that calls `before` and trains; return its process id and a pipe.
+
+    A byte comes through the pipe when training begins. The exit code is 0 for a run that finished,
+    1 for one that raised; the traceback is then in `<results>.log`.
+    """
+    begun, told = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(told)
+        return pid, begun
+    code = 1
+    try:
+        log = os.open(f"{results}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        before()
+        train.train(Job(run, results, RUNTIME, ["regbench", "run"]), _tell(told))
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _tell(pipe: int) -> Callable[[str, dict[str, Any]], None]:
+    def emit(kind: str, figures: dict[str, Any]) -> None:
+        if kind in ("epoch", "note"):
+            os.write(pipe, b".")
+
+    return emit
+
+
+def wait(victim: tuple[int, int]) -> int:
+    """Return a victim's exit code, or minus the number of the signal that killed it."""
+    pid, pipe = victim
+    _, status = os.waitpid(pid, 0)
+    os.close(pipe)
+    return os.waitstatus_to_exitcode(status)
+
+
+def kill_after(victim: tuple[int, int], seconds: float, once_begun: bool) -> int:
+    """Kill a victim after some seconds, from its start or from when training begins."""
+    if once_begun:
+        os.read(victim[1], 1)  # empty if it ended before
+    time.sleep(seconds)
+    os.kill(victim[0], signal.SIGKILL)
+    return wait(victim)
+
+
+def run_to_the_end(run: Experiment, results: Path) -> bool:
+    return wait(start(run, results)) == 0
+
+
+def outcome(run: Experiment, results: Path) -> Outcome:
+    """Return the history without its seconds, and the bytes of every weight that was saved."""
+    folder = RunFolder.of(results, run).path
+    seconds = HISTORY.index("seconds")
+    rows = list(csv.reader(io.StringIO((folder / "history.csv").read_text())))
+    return [row[:seconds] + row[seconds + 1 :] for row in rows], _weights(folder / "model.keras")
+
+
+def _weights(path: Path) -> dict[str, bytes]:
+    import h5py
+
+    weights = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            weights[name] = item[()].tobytes()
+
+    with zipfile.ZipFile(path) as archive:
+        content = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(content, "r") as file:
+        file.visititems(visit)
+    return weights
+
+
+class WritePoints:
+    """Counts the calls of fsync and rename in this process, and lets a fault happen at one of them.
+
+    Every file of a run is written by `regbench.files`: under a temporary name, synced, renamed,
+    synced again. Between two of these calls nothing is promised, so that a fault before each of
+    them is a fault at every point that matters.
+    """
+
+    def __init__(self, point: int | None, fault: Callable[[], object]) -> None:
+        self.count = 0
+        self.point = point
+        self.fault = fault
+
+    def install(self) -> None:
+        os.fsync = self._counted(os.fsync)  # type: ignore[assignment]
+        os.replace = self._counted(os.replace)  # type: ignore[assignment]
+
+    def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            self.count += 1
+            if self.count == self.point:
+                self.fault()
+            return call(*arguments)
+
+        return counted
