@@ -226,6 +226,51 @@ def compare(
 
 
 @cli.command()
+@click.argument(
+    "results", nargs=-1, required=True, metavar="RESULTS...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="report.html",
+    show_default=True,
+    metavar="FILE",
+)
+@click.option(
+    "--baseline", metavar="NAME", help="What the others are compared with.  [default: baseline]"
+)
+@click.option(
+    "--figures",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each figure as SVG and PNG too, as wide as a paper's column.",
+)
+def report(
+    results: tuple[Path, ...], output: Path, baseline: str | None, folder: Path | None
+) -> None:
+    """Write one web page of finished runs: table, interactive curves, gap ledger, probes.
+
+    The page works offline, fetches nothing and can be printed.
+
+    \b
+    Examples:
+      regbench report results/ -o report.html
+      regbench report results/ --figures figures/
+    """
+    from regbench import figures, runs
+    from regbench import report as page
+
+    frame = runs.load(results, warn=_warn)
+    page.write(frame, output, baseline, warn=_warn)
+    click.echo(f"The report is in {output}", err=True)
+    if folder:
+        paths = figures.save_all(frame, folder)
+        click.echo(f"{len(paths)} figures are in {folder}", err=True)
+
+
+@cli.command()
 @click.argument("config_path", metavar="CONFIG")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key: train.epochs=5."

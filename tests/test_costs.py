@@ -16,7 +16,8 @@ def network(name, *overrides, shape=(32, 32, 3)):
 
 
 @pytest.mark.parametrize("name", [path.stem for path in CONFIGS])
-def test_parameters_are_those_of_keras_summary(name):
+def test_parameters_are_those_of_keras_summary(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # else the summary is cut at 80
     model, lines = network(name), []
     model.summary(print_fn=lambda text, **_: lines.append(text), line_length=200)
     text = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(lines))  # bold and colors
