@@ -235,5 +235,5 @@ def _read(folder: Path, written: int) -> Findings | None:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ValueError(f"the probes are damaged: {where}: {first['msg']}") from error
-    except (OSError, RecursionError) as error:
-        raise ValueError(f"the probes can't be read: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"the probes are damaged: {error}") from error

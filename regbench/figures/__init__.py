@@ -66,5 +66,5 @@ def save_all(frame: pandas.DataFrame, folder: Path | str) -> list[Path]:
         chart = figure(frame, width=PAPER_WIDTH)
         for suffix in (".svg", ".png") if chart is not None else ():
             paths.append(Path(folder) / f"{name}{suffix}")
-            save(chart, paths[-1], dots_per_inch=600)
+            save(chart, paths[-1], dots_per_inch=300)
     return paths

@@ -267,7 +267,7 @@ PLANS: dict[str, _Plan] = {
         "Keras' training number against the test number is not the gap. From top to bottom: what "
         "the penalty adds, what dropout and batch statistics cost in training, what comes of "
         "averaging over an epoch in which the model moves (and over the whole training set), and "
-        "the true gap, with the same weights measured alike. Steps from training to test sum exactly.",
+        "the true gap, with the same weights measured alike. The steps sum exactly.",
         _ledger_table,
         {key: {"metric": key} for key in ("loss", "accuracy")},
     ),
