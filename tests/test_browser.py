@@ -68,11 +68,10 @@ def open_page(browser, address):
 
 
 def panels(page):
-    titles = page.locator(
-        "[data-figure=curves] .chart svg .role-title-text text, "
-        "[data-figure=curves] .chart svg text"
-    )
-    return [text.split(",")[0] for text in titles.all_text_contents() if ", gap" in text]
+    """Return the names above the panels that are drawn, in their order."""
+    titles = page.locator("[data-figure=curves] .chart svg text:has(tspan)")
+    found = [title.locator("tspan").all_text_contents() for title in titles.all()]
+    return [name for name, gap in found if gap.startswith("gap ")]
 
 
 def test_nothing_is_logged_and_nothing_but_the_file_is_requested(open_page, address):
@@ -142,7 +141,6 @@ def test_axe_finds_no_serious_violation(open_page, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = open_page(color_scheme=scheme)
     page.evaluate("() => document.querySelectorAll('details').forEach((each) => each.open = true)")
-    # axe itself needs what the page's policy forbids; the page under test is already drawn.
     violations = axe.Axe().run(page).response["violations"]
     serious = [
         (each["id"], each["nodes"][0]["html"][:200])

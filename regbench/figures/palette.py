@@ -75,7 +75,7 @@ def styled(chart: Any, width: int) -> Any:
         .configure_axis(
             gridColor=GRID, domainColor=SHADE, tickColor=SHADE, titleFontWeight="normal", **text
         )
-        .configure_header(labelColor=INK, labelFontSize=12, labelFontWeight="bold", title=None)
+        .configure_header(labelColor=INK, labelFontSize=11, labelFontWeight="bold", title=None)
         .configure_text(color=LABEL)
         .configure_rule(color=LABEL)
     )
@@ -89,7 +89,10 @@ def facet(
     `margin` is what axes take of the whole width; a page that fits the figure into a window reads
     it from the chart.
     """
-    header = alt.Header(title=None, labelAnchor="start")
+    # A comma in a panel's title begins a new line: names are long, and panels narrow.
+    header = alt.Header(
+        title=None, labelAnchor="start", labelExpr="split(datum.label, ', ')", labelLimit=0
+    )
     panels = alt.Facet(f"{field}:N", sort=list(order), header=header)
     return chart.facet(facet=panels, columns=columns).properties(usermeta={"margin": margin})
 

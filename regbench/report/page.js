@@ -47,10 +47,11 @@
       ast: true,
       defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
-      config: { aria: false },
     };
     views.get(name)?.finalize();
     const result = await vegaEmbed(chart, spec, options);
+    // The figure's own label and its table say more than a name for each mark.
+    chart.querySelector("svg").setAttribute("aria-hidden", "true");
     views.set(name, result);
   }
 
