@@ -1,14 +1,18 @@
 """The gap ledger: its terms, and that nothing is left over."""
 
+from types import SimpleNamespace
+
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
 from regbench import config, datasets, ledger, train
+from regbench.checkpoints import Position
 from regbench.curves import Curves
 from regbench.datasets import Splits
 from regbench.probes import Subject, modes
+from regbench.stopwatch import Stopwatch
 
 numbers = st.floats(-100, 100)
 TINY = ["data.name=shapes", "data.train_examples=150", "data.test_examples=100"]
@@ -38,8 +42,12 @@ def ledgers(*overrides, same=False):
         splits = Splits(*pair, *pair, splits.classes)
     model = train.build(experiment, splits.train_images.shape[1:], len(splits.classes))
     train.compile_model(model, experiment, 3)
-    curves = Curves(splits, 0)
-    row = list(train._epochs(model, experiment, splits, curves, lambda kind, figures: None))[-1]
+    curves, position = Curves(splits, 0), Position()
+    keeper = SimpleNamespace(is_due=False)
+    run = train._Run(
+        experiment, model, splits, curves, keeper, position, Stopwatch(), lambda kind, figures: None
+    )
+    *_, row = train._epochs(run)
     subject = Subject(model, experiment, curves.train, (splits.test_images, splits.test_labels))
     return modes.ledgers(subject, row), row
 
