@@ -46,6 +46,7 @@
       actions: false,
       ast: true,
       defaultStyle: false,
+      logLevel: 1, // errors; where no variant is chosen, Vega warns of axes without data
       tooltip: { disableDefaultStyle: true },
     };
     views.get(name)?.finalize();
