@@ -21,10 +21,10 @@ DEMO_CHANGES := --set data.name=shapes --set data.train_examples=1000 --set data
 TORCH := torch>=2.8
 TORCH_VENV := .venv-torch
 
-.PHONY: help install demo test bench faults fuzz lint format lock clean
+.PHONY: help install demo test test-browser bench faults fuzz lint format lock clean
 
 help:  ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## make .venv from the lock (uv if there, else pip); again only if something changed
 
@@ -34,6 +34,9 @@ demo: install  ## train a baseline and three regularizers on the embedded data s
 
 test: install  ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+test-browser: install  ## look at the report in Chromium, where that is installed
+	$(BIN)/python -m pytest -m browser $(ARGS)
 
 faults: install  ## kill runs, fill disks, damage files and configs: prints a table (20 minutes)
 	$(BIN)/python -m tests.faults $(ARGS)
@@ -67,7 +70,7 @@ $(TORCH_VENV)/.installed: | $(INSTALLED)
 lock:  ## update requirements.lock after a change of pyproject.toml (needs uv; ARGS=--upgrade for all)
 	uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	  --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
-	  --custom-compile-command "make lock" --group dev --output-file requirements.lock $(ARGS) pyproject.toml
+	  --custom-compile-command "make lock" --group dev --group browser --output-file requirements.lock $(ARGS) pyproject.toml
 
 clean:  ## remove the environment and all that tools left behind
 	rm -rf $(VENV) $(TORCH_VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-MODULES = ("compare", "config", "datasets", "figures", "runs", "sweep")
+MODULES = ("compare", "config", "datasets", "figures", "inspection", "report", "runs", "sweep")
 
 
 def __getattr__(name: str) -> Any:

@@ -226,6 +226,92 @@ def compare(
 
 
 @cli.command()
+@click.argument(
+    "results", nargs=-1, required=True, metavar="RESULTS...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="report.html",
+    show_default=True,
+    metavar="FILE",
+)
+@click.option(
+    "--baseline", metavar="NAME", help="What the others are compared with.  [default: baseline]"
+)
+@click.option(
+    "--figures",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each figure as SVG and PNG too, as wide as a paper's column.",
+)
+def report(
+    results: tuple[Path, ...], output: Path, baseline: str | None, folder: Path | None
+) -> None:
+    """Write one web page of finished runs: table, interactive curves, gap ledger, probes.
+
+    The page works offline, fetches nothing and can be printed.
+
+    \b
+    Examples:
+      regbench report results/ -o report.html
+      regbench report results/ --figures figures/
+    """
+    from regbench import figures, runs
+    from regbench import report as page
+
+    frame = runs.load(results, warn=_warn)
+    page.write(frame, output, baseline, warn=_warn)
+    click.echo(f"The report is in {output}", err=True)
+    if folder:
+        paths = figures.save_all(frame, folder)
+        click.echo(f"{len(paths)} figures are in {folder}", err=True)
+
+
+@cli.command()
+@click.argument("config_path", metavar="CONFIG")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key: train.epochs=5."
+)
+@click.option(
+    "--baseline", metavar="CONFIG", help="What to compare with.  [default: as baseline.yaml]"
+)
+@click.option(
+    "--backend", type=BACKENDS, help="Keras' backend.  [default: KERAS_BACKEND, else tensorflow]"
+)
+@click.option("--device", type=DEVICES, default="auto", show_default=True)
+@click.option("--threads", type=_CountOrAuto(), default="auto", show_default=True)
+@click.option("--no-time", is_flag=True, help="Do not measure the time of an epoch.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inspect(
+    config_path: str,
+    overrides: tuple[str, ...],
+    baseline: str | None,
+    no_time: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Show the layers of CONFIG, what they cost, and advice; nothing is trained.
+
+    \b
+    Examples:
+      regbench inspect configs/dropout.yaml
+      regbench inspect configs/l2.yaml --set l2=0.1 --no-time
+    """
+    from regbench import config, inspection, layer_table
+
+    experiment = config.load(config_path, overrides)
+    reference = config.load(baseline) if baseline else None
+    found = inspection.inspect(experiment, reference, measure_time=not no_time, **options)
+    if as_json:
+        _print_json(found.as_dict())
+    else:
+        _console(stderr=False).print(layer_table.terminal(found))
+
+
+@cli.command()
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def data(name: str | None, as_json: bool) -> None:

@@ -38,17 +38,18 @@ class Curves:
             min(len(splits.train_labels), len(splits.test_labels)),
             seeding.generator(seed, "curves", "train"),
         )
-        self._train = splits.train_images[sample], splits.train_labels[sample]
+        # Images and labels of the training sample; the probes look at the same one.
+        self.train = splits.train_images[sample], splits.train_labels[sample]
         self._test = splits.test_images, splits.test_labels
 
     @property
     def examples(self) -> int:
         """How many examples one measurement reads, train and test together."""
-        return len(self._train[1]) + len(self._test[1])
+        return len(self.train[1]) + len(self._test[1])
 
     def measure(self, model: Any) -> dict[str, float]:
         """Return the train and test loss and accuracy, and the penalty, of the model now."""
-        train, test = measure(model, *self._train), measure(model, *self._test)
+        train, test = measure(model, *self.train), measure(model, *self._test)
         return {
             "train_loss": train.loss,
             "train_accuracy": train.accuracy,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from regbench import config, files
 from regbench.config import Experiment, run_name
 from regbench.errors import RegbenchError, RunFailed
+from regbench.findings import DETAILS
 from regbench.yaml12 import one_line
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ class RunFolder:
         What an earlier attempt left is removed, the sign of completion first.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        for name in ("summary.json", "error.txt", "history.csv", "model.keras", "profile.json"):
+        made = ("summary.json", "error.txt", "history.csv", "model.keras", DETAILS, "profile.json")
+        for name in made:
             (self.path / name).unlink(missing_ok=True)
         for leftover in self.path.glob(".*.tmp*"):
             leftover.unlink(missing_ok=True)

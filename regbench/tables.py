@@ -55,11 +55,11 @@ def markdown(rows: list[Row]) -> str:
     lines = [[*headings, "changes"], ["---", *["---:"] * (len(headings) - 1), "---"]]
     for row in rows:
         versus = row["versus_baseline"] or {}
-        numbers = [_number(row[metric]) for metric in ("train_accuracy", "test_accuracy", "gap")]
-        numbers += [_number(versus.get(key), "+") for key in ("test_accuracy", "gap")]
-        cells = [row["name"], str(row["runs"]), *numbers, f"{row['parameters']:,}", _time(row)]
+        numbers = [number(row[metric]) for metric in ("train_accuracy", "test_accuracy", "gap")]
+        numbers += [number(versus.get(key), "+") for key in ("test_accuracy", "gap")]
+        cells = [row["name"], str(row["runs"]), *numbers, f"{row['parameters']:,}", minutes(row)]
         # Names need no escapes: they are letters and digits, with _, . and - between them.
-        lines.append([*cells, _plain_markdown(_changes(row))])
+        lines.append([*cells, _plain_markdown(changed(row))])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -102,18 +102,18 @@ def _terminal_cells(row: Row) -> list[Any]:
     versus = row["versus_baseline"] or {}
     numbers = [_stacked(row[metric]) for metric in ("train_accuracy", "test_accuracy", "gap")]
     numbers += [_stacked(versus.get(metric), "+") for metric in ("test_accuracy", "gap")]
-    return [name, *numbers, f"{row['parameters']:,}", _time(row), Text(_changes(row))]
+    return [name, *numbers, f"{row['parameters']:,}", minutes(row), Text(changed(row))]
 
 
 def _stacked(value: dict[str, Any] | None, sign: str = "") -> Any:
     """Return a mean with half of its interval on the line below."""
     from rich.text import Text
 
-    mean, *half = _number(value, sign).split(" ")
+    mean, *half = number(value, sign).split(" ")
     return Text(mean).append("\n" + half[0], style="dim") if half else Text(mean)
 
 
-def _number(value: dict[str, Any] | None, sign: str = "") -> str:
+def number(value: dict[str, Any] | None, sign: str = "") -> str:
     """Return "0.541 ±0.012", "0.541" without an interval, "" without a value."""
     if value is None or value["mean"] is None:
         return ""
@@ -123,12 +123,14 @@ def _number(value: dict[str, Any] | None, sign: str = "") -> str:
     return f"{mean} ±{(value['high'] - value['low']) / 2:.3f}"
 
 
-def _time(row: Row) -> str:
-    minutes, seconds = divmod(round(row["seconds"]), 60)
-    return f"{minutes}:{seconds:02}"
+def minutes(row: Row) -> str:
+    """Return the time of training, "4:48"."""
+    whole, seconds = divmod(round(row["seconds"]), 60)
+    return f"{whole}:{seconds:02}"
 
 
-def _changes(row: Row) -> str:
+def changed(row: Row) -> str:
+    """Return what a config changes of the baseline, "l2=0.001, batch_norm=true"."""
     if row["changes"] is None:
         return ""
     return ", ".join(f"{key}={_value(value)}" for key, value in row["changes"].items())
@@ -162,7 +164,7 @@ def _flat(row: Row) -> Row:
         elif key == "seeds":
             flat[key] = " ".join(map(str, value))
         else:
-            flat[key] = _no_formula(_changes(row) if key == "changes" else value)
+            flat[key] = _no_formula(changed(row) if key == "changes" else value)
     return flat
 
 

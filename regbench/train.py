@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench import checkpoints, config, datasets, environment, seeding, signals
+from regbench import checkpoints, config, datasets, environment, probes, seeding, signals
 from regbench.checkpoints import Checkpoints, Position
 from regbench.config import Experiment
 from regbench.curves import Curves
 from regbench.datasets import Splits
 from regbench.environment import Runtime
+from regbench.findings import DETAILS
 from regbench.model import build, compile_model, to_inputs
 from regbench.runs import HISTORY, RunFolder
 from regbench.stopwatch import Stopwatch
@@ -100,11 +101,24 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
 
         with watch.time("save"):
             folder.save("model.keras", model.save)
+        summary = _summary(run)
+        if summary["status"] == "completed":  # weights that are not finite have nothing to say
+            with watch.time("probes"):
+                found = probes.measure(model, experiment, splits, curves.train, position.rows[-1])
+            folder.save(DETAILS, found.save_details)
+            summary["probes"] = found.for_summary()
         if job.profile:
             folder.write_profile(watch.breakdown())
-        summary = _summary(run)
         folder.finish(summary)
     return summary
+
+
+def time_epoch(model: Any, experiment: Experiment, splits: Splits) -> float:
+    """Return the seconds that one epoch's updates on `splits` take a compiled model."""
+    began = time.perf_counter()
+    for images, labels in _batches(experiment, splits, epoch=1):
+        model.train_on_batch(images, labels, return_dict=True)
+    return time.perf_counter() - began
 
 
 def _epochs(run: _Run) -> Iterator[dict[str, Any]]:

@@ -27,7 +27,9 @@ def run(results: Path, *overrides: str, seed: int = 0, profile: bool = False):
     """Train in this process; return the run's folder, history, summary and emitted events."""
     experiment = config.load("configs/baseline.yaml", [*TINY, *overrides]).with_seed(seed)
     events = []
-    job = Job(experiment, results, Runtime("tensorflow", "cpu", 1), ["regbench", "run"], profile=profile)
+    job = Job(
+        experiment, results, Runtime("tensorflow", "cpu", 1), ["regbench", "run"], profile=profile
+    )
     train.train(job, lambda kind, figures: events.append((kind, figures)))
     folder = results / f"{experiment.name}-{experiment.hash}-s{seed}"
     with (folder / "history.csv").open() as file:
@@ -41,7 +43,8 @@ def run(results: Path, *overrides: str, seed: int = 0, profile: bool = False):
 def test_a_run_leaves_the_files_of_the_contract_and_no_others(tmp_path):
     folder, history, summary, events = run(tmp_path)
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    expected = {"config.yaml", "environment.json", "history.csv", "model.keras", "summary.json"}
+    expected = {"config.yaml", "environment.json", "history.csv", "model.keras"}
+    expected |= {"probes.json", "summary.json"}
     assert names == expected
     assert [row["epoch"] for row in history] == [0, 1, 2]
     assert [kind for kind, _ in events].count("epoch") == 3

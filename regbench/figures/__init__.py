@@ -1,0 +1,70 @@
+"""Figures of finished runs, one function each: (frame) -> Altair chart.
+
+A figure of what can't be shown, such as probes of runs that have none, is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regbench import files
+from regbench.errors import RegbenchError
+from regbench.figures.outcomes import cost, differences
+from regbench.figures.probing import ensemble, ledger, margins, reliability
+from regbench.figures.training import curves, gap, together
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = [
+    "FIGURES", "cost", "curves", "differences", "ensemble", "gap", "ledger", "margins",
+    "reliability", "save", "save_all", "together",
+]  # fmt: skip
+
+FORMATS = (".svg", ".png", ".html")
+# A column of a two-column paper is 3.5 inches wide; browsers count 96 pixels an inch.
+PAPER_WIDTH = 336
+
+FIGURES: dict[str, Callable[..., Any]] = {
+    "together": together,
+    "curves": curves,
+    "gap": gap,
+    "differences": differences,
+    "cost": cost,
+    "ledger": ledger,
+    "ensemble": ensemble,
+    "reliability": reliability,
+    "margins": margins,
+}
+
+
+def save(chart: Any, path: Path | str, dots_per_inch: int = 192) -> None:
+    """Write a chart to a file, in the format that its suffix names; HTML works offline.
+
+    Raises:
+        RegbenchError: the suffix is not .svg, .png or .html.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise RegbenchError(
+            f"{path}: expected a name that ends in {', '.join(FORMATS)}, received {path.suffix!r}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options: dict[str, Any] = {
+        ".html": {"inline": True},
+        ".png": {"scale_factor": dots_per_inch / 96},
+    }
+    files.replace(path, lambda name: chart.save(str(name), **options.get(path.suffix.lower(), {})))
+
+
+def save_all(frame: pandas.DataFrame, folder: Path | str) -> list[Path]:
+    """Write every figure that can be drawn as SVG and PNG, as wide as a paper's column."""
+    paths = []
+    for name, figure in FIGURES.items():
+        chart = figure(frame, width=PAPER_WIDTH)
+        for suffix in (".svg", ".png") if chart is not None else ():
+            paths.append(Path(folder) / f"{name}{suffix}")
+            save(chart, paths[-1], dots_per_inch=300)
+    return paths

@@ -1,0 +1,72 @@
+"""From the frame of all runs to one row per variant and epoch, which the figures draw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from regbench.figures.palette import Style, styles
+
+if TYPE_CHECKING:
+    import pandas
+
+BASELINE = "baseline"
+
+
+def labeled(frame: pandas.DataFrame) -> pandas.DataFrame:
+    """Return the frame with a column `variant`: the name, and the hash where it is shared.
+
+    Runs that are there twice, as in a copied results folder, are there once.
+    """
+    frame = frame.copy(deep=False)
+    frame.attrs = {}  # pandas copies them, deeply, at every selection
+    frame = frame.drop_duplicates(["name", "config_hash", "seed", "epoch"])
+    return frame.assign(variant=_labels(frame))
+
+
+def order(frame: pandas.DataFrame) -> list[str]:
+    """Return the variants of a labeled frame, the baseline first."""
+    names = dict(zip(frame["variant"], frame["name"], strict=True))
+    return sorted(names, key=lambda variant: (names[variant] != BASELINE, variant))
+
+
+def looks(frame: pandas.DataFrame) -> list[Style]:
+    """Return the style of every variant of a labeled frame, the baseline's first."""
+    ordered = order(frame)
+    named = set(frame.loc[frame["name"] == BASELINE, "variant"])
+    return styles(ordered, [variant for variant in ordered if variant in named])
+
+
+def by_epoch(frame: pandas.DataFrame, metric: str) -> pandas.DataFrame:
+    """Return a row per variant and epoch: mean, lowest and highest over seeds.
+
+    Columns are `variant`, `epoch`, and `train`, `test` and `gap`, each also with `_low` and
+    `_high`; `panel` is the variant with its final gap. The gap is what the test set is worse by:
+    of accuracy or of loss. Epochs of a run that diverged have no numbers and are left out.
+    """
+    frame = labeled(frame)
+    better, worse = ("train", "test") if metric == "accuracy" else ("test", "train")
+    sides = {"train": frame[f"train_{metric}"], "test": frame[f"test_{metric}"]}
+    frame = frame.assign(**sides, gap=sides[better] - sides[worse])
+    statistics = {
+        f"{side}{suffix}": (side, how)
+        for side in ("train", "test", "gap")
+        for suffix, how in (("", "mean"), ("_low", "min"), ("_high", "max"))
+    }
+    data = frame.groupby(["variant", "epoch"], as_index=False).agg(**statistics)
+    # Four places are more than a line of two pixels shows, and keep a page small.
+    data = data.dropna().round(4)
+    return data.assign(panel=_titles(data))
+
+
+def _labels(frame: pandas.DataFrame) -> list[str]:
+    shared = frame.groupby("name")["config_hash"].nunique()
+    return [
+        f"{name} {config_hash}" if shared[name] > 1 else name
+        for name, config_hash in zip(frame["name"], frame["config_hash"], strict=True)
+    ]
+
+
+def _titles(data: pandas.DataFrame) -> list[str]:
+    """Return each row's panel title: the variant and its final gap."""
+    last = data.groupby("variant")["gap"].last()
+    return [f"{variant}, gap {last[variant]:.2f}" for variant in data["variant"]]

@@ -1,0 +1,98 @@
+"""Batch normalization: are the moving averages those of the data, and does it matter?
+
+Moving averages trail the weights, and dropout in front shifts the variance that they see.
+Source: Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021 (recalibration as "precise BN"); Li
+et al., "Understanding the Disharmony between Dropout and Batch Normalization by Variance Shift",
+2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regbench.curves import predict
+from regbench.findings import BatchNorm, NormalizedLayer
+from regbench.probes.subject import (
+    Subject,
+    batches,
+    forward,
+    numpy,
+    probabilities,
+    quality,
+    unchanged,
+)
+
+Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def measure(subject: Subject) -> BatchNorm | None:
+    """Compare moving averages with the training sample's statistics; None without the layers."""
+    import keras
+
+    model, kind = subject.model, keras.layers.BatchNormalization
+    if not subject.layers(kind):
+        return None
+    sample, _ = subject.few(subject.train, "statistics")
+    images, labels = subject.few(subject.test, "statistics")
+    size = subject.experiment.train.batch_size
+    moving = quality(predict(model, images), labels)
+    with unchanged(model):
+        own = quality(probabilities(model, images, (kind,), size), labels)
+    layers = [
+        _compared(layer, true)
+        for layer, true in zip(subject.layers(kind), statistics(model, sample), strict=True)
+    ]
+    with unchanged(model):
+        statistics(model, sample, recalibrate=True)
+        recalibrated = quality(predict(model, images), labels)
+    return BatchNorm(
+        layers=layers, examples=len(labels), moving=moving, batch=own, recalibrated=recalibrated
+    )
+
+
+def statistics(
+    model: Any, images: NDArray[np.uint8], recalibrate: bool = False
+) -> list[Statistics]:
+    """Return mean and variance, each (channels,), of what enters every batch normalization.
+
+    With `recalibrate`, each layer's moving averages become those, before the next layer is looked
+    at: as if they had been taken with the final weights.
+    """
+    import keras
+
+    found = []
+    activations = list(batches(images))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            found.append(_moments(activations))
+            if recalibrate:
+                layer.moving_mean.assign(found[-1][0])
+                layer.moving_variance.assign(found[-1][1])
+        activations = [forward([layer], inputs) for inputs in activations]
+    return found
+
+
+def _moments(activations: Sequence[Any]) -> Statistics:
+    """Return mean and variance over all but the last axis of (n, ..., channels)."""
+    arrays = [numpy(each) for each in activations]
+    flat = [array.reshape(-1, array.shape[-1]) for array in arrays]
+    count = sum(len(each) for each in flat)
+    mean = sum(each.sum(axis=0, dtype=np.float64) for each in flat) / count
+    squares = sum(np.square(each - mean).sum(axis=0) for each in flat)
+    return mean, squares / count
+
+
+def _compared(layer: Any, true: Statistics) -> NormalizedLayer:
+    # Epsilon, as the layer itself adds it: a channel that is always zero has no variance.
+    mean, variance = true[0], true[1] + layer.epsilon
+    shift = np.abs(numpy(layer.moving_mean) - mean) / np.sqrt(variance)
+    ratio = (numpy(layer.moving_variance) + layer.epsilon) / variance
+    return NormalizedLayer(
+        layer=layer.name,
+        mean_shift=float(shift.mean()),
+        variance_ratio=float(np.exp(np.log(ratio).mean())),
+    )

@@ -1,0 +1,62 @@
+"""Kernels: their norms, how many weights are near zero, their distribution, the first filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regbench.findings import Histogram, Kernel, Pixels
+from regbench.probes.subject import numpy
+
+# Adam's steps never land on zero exactly, so "zero" is what no longer matters.
+NEAR_ZERO = 1e-3
+BINS = 41  # odd: the middle bin is around zero
+MOST_FILTERS = 64
+
+
+def kernels(model: Any) -> list[Kernel]:
+    """Return norms and sparsity of every layer that has a kernel."""
+    return [
+        Kernel(
+            layer=name,
+            weights=kernel.size,
+            one_norm=float(np.abs(kernel).sum()),
+            two_norm=float(np.sqrt(np.square(kernel).sum())),
+            sparsity=float((np.abs(kernel) < NEAR_ZERO).mean()),
+        )
+        for name, kernel in _kernels(model)
+    ]
+
+
+def histograms(model: Any) -> dict[str, Histogram]:
+    """Return the histogram of every kernel's weights, in bins that are symmetric about zero."""
+    return {name: _histogram(kernel) for name, kernel in _kernels(model)}
+
+
+def filters(model: Any) -> Pixels | None:
+    """Return the first layer's filters as images (filters, height, width, 3), gray at zero.
+
+    None where the first layer with a kernel is no convolution of RGB images.
+    """
+    kernel = next((kernel for _, kernel in _kernels(model)), None)
+    if kernel is None or kernel.ndim != 4 or kernel.shape[2] != 3:
+        return None
+    images = np.moveaxis(kernel, -1, 0)[:MOST_FILTERS]
+    largest = np.abs(images).max(axis=(1, 2, 3), keepdims=True)
+    scaled = images / np.where(largest > 0, largest, 1)
+    return Pixels.of(np.rint(127.5 + 127.5 * scaled).astype(np.uint8))
+
+
+def _kernels(model: Any) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    for layer in model.layers:
+        if hasattr(layer, "kernel"):
+            yield layer.name, numpy(layer.kernel).astype(np.float64)
+
+
+def _histogram(kernel: NDArray[np.float64]) -> Histogram:
+    limit = float(np.abs(kernel).max()) or 1.0
+    counts, _ = np.histogram(kernel, BINS, (-limit, limit))
+    return Histogram(low=-limit, high=limit, counts=counts.tolist())

@@ -1,0 +1,291 @@
+"""The report's figures: Vega-Lite specifications in the page's colors, each with its table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from regbench.figures import FIGURES, probing, variants
+from regbench.figures import palette as colors
+from regbench.figures.outcomes import compared
+
+if TYPE_CHECKING:
+    import pandas
+
+# Each color of the figures and what stands for it on a dark page. In the page they are CSS
+# variables, so that light, dark and print need no drawing anew.
+DARK = {
+    colors.BLUE: "#4da6e8",
+    colors.VERMILION: "#f0824a",
+    colors.GREEN: "#35c495",
+    colors.PURPLE: "#e0a0c4",
+    colors.ORANGE: "#efb544",
+    colors.SKY: "#8fd0f5",
+    colors.INK: "#eeeeee",
+    colors.LABEL: "#bdc3c9",
+    colors.FRAME: "#3a4047",
+    colors.GRID: "#2a2f35",
+    colors.SHADE: "#6b7279",
+}
+NAMED = {"train": colors.TRAIN, "test": colors.TEST, "gap": colors.GAP}
+TABLE_EPOCHS = 8
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a figure shows, as text: the first cell of a row is its heading."""
+
+    headings: list[str]
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the report: its choices (such as accuracy or loss) each have a specification."""
+
+    name: str
+    title: str
+    text: str
+    specs: dict[str, dict[str, Any]]
+    table: Table
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a figure is shown: `choices` maps a label to the arguments of the figure's function."""
+
+    title: str
+    text: str
+    table: Callable[[pandas.DataFrame, str | None], Table]
+    choices: dict[str, dict[str, Any]] = field(default_factory=lambda: {"": {}})
+    compares: bool = False
+
+
+def figures(frame: pandas.DataFrame, baseline: str | None) -> list[Figure]:
+    """Return every figure that can be drawn of these runs, in the page's order."""
+    made = []
+    for name, plan in PLANS.items():
+        options = {"baseline": baseline} if plan.compares else {}
+        specs = {
+            label: _spec(chart)
+            for label, arguments in plan.choices.items()
+            if (chart := FIGURES[name](frame, **arguments, **options)) is not None
+        }
+        if specs:
+            table = plan.table(frame, baseline)
+            made.append(Figure(name, plan.title, plan.text, specs, table))
+    return made
+
+
+def themed(text: str) -> str:
+    """Return text with a CSS variable for each color of the figures."""
+    for color in DARK:
+        text = text.replace(color, f"var(--{_variable(color)})")
+    return text
+
+
+def theme() -> str:
+    """Return the CSS that gives the variables their values, in the light and in the dark."""
+    light = "".join(f"--{_variable(color)}:{color};" for color in DARK)
+    dark = "".join(f"--{_variable(color)}:{other};" for color, other in DARK.items())
+    light += "".join(f"--{name}:var(--{_variable(color)});" for name, color in NAMED.items())
+    return f":root{{{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+
+
+def _variable(color: str) -> str:
+    return f"c{color[1:].lower()}"
+
+
+def _spec(chart: Any) -> dict[str, Any]:
+    """Return the specification with a filter that the page's list of variants sets."""
+    spec: dict[str, Any] = chart.to_dict()
+    spec.pop("$schema")
+    spec.setdefault("config", {})["background"] = "transparent"
+    spec["params"] = [{"name": "shown", "value": []}]
+    chosen = {"filter": "indexof(shown, datum.variant) >= 0"}
+    spec["transform"] = [chosen, *spec.get("transform", [])]
+    _drop_legends(spec)
+    return spec
+
+
+def _drop_legends(part: Any) -> None:
+    """Remove the legends: the page's list of variants is that of every figure."""
+    if isinstance(part, dict):
+        if part.get("field") in ("variant", "set") and "scale" in part:
+            part["legend"] = None
+        for each in part.values():
+            _drop_legends(each)
+    elif isinstance(part, list):
+        for each in part:
+            _drop_legends(each)
+
+
+def _curve_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+    """Return train and test accuracy at some epochs, a row for each variant and set."""
+    return _epoch_table(frame, {"train": "train", "test": "test"})
+
+
+def _gap_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+    return _epoch_table(frame, {"gap": ""})
+
+
+def _epoch_table(frame: pandas.DataFrame, series: dict[str, str]) -> Table:
+    data = variants.by_epoch(frame, "accuracy").set_index(["variant", "epoch"])
+    last = int(data.index.get_level_values("epoch").max())
+    steps = range(TABLE_EPOCHS + 1)
+    epochs = sorted({round(last * step / TABLE_EPOCHS) for step in steps})
+    rows = []
+    for variant in variants.order(variants.labeled(frame)):
+        for column, suffix in series.items():
+            values = [data[column].get((variant, epoch)) for epoch in epochs]
+            cells = ["" if value is None else f"{value:.3f}" for value in values]
+            rows.append([f"{variant}{f', {suffix}' if suffix else ''}", *cells])
+    return Table(["accuracy at epoch", *map(str, epochs)], rows)
+
+
+def _difference_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+    cells = []
+    for variant, row in compared(frame, baseline):
+        versus = row["versus_baseline"]
+        if versus:
+            test, gap = versus["test_accuracy"], versus["gap"]
+            cells.append([variant, *_interval(test), *_interval(gap), str(test["pairs"])])
+    headings = [
+        "variant",
+        "test accuracy",
+        "95% interval",
+        "p",
+        "gap",
+        "95% interval",
+        "p",
+        "pairs",
+    ]
+    return Table(headings, cells)
+
+
+def _interval(value: dict[str, Any]) -> list[str]:
+    if value["mean"] is None:
+        return ["", "", ""]
+    ends = "" if value["low"] is None else f"{value['low']:+.3f} to {value['high']:+.3f}"
+    return [
+        f"{value['mean']:+.3f}",
+        ends,
+        "" if value["p_value"] is None else f"{value['p_value']:.3g}",
+    ]
+
+
+def _cost_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+    cells = [
+        [
+            variant,
+            f"{row['seconds']:.0f}",
+            f"{row['parameters']:,}",
+            _plain(row["test_accuracy"]["mean"]),
+        ]
+        for variant, row in compared(frame, baseline)
+    ]
+    return Table(["variant", "seconds", "parameters", "test accuracy"], cells)
+
+
+def _ledger_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+    steps = [name for name, _ in probing.STEPS.values()]
+    rows = [
+        [f"{variant}, {metric}", *probing.labels(terms, 4)]
+        for metric in ("loss", "accuracy")
+        for variant, terms in probing.ledgers(frame, metric)
+    ]
+    return Table(["variant", *steps], rows)
+
+
+def _ensemble_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+    rows: list[list[str]] = []
+    headings = ["variant, first seed", "weight scaling"]
+    for variant, found in probing.found_in(frame).items():
+        dropout = found[0].numbers.dropout
+        if dropout:
+            headings = [*headings[:2], *(f"T = {count}" for count in dropout.passes)]
+            accuracies = [each.accuracy for each in (dropout.weight_scaling, *dropout.ensemble)]
+            rows.append([variant, *map(_plain, accuracies)])
+    return Table(headings, rows)
+
+
+def _prediction_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+    rows = []
+    for variant, found in probing.found_in(frame).items():
+        numbers = found[0].numbers.predictions
+        values = numbers.calibration_error, numbers.train_margin, numbers.test_margin
+        rows.append([variant, *map(_plain, values)])
+    headings = ["variant, first seed", "calibration error", "median train margin"]
+    return Table([*headings, "median test margin"], rows)
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+CURVES: dict[str, dict[str, Any]] = {
+    "accuracy": {"metric": "accuracy"},
+    "loss": {"metric": "loss"},
+    "loss, log scale": {"metric": "loss", "log": True},
+}
+PLANS: dict[str, _Plan] = {
+    "together": _Plan(
+        "Training and test curves",
+        "Means over seeds; bands go from the lowest to the highest seed. Both sets are measured "
+        "alike: in inference mode, without the penalty, after the same update.",
+        _curve_table,
+        CURVES,
+    ),
+    "curves": _Plan(
+        "Each variant by itself",
+        "Training (dashed) and test (solid); what lies between them is the generalization gap.",
+        _curve_table,
+        CURVES,
+    ),
+    "gap": _Plan(
+        "The generalization gap over epochs",
+        "How far the training set is ahead of the test set.",
+        _gap_table,
+        {key: CURVES[key] for key in ("accuracy", "loss")},
+    ),
+    "differences": _Plan(
+        "Differences from the baseline",
+        "Paired by seed, with 95% intervals where there are several. An interval that crosses "
+        "zero decides nothing.",
+        _difference_table,
+        compares=True,
+    ),
+    "cost": _Plan(
+        "Accuracy against cost",
+        "Seconds of training, on the machines below; up and to the left is better.",
+        _cost_table,
+        compares=True,
+    ),
+    "ledger": _Plan(
+        "The gap ledger",
+        "Keras' training number against the test number is not the gap. From top to bottom: what "
+        "the penalty adds, what dropout and batch statistics cost in training, what comes of "
+        "averaging over an epoch in which the model moves (and over the whole training set), and "
+        "the true gap, with the same weights measured alike. The steps sum exactly.",
+        _ledger_table,
+        {key: {"metric": key} for key in ("loss", "accuracy")},
+    ),
+    "ensemble": _Plan(
+        "Dropout as an ensemble",
+        "T random thinned networks, averaged, against the one network with scaled weights that "
+        "inference uses (dotted).",
+        _ensemble_table,
+    ),
+    "reliability": _Plan(
+        "Calibration",
+        "How often the model is right when it is that sure; below the diagonal it is too sure.",
+        _prediction_table,
+    ),
+    "margins": _Plan(
+        "Margins",
+        "The true class's probability less that of the best other class: the share of examples "
+        "below each margin. A gap shows as a distance between the two panels.",
+        _prediction_table,
+    ),
+}
