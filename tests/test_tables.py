@@ -101,7 +101,7 @@ def test_markdown_escapes_what_would_be_markup():
 
 
 def test_80_columns_hold_a_profile():
-    parts = ("start", "data", "build", "evaluate", "save", "compile", "step", "other", "total")
+    parts = ("start", "data", "build", "evaluate", "save", "compile", "step", "probes", "other")
     summary = {"name": "batch_norm_after_activation", "seed": 0}
     console = Console(file=io.StringIO(), width=80, color_system=None)
     console.print(tables.profiles([(summary, dict.fromkeys(parts, 12345.6))]))
