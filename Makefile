@@ -21,7 +21,7 @@ DEMO_CHANGES := --set data.name=shapes --set data.train_examples=1000 --set data
 TORCH := torch>=2.8
 TORCH_VENV := .venv-torch
 
-.PHONY: help install demo test bench lint format lock clean
+.PHONY: help install demo test bench faults fuzz lint format lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,16 @@ demo: install  ## train a baseline and three regularizers on the embedded data s
 
 test: install  ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+faults: install  ## kill runs, fill disks, damage files and configs: prints a table (20 minutes)
+	$(BIN)/python -m tests.faults $(ARGS)
+
+# Atheris is in no lock: it has no wheels for Python 3.13 or macOS, and nothing else needs it.
+fuzz: install  ## fuzz configs for a minute, guided by coverage (Linux, Python 3.11 or 3.12)
+	@install="$(BIN)/python -m pip install --disable-pip-version-check"; \
+	if command -v uv >/dev/null; then install="uv pip install --python $(BIN)/python"; fi; \
+	test -d $(VENV)/fuzz || $$install --quiet --no-deps --only-binary :all: --target $(VENV)/fuzz atheris==3.0.0
+	PYTHONPATH=$(VENV)/fuzz $(BIN)/python -m tests.faults.atheris_configs -max_total_time=60 $(ARGS)
 
 lint: install  ## check style, formatting, import layers and types
 	$(BIN)/ruff check

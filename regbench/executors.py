@@ -27,6 +27,9 @@ Function = Callable[[Any, Callable[[str, dict[str, Any]], None]], Any]
 
 # How long a worker may take to reach the end of a step, or of a measurement, and a checkpoint.
 SECONDS_TO_STOP = 60.0
+# TensorFlow keeps some 12 MB of every model that it compiled, whatever is cleared and collected: so
+# a worker is replaced before that adds up, and not at every job, since its start takes seconds.
+JOBS_PER_WORKER = 20
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,9 @@ def local(
     """Run jobs in `workers` processes of this machine; yield their events as they come.
 
     A worker sets `variables` in its environment before it imports anything else. It serves job
-    after job; one that dies fails its job alone and is replaced. Closing the iterator ends all:
-    a job sees it in `signals.stop_requested`, and has a minute; an exception meanwhile ends it at
-    once.
+    after job, up to `JOBS_PER_WORKER`; one that dies fails its job alone. Closing the iterator ends
+    all: a job sees it in `signals.stop_requested`, and has a minute; an exception meanwhile ends it
+    at once.
     """
     waiting = list(range(len(jobs)))[::-1]
     pool: list[_Worker] = []
@@ -69,7 +72,8 @@ def local(
                     continue
                 worker.job = None
                 if waiting:
-                    if not worker.alive:
+                    if worker.is_spent:
+                        worker.kill()
                         pool[pool.index(worker)] = worker = _Worker(variables)
                     yield worker.begin(waiting.pop(), function, jobs)
     finally:
@@ -99,6 +103,7 @@ class _Worker:
         # Not fork: a forked TensorFlow deadlocks, and Windows and macOS do not have it.
         context = multiprocessing.get_context("spawn")
         self.job: int | None = None
+        self.served = 0
         self.alive = True
         file, name = tempfile.mkstemp(prefix="regbench-worker-", suffix=".log")
         os.close(file)
@@ -110,8 +115,14 @@ class _Worker:
         self._process.start()
         theirs.close()
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether the next job is for another worker."""
+        return not self.alive or self.served >= JOBS_PER_WORKER
+
     def begin(self, job: int, function: Function, jobs: Sequence[Any]) -> Event:
         self.job = job
+        self.served += 1
         with contextlib.suppress(OSError):  # it died meanwhile: receive() will say so
             self.connection.send((function, jobs[job]))
         return Event(job, "started")
@@ -145,6 +156,7 @@ class _Worker:
 
     def kill(self) -> None:
         """End the process now, whatever it does."""
+        self.connection.close()
         self._process.kill()
         self._process.join()
         self._output.unlink(missing_ok=True)

@@ -78,6 +78,13 @@ def test_a_worker_serves_job_after_job_with_its_variables_set():
     assert ended[0].result[0] != os.getpid()
 
 
+def test_a_worker_is_replaced_before_what_jobs_leave_in_it_adds_up(monkeypatch):
+    monkeypatch.setattr(executors, "JOBS_PER_WORKER", 2)
+    ended, _ = results(process_and_variable, [0] * 5, 1, {"REGBENCH_TEST": "yes"})
+    first, second, third, fourth, fifth = (ended[job].result[0] for job in range(5))
+    assert first == second != third == fourth != fifth
+
+
 def test_an_exception_fails_its_job_alone():
     ended, _ = results(fail_on_two, [1, 2, 3])
     assert [ended[job].kind for job in range(3)] == ["done", "failed", "done"]

@@ -14,7 +14,7 @@ from tests.faults import victims
 from tests.faults.report import Line, show
 from tests.faults.victims import WritePoints
 
-LONG, SHORT = 8, 2  # epochs
+LONG, SHORT = 30, 2  # epochs
 
 
 def at_random_moments(folder: Path, kills: int, seed: int) -> Line:
@@ -27,7 +27,9 @@ def at_random_moments(folder: Path, kills: int, seed: int) -> Line:
         results = folder / f"run{number}"
         victim = victims.start(run, results)
         # Most of a tiny run is its start; most kills are to hit what is written after it.
-        code = victims.kill_after(victim, moments.uniform(0, 0.6), moments.random() < 0.8)
+        once_begun = moments.random() < 0.75
+        moment = moments.uniform(0, 0.4 if once_begun else 2.5)
+        code = victims.kill_after(victim, moment, once_begun)
         done += code == -signal.SIGKILL
         show(f"{done} of {kills} kills, {finished} runs finished")
         if code == 0:

@@ -1,4 +1,4 @@
-"""Many runs in one worker: what each of them leaves in memory."""
+"""Many runs, one after the other as a sweep has them: what each of them leaves in memory."""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ def start(
 ) -> tuple[int, int]:
     """Fork a victim that calls `before` and trains; return its process id and a pipe.
 
-    A byte comes through the pipe when training begins. The exit code is 0 for a run that finished,
-    1 for one that raised; the traceback is then in `<results>.log`.
+    A byte comes through the pipe at the end of every epoch. The exit code is 0 for a run that
+    finished, 1 for one that raised; the traceback is then in `<results>.log`.
     """
     begun, told = os.pipe()
     pid = os.fork()
@@ -84,7 +84,7 @@ def start(
 
 def _tell(pipe: int) -> Callable[[str, dict[str, Any]], None]:
     def emit(kind: str, figures: dict[str, Any]) -> None:
-        if kind in ("epoch", "note"):
+        if kind == "epoch":
             os.write(pipe, b".")
 
     return emit
@@ -99,7 +99,7 @@ def wait(victim: tuple[int, int]) -> int:
 
 
 def kill_after(victim: tuple[int, int], seconds: float, once_begun: bool) -> int:
-    """Kill a victim after some seconds, from its start or from when training begins."""
+    """Kill a victim after some seconds, from its start or from when it has trained an epoch."""
     if once_begun:
         os.read(victim[1], 1)  # empty if it ended before
     time.sleep(seconds)
