@@ -27,7 +27,9 @@ def run(results: Path, *overrides: str, seed: int = 0, profile: bool = False):
     """Train in this process; return the run's folder, history, summary and emitted events."""
     experiment = config.load("configs/baseline.yaml", [*TINY, *overrides]).with_seed(seed)
     events = []
-    job = Job(experiment, results, Runtime("tensorflow", "cpu", 1), ["regbench", "run"], profile=profile)
+    job = Job(
+        experiment, results, Runtime("tensorflow", "cpu", 1), ["regbench", "run"], profile=profile
+    )
     train.train(job, lambda kind, figures: events.append((kind, figures)))
     folder = results / f"{experiment.name}-{experiment.hash}-s{seed}"
     with (folder / "history.csv").open() as file:
