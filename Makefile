@@ -41,8 +41,8 @@ test-browser: install  ## look at the report in Chromium, where that is installe
 faults: install  ## kill runs, fill disks, damage files and configs: prints a table (20 minutes)
 	$(BIN)/python -m tests.faults $(ARGS)
 
-# Atheris is in no lock: it has no wheels for Python 3.13 or macOS, and nothing else needs it.
-fuzz: install  ## fuzz configs for a minute, guided by coverage (Linux, Python 3.11 or 3.12)
+# Atheris is in a folder of its own and in no lock: nothing else needs it.
+fuzz: install  ## fuzz configs for a minute, guided by coverage (Linux)
 	@install="$(BIN)/python -m pip install --disable-pip-version-check"; \
 	if command -v uv >/dev/null; then install="uv pip install --python $(BIN)/python"; fi; \
 	test -d $(VENV)/fuzz || $$install --quiet --no-deps --only-binary :all: --target $(VENV)/fuzz atheris==3.0.0
