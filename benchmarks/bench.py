@@ -10,6 +10,7 @@ counts is the ratio of two of them within a round.
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import statistics
 import sys
@@ -34,7 +35,8 @@ def main() -> None:
         bench = contenders.Bench(Path(folder), options.torch_python)
         speeds = measure_speeds(bench, options.rounds)
         measured = ratios(speeds) | costs.measure(bench, options.rounds)
-    text = report(speeds, measured, options.rounds)
+        operations = json.loads(bench.python(str(contenders.HERE / "operations.py")))
+    text = report(speeds, measured, options.rounds) + operations_table(operations)
     print(text)
     if options.output:
         options.output.write_text(text)
@@ -62,13 +64,27 @@ def ratios(speeds: dict[str, list[float]]) -> dict[str, list[float]]:
 def report(speeds: dict[str, list[float]], measured: dict[str, list[float]], rounds: int) -> str:
     """Return the tables as Markdown."""
     lines = ["# Benchmark results", "", "Written by `make bench`. " + machine(), ""]
-    lines += ["| contender | images/s, median | lowest | highest |", "|---|---:|---:|---:|"]
+    lines += ["| contender | images/s, median | lowest | highest | share of the limit |"]
+    lines += ["|---|---:|---:|---:|---:|"]
+    limit = speeds["sgemm limit"]
     for name, values in speeds.items():
-        middle = statistics.median(values)
-        lines.append(f"| {name} | {middle:.0f} | {min(values):.0f} | {max(values):.0f} |")
+        share = statistics.median(one / most for one, most in zip(values, limit, strict=True))
+        numbers = f"{statistics.median(values):.0f} | {min(values):.0f} | {max(values):.0f}"
+        lines.append(f"| {name} | {numbers} | {share:.2f} |")
     lines += ["", f"Ratios within a round, {rounds} rounds; other rows as many times.", ""]
     lines += ["| what | median | lowest | highest | bar | |", "|---|---:|---:|---:|---:|---|"]
     lines += [row(bar, measured[bar.what]) for bar in BARS]
+    return "\n".join(lines) + "\n"
+
+
+def operations_table(shares: dict[str, float]) -> str:
+    """Return where a training step goes, as Markdown."""
+    lines = [
+        "",
+        "Where a training step of the baseline goes, on one core, by TensorFlow's profiler:",
+    ]
+    lines += ["", "| operations | share of their time |", "|---|---:|"]
+    lines += [f"| {kind} | {share:.1%} |" for kind, share in shares.items()]
     return "\n".join(lines) + "\n"
 
 
