@@ -28,7 +28,7 @@ RUNTIME = Runtime("tensorflow", "cpu", 1)
 # All that has a state, on a few hundred weights; a checkpoint after every step.
 TINY = [
     "data.name=shapes",
-    "data.train_examples=60",
+    "data.train_examples=70",  # three full batches and one that is not
     "data.test_examples=20",
     "model.blocks=[2]",
     "model.convolutions=1",
