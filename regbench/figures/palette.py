@@ -90,9 +90,8 @@ def facet(
     it from the chart.
     """
     # A comma in a panel's title begins a new line: names are long, and panels narrow.
-    header = alt.Header(
-        title=None, labelAnchor="start", labelExpr="split(datum.label, ', ')", labelLimit=0
-    )
+    lines = {"labelExpr": "split(datum.label, ', ')"} if field == "panel" else {}
+    header = alt.Header(title=None, labelAnchor="start", labelLimit=0, **lines)
     panels = alt.Facet(f"{field}:N", sort=list(order), header=header)
     return chart.facet(facet=panels, columns=columns).properties(usermeta={"margin": margin})
 

@@ -62,10 +62,10 @@ def curves(
         area(0.4, "gap", "train", "test"),
         area(0.25, "train", "train_low", "train_high"),
         area(0.25, "test", "test_low", "test_high"),
-        lines.mark_line(strokeWidth=2).encode(
+        lines.mark_line(strokeWidth=2, clip=True).encode(
             strokeDash=alt.StrokeDash("set:N", scale=dashes, title=None)
         ),
-        lines.mark_point(opacity=0, size=60),  # easier to hit than a line
+        lines.mark_point(opacity=0, size=60, clip=True),  # easier to hit than a line
     ]
     titles = dict(zip(data["variant"], data["panel"], strict=True))
     ordered = [titles[variant] for variant in order(labeled(frame)) if variant in titles]
@@ -126,13 +126,14 @@ def _lines(alt: Any, base: Any, frame: pandas.DataFrame, field: str, axis: Any, 
     tooltip = ["variant:N", "epoch:Q", alt.Tooltip(f"{field}:Q", format=".3f")]
     return alt.layer(
         base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", axis=axis, scale=scale), y2="high:Q"),
-        base.mark_line(strokeWidth=2).encode(y=y, strokeDash=dash(alt, styles)),
-        base.mark_point(opacity=0, size=60).encode(y=y, tooltip=tooltip),
+        base.mark_line(strokeWidth=2, clip=True).encode(y=y, strokeDash=dash(alt, styles)),
+        base.mark_point(opacity=0, size=60, clip=True).encode(y=y, tooltip=tooltip),
     )
 
 
 def _epochs(alt: Any) -> Any:
-    return alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1, grid=False))
+    axis = alt.Axis(format="d", tickMinStep=1, grid=False)
+    return alt.X("epoch:Q", title="epoch", axis=axis, scale=alt.Scale(nice=False))
 
 
 def _vertical(alt: Any, metric: str, log: bool) -> tuple[Any, Any]:
