@@ -224,18 +224,20 @@ def _folders(paths: Iterable[str | Path]) -> Iterator[Path]:
             raise RegbenchError(
                 f"{one_line(str(path))}: no such folder; expected one that regbench run wrote"
             )
-        if (path / "summary.json").exists() or (path / "config.yaml").exists():
+        if _is_run(path):
             yield path
         else:
             visible = (each for each in path.iterdir() if not each.name.startswith("."))
             yield from sorted(each for each in visible if each.is_dir() and not _holds_runs(each))
 
 
+def _is_run(folder: Path) -> bool:
+    return (folder / "summary.json").exists() or (folder / "config.yaml").exists()
+
+
 def _holds_runs(folder: Path) -> bool:
     """Whether this is a results folder of its own, as `--results results/seeds` makes it."""
-    if (folder / "summary.json").exists() or (folder / "config.yaml").exists():
-        return False
-    return any(folder.glob("*/config.yaml"))
+    return not _is_run(folder) and any(folder.glob("*/config.yaml"))
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], list[tuple[float, ...]]]:
