@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from regbench import cli
+from regbench.cli import options
+from regbench.cli.run import resuming
 
 CONFIGS = sorted(path for path in Path("configs").glob("*.yaml"))
 REGBENCH = [sys.executable, "-m", "regbench"]
@@ -215,13 +217,13 @@ def test_a_run_that_fails_leaves_its_reason_and_the_others_finish(tmp_path):
 
 def test_the_command_that_goes_on_does_not_begin_anew():
     command = ["regbench", "run", "my configs/l2.yaml", "--force", "--seeds", "0-4"]
-    assert cli._resuming(command) == "regbench run 'my configs/l2.yaml' --seeds 0-4"
+    assert resuming(command) == "regbench run 'my configs/l2.yaml' --seeds 0-4"
 
 
 @pytest.mark.parametrize("value", ["0-4", "0,3,7", "7,0-2"])
 def test_seeds_are_ranges_and_lists(value):
     expected = {"0-4": [0, 1, 2, 3, 4], "0,3,7": [0, 3, 7], "7,0-2": [7, 0, 1, 2]}
-    assert cli._SeedRange().convert(value, None, None) == expected[value]
+    assert options.SeedRange().convert(value, None, None) == expected[value]
 
 
 def test_help_of_every_command_has_an_example(capsys):
