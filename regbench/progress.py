@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 10
+MOST_NAMED = 5  # more finished runs than these are counted
 
 
 class RunState:
@@ -33,7 +34,7 @@ class RunState:
         self.running = False
 
     def see(self, event: Event) -> None:
-        self.running = event.kind not in ("done", "failed")
+        self.running = event.kind not in ("done", "failed", "repeated")
         if event.kind == "epoch":
             self.row = event.figures
             self.curve.append(event.figures["test_accuracy"])
@@ -75,8 +76,7 @@ class Progress(Observer):
         self.workers = workers
         self.states = {experiment.run_name: RunState(experiment) for experiment in pending}
         if skipped:
-            names = ", ".join(f"{each.name} s{each.seed}" for each in skipped)
-            self.say(f"already finished: {names} (repeat with --force)")
+            self.say(_already(skipped, pending))
 
     def see(self, experiment: Experiment, event: Event) -> None:
         state = self.states[experiment.run_name]
@@ -84,7 +84,7 @@ class Progress(Observer):
         self.pace = state.seconds_per_epoch or self.pace
         if event.kind == "failed" and event.failure:
             self.say(f"failed: {state.label}: {event.failure.message}")
-        elif event.kind == "note":
+        elif event.kind in ("note", "repeated"):
             self.say(f"{state.label}: {event.figures['text']}")
 
     def download(self, done: int, total: int) -> None:
@@ -92,6 +92,9 @@ class Progress(Observer):
 
     def stopping(self) -> None:
         self.say("Stopping at the next step, with a checkpoint. Ctrl-C again ends at once.")
+
+    def failing_fast(self) -> None:
+        self.say("The others stop at their next step, with a checkpoint. Ctrl-C ends them at once.")
 
     def end(self) -> None:
         self._bar.end()
@@ -172,6 +175,17 @@ class LiveProgress(Progress):
         finished = sum(state.done >= state.epochs for state in self.states.values())
         total = f"{finished} of {len(self.states)} runs, {clock(self.seconds_left)} left"
         return Group(table, Text(total, style="dim"))
+
+
+def _already(skipped: Sequence[Experiment], pending: Sequence[Experiment]) -> str:
+    """Return a line about the runs that are finished."""
+    again, count = "(repeat with --force)", len(skipped)
+    if not pending:
+        runs = "the run is" if count == 1 else f"all {count} runs are"
+        return f"nothing to do: {runs} finished {again}"
+    if count > MOST_NAMED:
+        return f"already finished: {count} of {count + len(pending)} runs {again}"
+    return f"already finished: {', '.join(f'{each.name} s{each.seed}' for each in skipped)} {again}"
 
 
 def scores(figures: dict[str, Any]) -> str:

@@ -57,12 +57,31 @@ def test_piped_progress_is_one_plain_line_per_epoch_on_stderr(every_config):
     assert "epoch" not in done.stdout
 
 
-def test_finished_runs_are_skipped_without_starting_tensorflow(every_config):
+LOADED = """
+import atexit, sys
+atexit.register(lambda: print("loaded:", *sorted({name.partition(".")[0] for name in sys.modules})))
+from regbench.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_finished_sweep_says_so_and_loads_nothing_heavy(every_config, tmp_path):
     results, _ = every_config
-    again = regbench("run", *CONFIGS, "--smoke", "--results", results)
+    command = ["run", *CONFIGS, "--smoke", "--results", results]
+    # No data set to be read: a second decoding would need the cache.
+    environment = os.environ | {"REGBENCH_DATA": str(tmp_path / "cache")}
+    again = subprocess.run(
+        [sys.executable, "-c", LOADED, *map(str, command)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     assert again.returncode == 0
-    assert "already finished: " in again.stderr
-    assert "epoch" not in again.stderr
+    assert f"nothing to do: all {len(CONFIGS)} runs are finished" in again.stderr
+    loaded = set(again.stdout.partition("loaded:")[2].split())
+    assert "numpy" in loaded
+    assert not loaded & {"tensorflow", "keras", "jax", "torch", "pandas", "scipy", "altair"}
+    assert not (tmp_path / "cache").exists()
 
 
 def test_compare_json_has_the_keys_of_the_contract(every_config):

@@ -32,6 +32,13 @@ def die_on_two(number, emit):
     return os.getpid()
 
 
+def die_once(path, emit):
+    if path.name == "0" and not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
 def process_and_variable(_, emit):
     return os.getpid(), os.environ["REGBENCH_TEST"]
 
@@ -93,8 +100,20 @@ def test_an_exception_fails_its_job_alone():
     assert "fail_on_two" in failure.details
 
 
-def test_a_killed_worker_fails_its_job_alone_and_is_replaced():
-    ended, _ = results(die_on_two, [2, 1, 3], workers=1)
+def test_a_job_whose_worker_dies_is_repeated_on_a_fresh_one(tmp_path):
+    ended, events = results(die_once, [tmp_path / "0", tmp_path / "1"], workers=1)
+    assert [ended[job].kind for job in range(2)] == ["done", "done"]
+    assert ended[0].result != ended[1].result  # processes of their own
+    (repeated,) = (event for event in events if event.kind == "repeated")
+    assert repeated.job == 0
+    assert "its worker died: signal SIGKILL" in repeated.figures["text"]
+    assert repeated.figures["text"].endswith("begins again, repeat 1 of 2")
+
+
+def test_a_job_that_kills_every_worker_fails_alone_after_a_few():
+    ended, events = results(die_on_two, [2, 1, 3], workers=1)
+    kinds = [event.kind for event in events if event.job == 0]
+    assert kinds == [*["started", "repeated"] * executors.REPEATS, "started", "failed"]
     assert [ended[job].kind for job in range(3)] == ["failed", "done", "done"]
     failure = ended[0].failure
     assert "SIGKILL" in failure.message

@@ -60,12 +60,20 @@ def test_a_failure_is_said_at_once(display):
     assert "failed: dropout s0: no [bold]data[/bold]" in output.getvalue()
 
 
-def test_finished_runs_that_are_skipped_are_named():
+@pytest.mark.parametrize(
+    ("pending", "finished", "line"),
+    [
+        (1, 2, "already finished: dropout s1, dropout s2 (repeat with --force)"),
+        (1, 11, "already finished: 11 of 12 runs (repeat with --force)"),
+        (0, 12, "nothing to do: all 12 runs are finished (repeat with --force)"),
+        (0, 1, "nothing to do: the run is finished (repeat with --force)"),
+    ],
+)
+def test_finished_runs_are_named_or_counted(pending, finished, line):
     console = Console(file=io.StringIO(), width=80)
-    PlainProgress(console).begin([], [experiment(0), experiment(1)], 1)
-    assert "already finished: dropout s0, dropout s1 (repeat with --force)" in (
-        console.file.getvalue()
-    )
+    runs = [experiment(seed) for seed in range(pending + finished)]
+    PlainProgress(console).begin(runs[:pending], runs[pending:], 1)
+    assert console.file.getvalue() == line + "\n"
 
 
 @pytest.mark.parametrize("width", [80, 60])

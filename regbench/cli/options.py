@@ -73,6 +73,10 @@ jobs = click.option(
 )
 smoke = click.option("--smoke", is_flag=True, help="A tiny run of the same pipeline, in seconds.")
 quiet = click.option("--quiet", is_flag=True, help="No progress; results and errors only.")
+fail_fast = click.option(
+    "--fail-fast/--keep-going",
+    help="Stop all at the first run that fails or diverges.  [default: keep going]",
+)
 force = click.option("--force", is_flag=True, help="Repeat runs that are finished.")
 results_to_read = click.argument(
     "results", nargs=-1, required=True, metavar="RESULTS...", type=click.Path(path_type=Path)

@@ -38,6 +38,7 @@ SMOKE = (
 @options.jobs
 @options.threads
 @options.force
+@options.fail_fast
 @click.option("--profile", is_flag=True, help="Write and print where the time goes.")
 @options.smoke
 @options.quiet
@@ -74,6 +75,12 @@ def run(
         click.echo(f"Interrupted. To go on: {resuming(command)}", err=True)
         return signals.exit_code(error)
     print_outcome(outcome, results, quiet)
+    if outcome.left:
+        click.echo(
+            f"Stopped at the first failure; {len(outcome.left)} runs are not finished. "
+            f"To go on: {resuming(command)}",
+            err=True,
+        )
     if options["profile"]:
         print_profiles(outcome, results)
     return outcome.exit_code
@@ -97,6 +104,11 @@ def print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:
     if quiet or not (sys.stdout.isatty() and sys.stderr.isatty()):
         for summary in [*outcome.done, *outcome.diverged]:
             click.echo(result_line(summary))
+    if outcome.diverged_before:
+        names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.diverged_before)
+        click.echo(
+            f"Error: diverged before, not trained again: {names} (repeat with --force)", err=True
+        )
     for experiment, failure in outcome.failed:
         details = results / experiment.run_name / "error.txt"
         more = f" (more in {details})" if details.exists() else ""
