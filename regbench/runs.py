@@ -69,6 +69,11 @@ class RunFolder:
         return (self.path / "summary.json").is_file()
 
     @property
+    def has_failed(self) -> bool:
+        """Whether the last attempt at the run ended with an error."""
+        return (self.path / "error.txt").is_file()
+
+    @property
     def has_diverged(self) -> bool:
         """Whether the run is finished because it diverged."""
         try:

@@ -77,6 +77,9 @@ fail_fast = click.option(
     "--fail-fast/--keep-going",
     help="Stop all at the first run that fails or diverges.  [default: keep going]",
 )
+dry_run = click.option(
+    "--dry-run", is_flag=True, help="Show what would be trained, and how long; train nothing."
+)
 force = click.option("--force", is_flag=True, help="Repeat runs that are finished.")
 results_to_read = click.argument(
     "results", nargs=-1, required=True, metavar="RESULTS...", type=click.Path(path_type=Path)

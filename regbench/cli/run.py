@@ -11,9 +11,10 @@ import click
 
 from regbench import signals
 from regbench.cli import options
-from regbench.cli.printing import console
+from regbench.cli.printing import console, print_json
 
 if TYPE_CHECKING:
+    from regbench.config import Experiment
     from regbench.sweep import Observer, Outcome
 
 # The whole pipeline in seconds: nothing to download, and just enough examples to fill batches.
@@ -39,6 +40,8 @@ SMOKE = (
 @options.threads
 @options.force
 @options.fail_fast
+@options.dry_run
+@options.as_json
 @click.option("--profile", is_flag=True, help="Write and print where the time goes.")
 @options.smoke
 @options.quiet
@@ -50,6 +53,8 @@ def run(
     results: Path,
     smoke: bool,
     quiet: bool,
+    dry_run: bool,
+    as_json: bool,
     **options: Any,
 ) -> int:
     """Train every CONFIG with every seed that has no finished run yet.
@@ -59,6 +64,7 @@ def run(
       regbench run configs/baseline.yaml configs/dropout.yaml
       regbench run configs/l2.yaml --set l2=1e-2 --seeds 0-4
       regbench run configs/*.yaml --smoke --results /tmp/smoke
+      regbench run configs/*.yaml --seeds 0-4 --dry-run
     """
     from regbench import config, environment, sweep
 
@@ -67,6 +73,10 @@ def run(
     changed += SMOKE if smoke else ()
     loaded = config.load_all(configs, changed)
     experiments = [each.with_seed(seed) for each in loaded for seed in (seeds or [each.seed])]
+    if dry_run:
+        return _print_plan(experiments, results, as_json, options)
+    if as_json:
+        raise click.UsageError("--json goes with --dry-run; regbench compare --json reads results")
     command, observer = environment.command_line(), observer_for(quiet)
     try:
         with signals.raised(observer.stopping):
@@ -84,6 +94,23 @@ def run(
     if options["profile"]:
         print_profiles(outcome, results)
     return outcome.exit_code
+
+
+def _print_plan(
+    experiments: Sequence[Experiment], results: Path, as_json: bool, options: dict[str, Any]
+) -> int:
+    from regbench import plan as planning
+    from regbench import plan_table
+
+    own = {key: options[key] for key in ("backend", "device", "jobs", "threads", "force")}
+    plan = planning.plan(experiments, results, **own)
+    if as_json:
+        print_json(plan.as_dict())
+    else:
+        console(stderr=False).print(plan_table.terminal(plan))
+    for name, problem in plan.problems.items():
+        click.echo(f"Error: {name}: {problem}", err=True)
+    return 1 if plan.problems else 0
 
 
 def observer_for(quiet: bool) -> Observer:
