@@ -8,6 +8,7 @@ events. Jobs may end in any order.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import multiprocessing
 import os
 import signal
@@ -96,6 +97,23 @@ def local(
 
 
 EXECUTORS = {"local": local}
+
+
+def makespan(waiting: Sequence[float], busy: Sequence[float], start: float = 0.0) -> float:
+    """Return the seconds until the last job ends, each given to the first worker that is free.
+
+    Args:
+        waiting: the seconds that each job takes which has not begun, in their order.
+        busy: the seconds until each worker is free.
+        start: the seconds that a worker takes to start, as it does after `JOBS_PER_WORKER` jobs.
+    """
+    free = [(seconds, 0) for seconds in busy]
+    heapq.heapify(free)
+    for each in waiting:
+        when, served = heapq.heappop(free)
+        renewed = start if served and served % JOBS_PER_WORKER == 0 else 0.0
+        heapq.heappush(free, (when + renewed + each, served + 1))
+    return max(free, default=(0.0, 0))[0]
 
 
 def _end(pool: list[_Worker]) -> None:

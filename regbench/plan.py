@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from regbench.calibration import Pace
 from regbench.checkpoints import Position
 from regbench.config import Experiment
 from regbench.environment import Runtime
-from regbench.executors import JOBS_PER_WORKER
+from regbench.executors import makespan
 from regbench.failures import Failure
 from regbench.runs import RunFolder
 
@@ -89,23 +88,11 @@ def plan(
         planned = [runs[each.run_name] for each in group]
         starts = [pace.start for pace in paces.values() if isinstance(pace, Pace)]
         times = [run.seconds for run in planned if run.seconds is not None]
-        seconds += makespan(times, workers_of_group, max(starts, default=0.0))
+        start = max(starts, default=0.0)
+        seconds += makespan(times, [start] * min(workers_of_group, len(times)), start)
     ordered = [runs[each.run_name] for each in experiments]
     incomplete = any(run.problem for run in ordered)
     return Plan(ordered, workers, None if incomplete else seconds)
-
-
-def makespan(seconds: Sequence[float], workers: int, start: float) -> float:
-    """Return when the last of these jobs ends, each given to the first worker that is free.
-
-    A worker takes `start` to start, and is replaced after `JOBS_PER_WORKER` jobs.
-    """
-    free = [(start, 0)] * min(workers, len(seconds))
-    for each in seconds:
-        when, served = heapq.heappop(free)
-        renewed = start if served and served % JOBS_PER_WORKER == 0 else 0.0
-        heapq.heappush(free, (when + renewed + each, served + 1))
-    return max(free, default=(0.0, 0))[0]
 
 
 def _skipped(experiment: Experiment, state: State) -> PlannedRun:

@@ -44,7 +44,7 @@ def drawn(watching, width):
 
 
 def test_a_pipe_gets_one_plain_line_an_epoch():
-    events = [Event(0, "started"), epoch(0), Event(0, "step", {"step": 1, "steps": 2})]
+    events = [Event(0, "started"), epoch(0), Event(0, "step", {"epoch": 1, "step": 1, "steps": 2})]
     watching, output = watched(PlainProgress, False, [*events, epoch(1, speed=431.7), done()])
     watching.end()
     first, second = output.getvalue().splitlines()
@@ -85,14 +85,14 @@ def test_the_live_table_has_the_curve_so_far_and_fits_the_terminal(width):
     assert max(map(len, text.splitlines())) <= width
     assert "8.0/10" in text
     assert "0.500" in text
-    assert "0 of 1 runs" in text
+    assert "0 of 1 runs done, 1 running" in text
     if width == 80:
         assert "▁▂▂▃▄▅▅▆▇" in text
         assert "1234" in text
 
 
 def test_steps_move_the_run_between_epochs():
-    step = Event(0, "step", {"step": 3, "steps": 6})
+    step = Event(0, "step", {"epoch": 2, "step": 3, "steps": 6})
     watching, _ = watched(LiveProgress, True, [Event(0, "started"), epoch(0), epoch(1), step])
     text = drawn(watching, 80)
     watching.end()
@@ -104,7 +104,7 @@ def test_a_finished_run_leaves_the_table_and_a_line():
     text = drawn(watching, 80)
     watching.end()
     assert "dropout" not in text
-    assert "1 of 1 runs" in text
+    assert "1 of 1 runs done" in text
     assert "dropout s0: train 0.989, test 0.541, gap 0.448" in output.getvalue()
 
 
@@ -154,15 +154,3 @@ def test_a_note_of_a_run_is_said():
     first, second = output.getvalue().splitlines()
     assert first == "dropout s0: goes on from epoch 7"
     assert "Ctrl-C again ends at once" in second
-
-
-def test_the_pace_of_a_run_that_goes_on_counts_from_where_it_does(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    state = progress.RunState(experiment())
-    state.see(epoch(7))
-    assert state.seconds_per_epoch is None
-    now[0] += 5
-    state.see(epoch(8))
-    assert state.seconds_per_epoch == 5
-    assert state.seconds_left == 10
