@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from regbench.config import Experiment
 from regbench.download_bar import DownloadBar
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 10
-LINES_AROUND = 3  # heading, the line for the whole and the cursor
+LINES_AROUND = 5  # heading, the line for the whole, which may wrap, and the cursor
+CURVE = "test so far"
+# The live table's columns, and how wide a terminal each of them needs.
+COLUMNS = {"seed": 0, "epoch": 0, "train": 45, "test": 45, "images/s": 60, "left": 0, CURVE: 76}
 MOST_NAMED = 5  # more finished runs than these are counted
 
 
@@ -112,18 +115,22 @@ class LiveProgress(Progress):
 
     def _draw(self) -> RenderableType:
         from rich.console import Group
+        from rich.markup import escape
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("run", max_width=24, no_wrap=True, overflow="ellipsis")
-        for heading in ("epoch", "train", "test", "images/s", "left"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("test so far", no_wrap=True)
+        # A name holds no space to wrap at, so it is what gives way where the terminal is narrow.
+        table.add_column("run", max_width=24, overflow="ellipsis")
+        headings = _headings(self.console.width)
+        for heading in headings:
+            side: Literal["left", "right"] = "left" if heading == CURVE else "right"
+            table.add_column(heading, justify=side, no_wrap=True)
         running = self.state.of("running")
         fitting = max(1, self.console.height - LINES_AROUND)
         for state in running[:fitting]:
-            table.add_row(*_cells(state))
+            cells = _cells(state)
+            table.add_row(escape(state.name), *(cells[heading] for heading in headings))
         hidden = len(running) - fitting
         total = f"{self.state.summary()}, {clock(self.state.seconds_left)} left"
         total += f" ({hidden} running not shown)" if hidden > 0 else ""
@@ -168,18 +175,22 @@ def sparkline(values: Sequence[float], width: int = SPARK_WIDTH) -> str:
     return "".join(SPARKS[round(min(max(v, 0.0), 1.0) * top)] for v in values[-width:])
 
 
-def _cells(state: RunState) -> list[str]:
-    from rich.markup import escape
+def _headings(width: int) -> list[str]:
+    """Return the columns beside the run's name for which a terminal has room."""
+    return [heading for heading, least in COLUMNS.items() if width >= least]
 
+
+def _cells(state: RunState) -> dict[str, str]:
+    """Return what the table says of a run, by heading."""
     row, left = state.row, state.seconds_left()
     speed = row.get("images_per_second")
     known = "train_accuracy" in row
-    return [
-        escape(state.label),
-        f"{state.done:.1f}/{state.epochs}" if known else "starting",
-        f"{row['train_accuracy']:.3f}" if known else "",
-        f"{row['test_accuracy']:.3f}" if known else "",
-        f"{speed:.0f}" if speed else "",
-        clock(left),
-        sparkline(list(state.curve.values())),
-    ]
+    return {
+        "seed": str(state.seed),
+        "epoch": f"{state.done:.1f}/{state.epochs}" if known else "starting",
+        "train": f"{row['train_accuracy']:.3f}" if known else "",
+        "test": f"{row['test_accuracy']:.3f}" if known else "",
+        "images/s": f"{speed:.0f}" if speed else "",
+        "left": clock(left),
+        CURVE: sparkline(list(state.curve.values())),
+    }

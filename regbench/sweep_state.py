@@ -25,7 +25,7 @@ class RunState:
     """
 
     def __init__(self, experiment: Experiment) -> None:
-        self.label = f"{experiment.name} s{experiment.seed}"
+        self.name, self.seed = experiment.name, experiment.seed
         self.config = experiment.hash
         self.epochs = experiment.train.epochs
         self.status: Status = "waiting"
@@ -38,6 +38,11 @@ class RunState:
         # How far the run was, and when: as it was first and last seen training.
         self._first: tuple[float, float] | None = None
         self._last: tuple[float, float] | None = None
+
+    @property
+    def label(self) -> str:
+        """The run's name for people, as "dropout s0"."""
+        return f"{self.name} s{self.seed}"
 
     def see(self, event: Event) -> None:
         """Take note of an event of this run."""

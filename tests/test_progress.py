@@ -76,6 +76,31 @@ def test_finished_runs_are_named_or_counted(pending, finished, line):
     assert console.file.getvalue() == line + "\n"
 
 
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_every_running_job_has_a_row_whose_numbers_are_whole(width):
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, width=width, height=24, color_system=None)
+    watching = LiveProgress(console)
+    runs = [config.load("configs/batch_norm_after_activation.yaml").with_seed(s) for s in range(40)]
+    watching.begin(runs, [], 30)
+    for run in runs[:30]:
+        for event in (Event(0, "started"), epoch(0), epoch(10, speed=12345.6)):
+            watching.see(run, event)
+    text = drawn(watching, width)
+    watching.end()
+    lines = text.splitlines()
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= width
+    shown = [line for line in lines if line.startswith("batch_norm")]
+    assert len(shown) == 24 - progress.LINES_AROUND
+    for number, line in enumerate(shown):
+        assert f" {number} " in line
+        assert "10.0/" in line
+        assert line.count("…") <= 1  # of the name
+        assert ("0.500" in line) == (width > 40)
+    assert "30 running, 10 waiting" in " ".join(lines[-2:])
+
+
 @pytest.mark.parametrize("width", [80, 60])
 def test_the_live_table_has_the_curve_so_far_and_fits_the_terminal(width):
     curve = [epoch(number, test=number / 10, speed=1234.5) for number in range(9)]

@@ -1,5 +1,7 @@
 """Which runs a sweep starts, on how much of the machine, and what becomes of failures."""
 
+import multiprocessing
+
 import pytest
 
 from regbench import checkpoints, config, environment, executors, sweep
@@ -8,6 +10,7 @@ from regbench.executors import Event
 from regbench.failures import Failure
 from regbench.runs import RunFolder
 from regbench.sweep import Outcome
+from tests.faults import sweeps
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,16 @@ def test_a_run_that_has_diverged_is_told_again_and_not_trained_again(monkeypatch
     assert outcome.diverged_before == experiments(0)
     assert calls == []
     assert outcome.exit_code == 1
+
+
+def test_a_killed_worker_costs_a_sweep_nothing_but_time(tmp_path):
+    # make faults does the same with twelve runs.
+    killer, outcome, runs = sweeps.run(tmp_path / "sweep", 3)
+    assert len(outcome.done) == 3
+    assert outcome.exit_code == 0
+    assert len(killer.repeated) == 1
+    assert not multiprocessing.active_children()
+    assert sweeps.different(runs, tmp_path / "sweep", tmp_path / "alone") == []
 
 
 @pytest.mark.parametrize("error", ["RunBusy", "Stopped"])
