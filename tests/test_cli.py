@@ -191,6 +191,23 @@ def assert_no_process_in_group(group):
     pytest.fail("a process was left behind")
 
 
+def test_a_dry_run_prints_json_and_writes_nothing(tmp_path):
+    done = regbench(
+        "run",
+        "configs/smoke.yaml",
+        "--seeds=0-1",
+        "--dry-run",
+        "--json",
+        "--results",
+        tmp_path / "r",
+    )
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert [(run["seed"], run["state"]) for run in plan["runs"]] == [(0, "to do"), (1, "to do")]
+    assert 0 < plan["runs"][0]["seconds"] < plan["seconds"]
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -202,6 +219,7 @@ def assert_no_process_in_group(group):
         (["run", "configs/baseline.yaml", "--threads", "0"], "received '0'"),
         (["run", "configs/baseline.yaml", "configs/baseline.yaml", "--smoke"], "asked for twice"),
         (["run"], "CONFIG"),
+        (["run", "configs/smoke.yaml", "--json"], "--json goes with --dry-run"),
         (["compare", "nowhere"], "nowhere"),
     ],
 )

@@ -209,5 +209,24 @@ def is_running(pid):
         return False
 
 
+@pytest.mark.parametrize(
+    ("waiting", "busy", "seconds"),
+    [
+        ([], [], 0),
+        ([], [3.0, 7.0], 7),
+        ([5.0, 5.0], [0.0, 0.0], 5),
+        ([5.0, 1.0, 1.0, 1.0], [0.0, 0.0], 5),
+        ([1.0, 1.0, 5.0], [0.0, 4.0], 7),  # one worker does all while the other is busy
+    ],
+)
+def test_jobs_go_to_the_first_worker_that_is_free(waiting, busy, seconds):
+    assert executors.makespan(waiting, busy) == seconds
+
+
+def test_a_worker_that_is_replaced_starts_again(monkeypatch):
+    monkeypatch.setattr(executors, "JOBS_PER_WORKER", 2)
+    assert executors.makespan([1.0] * 5, [10.0], start=10.0) == 10 + 2 + 10 + 2 + 10 + 1
+
+
 def test_no_jobs_need_no_worker():
     assert list(local(double, [], 2, {})) == []

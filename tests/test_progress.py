@@ -98,7 +98,7 @@ def test_every_running_job_has_a_row_whose_numbers_are_whole(width):
         assert "10.0/" in line
         assert line.count("…") <= 1  # of the name
         assert ("0.500" in line) == (width > 40)
-    assert "30 running, 10 waiting" in " ".join(lines[-2:])
+    assert "30 running, 10 waiting" in " ".join(line.strip() for line in lines[-3:])
 
 
 @pytest.mark.parametrize("width", [80, 60])
