@@ -252,6 +252,38 @@ def test_a_run_that_fails_leaves_its_reason_and_the_others_finish(tmp_path):
     assert "can't be built" in error.read_text()
 
 
+def test_the_first_failure_stops_the_others_with_a_checkpoint_if_it_is_to(tmp_path):
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(
+        f"extends: {Path('configs/smoke.yaml').resolve()}\nmodel: {{blocks: {[2] * 7}}}\n"
+    )
+    brief = tmp_path / "brief.yaml"
+    brief.write_text(f"extends: {Path('configs/smoke.yaml').resolve()}\n")
+    long = tmp_path / "long.yaml"
+    long.write_text(f"extends: {Path('configs/smoke.yaml').resolve()}\ntrain: {{epochs: 1000}}\n")
+    never = tmp_path / "never.yaml"
+    never.write_text(brief.read_text())
+    command = ["run", long, brief, broken, never, "--jobs=2", "--threads=1"]
+    results = ["--results", tmp_path / "results", "--device=cpu"]
+    done = regbench(*command, *results, "--fail-fast", start_new_session=True)
+    assert done.returncode == 3
+    assert "failed: broken s0: model: the network can't be built" in done.stderr
+    assert "Stopped at the first failure, with 2 of 4 runs left. To go on: " in done.stderr
+    assert len(list((tmp_path / "results").glob("brief-*/summary.json"))) == 1
+    assert len(list((tmp_path / "results").glob("long-*/checkpoint/*"))) == 2
+    assert not list((tmp_path / "results").glob("never-*"))
+    # The same command again tries the failed one once more, and skips the finished one.
+    plan = regbench(*command, *results, "--dry-run", "--json")
+    states = {run["name"]: run["state"] for run in json.loads(plan.stdout)["runs"]}
+    assert states == {
+        "long": "interrupted",
+        "brief": "finished",
+        "broken": "failed",
+        "never": "to do",
+    }
+    assert plan.returncode == 1
+
+
 def test_the_command_that_goes_on_does_not_begin_anew():
     command = ["regbench", "run", "my configs/l2.yaml", "--force", "--seeds", "0-4"]
     assert resuming(command) == "regbench run 'my configs/l2.yaml' --seeds 0-4"

@@ -87,8 +87,8 @@ def run(
     print_outcome(outcome, results, quiet)
     if outcome.left:
         click.echo(
-            f"Stopped at the first failure; {len(outcome.left)} runs are not finished. "
-            f"To go on: {resuming(command)}",
+            f"Stopped at the first failure, with {len(outcome.left)} of {len(experiments)} runs "
+            f"left. To go on: {resuming(command)}",
             err=True,
         )
     if options["profile"]:
