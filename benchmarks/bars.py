@@ -37,6 +37,7 @@ BARS = (
     ),
     Bar("evaluation and bookkeeping, share of an epoch of 50,000 images", "≤", 0.15),
     Bar("`regbench --help` against `python -c 'import click'`", "≤", 2.5),
+    Bar("second run of a finished sweep of 12 runs", "≤", 2.0, unit=" s", digits=1),
     Bar("first training step, beyond importing TensorFlow", "≤", 5.0, unit=" s", digits=1),
     Bar("peak memory of a run on 50,000 images", "≤", 1.5, unit=" GB"),
     Bar("`regbench compare` on 1,000 runs of 30 epochs", "≤", 2.0, unit=" s", digits=1),

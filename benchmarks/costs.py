@@ -26,6 +26,8 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
         "`regbench --help` against `python -c 'import click'`": _repeat(bench, _help, 5 * rounds),
         "first training step, beyond importing TensorFlow": _repeat(bench, _first_step, rounds),
     }
+    what = "second run of a finished sweep of 12 runs"
+    measured[what] = _second_runs(bench, 5 * rounds)
     for count in (1_000, 10_000):
         results = bench.folder / f"many-{count}"
         many_runs.write(results, count)
@@ -57,6 +59,14 @@ def _first_step(bench: Bench) -> float:
     one_step += ["--set=data.test_examples=100", "--set=train.batch_size=128", "--force"]
     results = ["--results", str(bench.folder / "first"), "--quiet", "--device=cpu"]
     return _seconds(bench, "run", "configs/baseline.yaml", *one_step, *results) - imported
+
+
+def _second_runs(bench: Bench, times: int) -> list[float]:
+    """Return the seconds of a command whose runs are all finished."""
+    sweep = ["run", "configs/smoke.yaml", "--seeds=0-11", "--device=cpu"]
+    sweep += ["--results", str(bench.folder / "sweep")]
+    bench.regbench(*sweep)
+    return [_seconds(bench, *sweep) for _ in range(times)]
 
 
 def _seconds(bench: Bench, *arguments: str) -> float:

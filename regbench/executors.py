@@ -8,12 +8,14 @@ events. Jobs may end in any order.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import multiprocessing
 import os
 import signal
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -30,13 +32,18 @@ SECONDS_TO_STOP = 60.0
 # TensorFlow keeps some 12 MB of every model that it compiled, whatever is cleared and collected: so
 # a worker is replaced before that adds up, and not at every job, since its start takes seconds.
 JOBS_PER_WORKER = 20
+# What kills a worker is seldom its job: the system ends any process where memory is short. A job
+# that is at fault, since it needs more than there is, dies at every attempt, and must end.
+REPEATS = 2
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to job number `job`: "started", "done", "failed", or what the function emits.
+    """What happened to job number `job`: a kind, or whatever kind the function emits.
 
-    `figures` belong to an emitted event, `result` to "done"; `failure` says why a job failed.
+    "started", "done" with its `result`, "failed" with its `failure`, or "repeated": its worker
+    died, and it will be started again. `figures` belong to an emitted event; those of "repeated"
+    hold a `text` for people.
     """
 
     job: int
@@ -52,35 +59,61 @@ def local(
     """Run jobs in `workers` processes of this machine; yield their events as they come.
 
     A worker sets `variables` in its environment before it imports anything else. It serves job
-    after job, up to `JOBS_PER_WORKER`; one that dies fails its job alone. Closing the iterator ends
-    all: a job sees it in `signals.stop_requested`, and has a minute; an exception meanwhile ends it
-    at once.
+    after job, up to `JOBS_PER_WORKER`. The job of one that dies begins again on a fresh worker,
+    when no other job waits, and fails after `REPEATS` such attempts. Closing the iterator ends all:
+    a job sees it in `signals.stop_requested`, and has a minute; an exception meanwhile ends it at
+    once.
     """
-    waiting = list(range(len(jobs)))[::-1]
+    waiting = deque(range(len(jobs)))
+    repeats = dict.fromkeys(waiting, 0)
     pool: list[_Worker] = []
     try:
         for _ in range(min(workers, len(jobs))):
             pool.append(_Worker(variables))
         for worker in pool:
-            yield worker.begin(waiting.pop(), function, jobs)
+            yield worker.begin(waiting.popleft(), function, jobs)
         while busy := [worker for worker in pool if worker.job is not None]:
             ready = wait([worker.connection for worker in busy])
             for worker in [worker for worker in busy if worker.connection in ready]:
                 event = worker.receive()
+                if not worker.alive and repeats[event.job] < REPEATS:
+                    repeats[event.job] += 1
+                    waiting.append(event.job)  # last: what killed it, the others may have left
+                    text = (
+                        f"{worker.death()}; begins again, repeat {repeats[event.job]} of {REPEATS}"
+                    )
+                    event = Event(event.job, "repeated", {"text": text})
                 yield event
-                if event.kind not in ("done", "failed"):
+                if event.kind not in ("done", "failed", "repeated"):
                     continue
                 worker.job = None
                 if waiting:
                     if worker.is_spent:
                         worker.kill()
                         pool[pool.index(worker)] = worker = _Worker(variables)
-                    yield worker.begin(waiting.pop(), function, jobs)
+                    yield worker.begin(waiting.popleft(), function, jobs)
     finally:
         _end(pool)
 
 
 EXECUTORS = {"local": local}
+
+
+def makespan(waiting: Sequence[float], busy: Sequence[float], start: float = 0.0) -> float:
+    """Return the seconds until the last job ends, each given to the first worker that is free.
+
+    Args:
+        waiting: the seconds that each job takes which has not begun, in their order.
+        busy: the seconds until each worker is free.
+        start: the seconds that a worker takes to start, as it does after `JOBS_PER_WORKER` jobs.
+    """
+    free = [(seconds, 0) for seconds in busy]
+    heapq.heapify(free)
+    for each in waiting:
+        when, served = heapq.heappop(free)
+        renewed = start if served and served % JOBS_PER_WORKER == 0 else 0.0
+        heapq.heappush(free, (when + renewed + each, served + 1))
+    return max(free, default=(0.0, 0))[0]
 
 
 def _end(pool: list[_Worker]) -> None:
@@ -136,6 +169,10 @@ class _Worker:
             self.alive = False
             return Event(self.job, "failed", failure=self._obituary())
         return Event(self.job, kind, figures, result, failure)
+
+    def death(self) -> str:
+        """Return what this process, which is dead, died of."""
+        return f"its worker died: {failures.cause_of_death(self._process.exitcode or 0)}"
 
     def ask_to_stop(self) -> None:
         # A closed pipe ends an idle worker; a signal reaches one in the middle of a job.

@@ -39,13 +39,18 @@ def of_exception(error: BaseException) -> Failure:
 
 def of_death(exit_code: int, output: str) -> Failure:
     """Return the failure for a process that ended with this code (-9 for signal 9)."""
-    cause = f"exit code {exit_code}"
-    if exit_code < 0:
-        cause = f"signal {signal.Signals(-exit_code).name}"
+    text = f"the worker process died: {cause_of_death(exit_code)}; {GOES_ON}"
+    return Failure("WorkerDied", text, "\n".join([text, *output.strip().splitlines()[-20:]]))
+
+
+def cause_of_death(exit_code: int) -> str:
+    """Return what ended a process with this code, and what to do about it."""
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    cause = f"signal {signal.Signals(-exit_code).name}"
     if exit_code == -signal.SIGKILL:
         cause += f", often sent when memory runs out: {MORE_MEMORY}"
-    text = f"the worker process died: {cause}; {GOES_ON}"
-    return Failure("WorkerDied", text, "\n".join([text, *output.strip().splitlines()[-20:]]))
+    return cause
 
 
 def message(error: BaseException) -> str:

@@ -43,6 +43,11 @@ class Size:
     train_examples: int
     test_examples: int
 
+    @property
+    def measured(self) -> int:
+        """How many examples a measurement of the curves reads, train and test together."""
+        return self.test_examples + min(self.test_examples, self.train_examples)
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -125,7 +130,7 @@ def answer(question: Question, emit: train.Emit) -> Inspection:
     """Build the network and look at it, in this process."""
     experiment, baseline, runtime = question.experiment, question.baseline, question.runtime
     environment.settle(runtime)
-    size, base_size = _size(experiment.data), _size(baseline.data)
+    size, base_size = size_of(experiment.data), size_of(baseline.data)
     model = build(experiment, size.input_shape, size.classes)
     layers = costs.layers(model)
     totals = costs.totals(layers)
@@ -142,12 +147,13 @@ def answer(question: Question, emit: train.Emit) -> Inspection:
         changes=compare.changes(baseline.brief(), experiment.brief()) or {},
         versus_baseline=totals - costs.totals(base),
         pooling=totals - costs.without_pooling(layers, size.input_shape),
-        timing=_timing(model, experiment, size, runtime) if question.measure_time else None,
+        timing=time_run(model, experiment, size, runtime) if question.measure_time else None,
         advice=advice.advise(network),
     )
 
 
-def _size(data: Data) -> Size:
+def size_of(data: Data) -> Size:
+    """Return the size of a data set, read only where it is not known beforehand."""
     if data.name in SIZES:
         shape, classes, train_examples, test_examples = SIZES[data.name]
     else:
@@ -162,7 +168,7 @@ def _size(data: Data) -> Size:
     )
 
 
-def _timing(model: Any, experiment: Experiment, size: Size, runtime: Runtime) -> Timing:
+def time_run(model: Any, experiment: Experiment, size: Size, runtime: Runtime) -> Timing:
     """Train on noise for some seconds, and predict once; scale both up to an epoch."""
     per_epoch = math.ceil(size.train_examples / experiment.train.batch_size)
     compile_model(model, experiment, per_epoch)
@@ -174,10 +180,9 @@ def _timing(model: Any, experiment: Experiment, size: Size, runtime: Runtime) ->
         seconds += train.time_epoch(model, experiment, _noise(experiment, size, count))
         batches += count
         count *= 2
-    examples = size.test_examples + min(size.test_examples, size.train_examples)
     return Timing(
         training=seconds / batches * per_epoch,
-        measuring=_seconds_to_predict(model, size) * examples,
+        measuring=_seconds_to_predict(model, size) * size.measured,
         batches=batches,
         seconds=seconds,
         batches_per_epoch=per_epoch,

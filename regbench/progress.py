@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from regbench.config import Experiment
 from regbench.download_bar import DownloadBar
 from regbench.executors import Event
 from regbench.sweep import Observer
+from regbench.sweep_state import RunState, SweepState
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -17,45 +17,11 @@ if TYPE_CHECKING:
 
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 10
-
-
-class RunState:
-    """How far one run is: its latest history row, its curve so far and its speed."""
-
-    def __init__(self, experiment: Experiment) -> None:
-        self.label = f"{experiment.name} s{experiment.seed}"
-        self.epochs = experiment.train.epochs
-        self.row: dict[str, Any] = {"epoch": 0}
-        self.curve: list[float] = []
-        self.done = 0.0
-        # Where and when the first epoch was seen to end: a run may go on from an earlier one.
-        self.began: tuple[float, float] | None = None
-        self.running = False
-
-    def see(self, event: Event) -> None:
-        self.running = event.kind not in ("done", "failed")
-        if event.kind == "epoch":
-            self.row = event.figures
-            self.curve.append(event.figures["test_accuracy"])
-            self.done = float(event.figures["epoch"])
-            if self.began is None:
-                self.began = self.done, time.monotonic()
-        elif event.kind == "step":
-            self.done = self.row["epoch"] + event.figures["step"] / event.figures["steps"]
-        elif not self.running:
-            self.done = float(self.epochs)
-
-    @property
-    def seconds_per_epoch(self) -> float | None:
-        """Wall-clock seconds, measurement included; None until a good part of an epoch is done."""
-        if self.began is None or self.done < self.began[0] + 0.2:
-            return None
-        return (time.monotonic() - self.began[1]) / (self.done - self.began[0])
-
-    @property
-    def seconds_left(self) -> float | None:
-        pace = self.seconds_per_epoch
-        return None if pace is None else (self.epochs - self.done) * pace
+LINES_AROUND = 5  # heading, the line for the whole, which may wrap, and the cursor
+CURVE = "test so far"
+# The live table's columns, and how wide a terminal each of them needs.
+COLUMNS = {"seed": 0, "epoch": 0, "train": 45, "test": 45, "images/s": 60, "left": 0, CURVE: 76}
+MOST_NAMED = 5  # more finished runs than these are counted
 
 
 class Progress(Observer):
@@ -63,28 +29,23 @@ class Progress(Observer):
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.states: dict[str, RunState] = {}
-        self.pace: float | None = None
-        self.workers = 1
+        self.state = SweepState()
         self._bar = DownloadBar(console)
 
     def begin(
         self, pending: Sequence[Experiment], skipped: Sequence[Experiment], workers: int
     ) -> None:
         self._bar.end()
-        self.workers = workers
-        self.states = {experiment.run_name: RunState(experiment) for experiment in pending}
+        self.state = SweepState(pending, workers)
         if skipped:
-            names = ", ".join(f"{each.name} s{each.seed}" for each in skipped)
-            self.say(f"already finished: {names} (repeat with --force)")
+            self.say(_already(skipped, pending))
 
     def see(self, experiment: Experiment, event: Event) -> None:
-        state = self.states[experiment.run_name]
+        state = self.state.runs[experiment.run_name]
         state.see(event)
-        self.pace = state.seconds_per_epoch or self.pace
         if event.kind == "failed" and event.failure:
             self.say(f"failed: {state.label}: {event.failure.message}")
-        elif event.kind == "note":
+        elif event.kind in ("note", "repeated"):
             self.say(f"{state.label}: {event.figures['text']}")
 
     def download(self, done: int, total: int) -> None:
@@ -93,6 +54,9 @@ class Progress(Observer):
     def stopping(self) -> None:
         self.say("Stopping at the next step, with a checkpoint. Ctrl-C again ends at once.")
 
+    def failing_fast(self) -> None:
+        self.say("The others stop at their next step, with a checkpoint. Ctrl-C ends them at once.")
+
     def end(self) -> None:
         self._bar.end()
 
@@ -100,27 +64,20 @@ class Progress(Observer):
         # Names come from files: no markup in them, and no wrapping of a line that is piped.
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    @property
-    def seconds_left(self) -> float | None:
-        """An estimate for all runs, from the pace of the run that was heard of last."""
-        if self.pace is None:
-            return None
-        epochs = sum(state.epochs - state.done for state in self.states.values())
-        return epochs * self.pace / self.workers
-
 
 class PlainProgress(Progress):
     """One line per epoch: for pipes, logs and `--quiet`-less batch jobs."""
 
     def see(self, experiment: Experiment, event: Event) -> None:
         super().see(experiment, event)
-        state = self.states[experiment.run_name]
+        state = self.state.runs[experiment.run_name]
         if event.kind == "epoch":
             row = event.figures
             speed = row["images_per_second"]
             parts = [f"{state.label} epoch {row['epoch']}/{state.epochs}", scores(row)]
             parts += [f"{speed:.0f} images/s"] if speed else []
-            parts += [f"{clock(state.seconds_left)} left"] if state.seconds_left else []
+            left = state.seconds_left()
+            parts += [f"{clock(left)} left"] if left else []
             self.say(", ".join(parts))
 
 
@@ -158,20 +115,37 @@ class LiveProgress(Progress):
 
     def _draw(self) -> RenderableType:
         from rich.console import Group
+        from rich.markup import escape
         from rich.table import Table
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("run", max_width=24, no_wrap=True, overflow="ellipsis")
-        for heading in ("epoch", "train", "test", "images/s", "left"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("test so far", no_wrap=True)
-        for state in self.states.values():
-            if state.running:
-                table.add_row(*_cells(state))
-        finished = sum(state.done >= state.epochs for state in self.states.values())
-        total = f"{finished} of {len(self.states)} runs, {clock(self.seconds_left)} left"
+        # A name holds no space to wrap at, so it is what gives way where the terminal is narrow.
+        table.add_column("run", max_width=24, overflow="ellipsis")
+        headings = _headings(self.console.width)
+        for heading in headings:
+            side: Literal["left", "right"] = "left" if heading == CURVE else "right"
+            table.add_column(heading, justify=side, no_wrap=True)
+        running = self.state.of("running")
+        fitting = max(1, self.console.height - LINES_AROUND)
+        for state in running[:fitting]:
+            cells = _cells(state)
+            table.add_row(escape(state.name), *(cells[heading] for heading in headings))
+        hidden = len(running) - fitting
+        total = f"{self.state.summary()}, {clock(self.state.seconds_left)} left"
+        total += f" ({hidden} running not shown)" if hidden > 0 else ""
         return Group(table, Text(total, style="dim"))
+
+
+def _already(skipped: Sequence[Experiment], pending: Sequence[Experiment]) -> str:
+    """Return a line about the runs that are finished."""
+    again, count = "(repeat with --force)", len(skipped)
+    if not pending:
+        runs = "the run is" if count == 1 else f"all {count} runs are"
+        return f"nothing to do: {runs} finished {again}"
+    if count > MOST_NAMED:
+        return f"already finished: {count} of {count + len(pending)} runs {again}"
+    return f"already finished: {', '.join(f'{each.name} s{each.seed}' for each in skipped)} {again}"
 
 
 def scores(figures: dict[str, Any]) -> str:
@@ -201,18 +175,22 @@ def sparkline(values: Sequence[float], width: int = SPARK_WIDTH) -> str:
     return "".join(SPARKS[round(min(max(v, 0.0), 1.0) * top)] for v in values[-width:])
 
 
-def _cells(state: RunState) -> list[str]:
-    from rich.markup import escape
+def _headings(width: int) -> list[str]:
+    """Return the columns beside the run's name for which a terminal has room."""
+    return [heading for heading, least in COLUMNS.items() if width >= least]
 
-    row = state.row
+
+def _cells(state: RunState) -> dict[str, str]:
+    """Return what the table says of a run, by heading."""
+    row, left = state.row, state.seconds_left()
     speed = row.get("images_per_second")
     known = "train_accuracy" in row
-    return [
-        escape(state.label),
-        f"{state.done:.1f}/{state.epochs}" if known else "starting",
-        f"{row['train_accuracy']:.3f}" if known else "",
-        f"{row['test_accuracy']:.3f}" if known else "",
-        f"{speed:.0f}" if speed else "",
-        clock(state.seconds_left),
-        sparkline(state.curve),
-    ]
+    return {
+        "seed": str(state.seed),
+        "epoch": f"{state.done:.1f}/{state.epochs}" if known else "starting",
+        "train": f"{row['train_accuracy']:.3f}" if known else "",
+        "test": f"{row['test_accuracy']:.3f}" if known else "",
+        "images/s": f"{speed:.0f}" if speed else "",
+        "left": clock(left),
+        CURVE: sparkline(list(state.curve.values())),
+    }

@@ -73,6 +73,20 @@ class RunFolder:
         """Whether the run is finished."""
         return (self.path / "summary.json").is_file()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last attempt at the run ended with an error."""
+        return (self.path / "error.txt").is_file()
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether the run is finished because it diverged."""
+        try:
+            summary = json.loads(files.read(self.path / "summary.json", MAX_BYTES))
+        except (OSError, ValueError, RecursionError):
+            return False
+        return isinstance(summary, dict) and summary.get("status") == "diverged"
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Make the folder and be its one writer; a process that dies leaves no lock behind.

@@ -7,7 +7,7 @@ its worker processes import the script that started them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,17 +29,23 @@ NOT_WRITTEN_DOWN = ("RunBusy", "Stopped")
 
 @dataclass
 class Outcome:
-    """What became of the runs that were asked for. `done` and `diverged` hold their summaries."""
+    """What became of the runs that were asked for. `done` and `diverged` hold their summaries.
+
+    Earlier finished are those that were `skipped` and those that `diverged_before`; `left` are
+    those that a failure kept from their end, where the first one is to stop all.
+    """
 
     skipped: list[Experiment] = field(default_factory=list)
+    diverged_before: list[Experiment] = field(default_factory=list)
     done: list[dict[str, Any]] = field(default_factory=list)
     diverged: list[dict[str, Any]] = field(default_factory=list)
     failed: list[tuple[Experiment, Failure]] = field(default_factory=list)
+    left: list[Experiment] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
         """0 where every run is finished and finite, 1 where none is, 3 where some are."""
-        if not self.failed and not self.diverged:
+        if not self.failed and not self.diverged and not self.diverged_before:
             return 0
         return 3 if self.done or self.skipped else 1
 
@@ -61,6 +67,9 @@ class Observer:
     def stopping(self) -> None:
         """Called when the sweep has been asked to stop, before it waits for its workers."""
 
+    def failing_fast(self) -> None:
+        """Called when the first failure is to stop the sweep, before it waits for its workers."""
+
     def end(self) -> None:
         """Called once at the end, also of an interrupted sweep."""
 
@@ -75,6 +84,7 @@ def run(
     threads: int | None = None,
     force: bool = False,
     profile: bool = False,
+    fail_fast: bool = False,
     executor: str = "local",
     command: Sequence[str] = (),
     observer: Observer | None = None,
@@ -85,50 +95,73 @@ def run(
     lets one run use every core, and several share the machine with one thread each.
     A run that was interrupted goes on from its last checkpoint, with the number of threads that it
     began with, unless `force` is given. With `profile`, each run folder gets a `profile.json`: the
-    seconds of each part of the run. A run that fails does not end the others.
+    seconds of each part of the run. A run that fails or diverges does not end the others, unless
+    it is to `fail_fast`: then they stop with a checkpoint, and no other begins.
     Raises RegbenchError for what can't even begin.
     """
     results, observer = Path(results), observer or Observer()
+    outcome, pending = sort_out(experiments, results, force)
+    for experiment in outcome.skipped:
+        RunFolder.of(results, experiment).tidy()
+    workers, cores = share_machine(len(pending), jobs, threads, device)
+    runtime = Runtime(environment.choose_backend(backend), device, cores)
+
+    def events() -> Generator[tuple[Experiment, Event], None, None]:
+        for own, group in groups(pending, runtime, None if force else results).items():
+            work = [Job(each, results, own, list(command), force, profile) for each in group]
+            workers, _ = share_machine(len(group), jobs, own.threads, device)
+            running = EXECUTORS[executor](train, work, workers, own.variables())
+            with contextlib.closing(running):
+                for event in running:
+                    yield group[event.job], event
+
+    try:
+        _fetch_data(pending, observer)
+        observer.begin(pending, [*outcome.skipped, *outcome.diverged_before], workers)
+        with contextlib.closing(events()) as happening:
+            for experiment, event in happening:
+                observer.see(experiment, event)
+                if _ends(outcome, experiment, event, results):
+                    pending.remove(experiment)
+                if fail_fast and (outcome.failed or outcome.diverged):
+                    observer.failing_fast()
+                    break
+    finally:
+        observer.end()
+    outcome.left = pending
+    return outcome
+
+
+def sort_out(
+    experiments: Sequence[Experiment], results: Path, force: bool = False
+) -> tuple[Outcome, list[Experiment]]:
+    """Return what is finished already, and what is to be trained; touch nothing."""
     _check_distinct(experiments)
     outcome = Outcome()
     pending: list[Experiment] = []
     for experiment in experiments:
         folder = RunFolder.of(results, experiment)
-        finished = folder.is_complete and not force
-        (outcome.skipped if finished else pending).append(experiment)
-        if finished:
-            folder.tidy()
-
-    workers, cores = share_machine(len(pending), jobs, threads, device)
-    runtime = Runtime(environment.choose_backend(backend), device, cores)
-    try:
-        _fetch_data(pending, observer)
-        observer.begin(pending, outcome.skipped, workers)
-        for own, group in _groups(pending, runtime, None if force else results).items():
-            work = [Job(each, results, own, list(command), force, profile) for each in group]
-            workers, _ = share_machine(len(group), jobs, own.threads, device)
-            with contextlib.closing(
-                EXECUTORS[executor](train, work, workers, own.variables())
-            ) as events:
-                for event in events:
-                    observer.see(group[event.job], event)
-                    _note(outcome, group[event.job], event, results)
-    finally:
-        observer.end()
-    return outcome
+        if force or not folder.is_complete:
+            pending.append(experiment)
+        else:
+            (outcome.diverged_before if folder.has_diverged else outcome.skipped).append(experiment)
+    return outcome, pending
 
 
-def _groups(
+def groups(
     pending: Sequence[Experiment], runtime: Runtime, results: Path | None
 ) -> dict[Runtime, list[Experiment]]:
-    """Return the runs by what they compute with: one that goes on keeps its number of threads."""
-    groups: dict[Runtime, list[Experiment]] = {}
+    """Return the runs by what they compute with: one that goes on keeps its number of threads.
+
+    None for `results` lets every run begin anew.
+    """
+    by_runtime: dict[Runtime, list[Experiment]] = {}
     for experiment in pending:
         folder = RunFolder.of(results, experiment) if results else None
         began_with = checkpoints.threads(folder.checkpoints) if folder else None
         own = replace(runtime, threads=began_with or runtime.threads)
-        groups.setdefault(own, []).append(experiment)
-    return groups
+        by_runtime.setdefault(own, []).append(experiment)
+    return by_runtime
 
 
 def share_machine(
@@ -166,7 +199,8 @@ def _check_distinct(experiments: Sequence[Experiment]) -> None:
         seen.add(key)
 
 
-def _note(outcome: Outcome, experiment: Experiment, event: Event, results: Path) -> None:
+def _ends(outcome: Outcome, experiment: Experiment, event: Event, results: Path) -> bool:
+    """Write down what became of a run whose end the event is; return whether it is one."""
     if event.kind == "done":
         diverged = event.result["status"] == "diverged"
         (outcome.diverged if diverged else outcome.done).append(event.result)
@@ -175,3 +209,4 @@ def _note(outcome: Outcome, experiment: Experiment, event: Event, results: Path)
         if event.failure.error not in NOT_WRITTEN_DOWN:
             with contextlib.suppress(OSError, RegbenchError):
                 RunFolder.of(results, experiment).fail(event.failure.details)
+    return event.kind in ("done", "failed")

@@ -99,7 +99,8 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             # whose sums round otherwise: so a full batch comes first here too, and is undone.
             model.train_on_batch(*next(_batches(experiment, splits, epoch=1)))
             checkpoint.restore(model)
-            emit("note", {"text": f"goes on from {position}"})
+            done = position.epoch - 1 + position.step / _steps(experiment, splits)
+            emit("note", {"text": f"goes on from {position}", "done": done})
 
         run = _Run(experiment, model, splits, curves, keeper, position, watch, emit)
         for row in _epochs(run):

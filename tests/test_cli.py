@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from regbench import cli
+from regbench.cli import options
+from regbench.cli.run import resuming
 
 CONFIGS = sorted(path for path in Path("configs").glob("*.yaml"))
 REGBENCH = [sys.executable, "-m", "regbench"]
@@ -55,12 +57,31 @@ def test_piped_progress_is_one_plain_line_per_epoch_on_stderr(every_config):
     assert "epoch" not in done.stdout
 
 
-def test_finished_runs_are_skipped_without_starting_tensorflow(every_config):
+LOADED = """
+import atexit, sys
+atexit.register(lambda: print("loaded:", *sorted({name.partition(".")[0] for name in sys.modules})))
+from regbench.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_finished_sweep_says_so_and_loads_nothing_heavy(every_config, tmp_path):
     results, _ = every_config
-    again = regbench("run", *CONFIGS, "--smoke", "--results", results)
+    command = ["run", *CONFIGS, "--smoke", "--results", results]
+    # No data set to be read: a second decoding would need the cache.
+    environment = os.environ | {"REGBENCH_DATA": str(tmp_path / "cache")}
+    again = subprocess.run(
+        [sys.executable, "-c", LOADED, *map(str, command)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     assert again.returncode == 0
-    assert "already finished: " in again.stderr
-    assert "epoch" not in again.stderr
+    assert f"nothing to do: all {len(CONFIGS)} runs are finished" in again.stderr
+    loaded = set(again.stdout.partition("loaded:")[2].split())
+    assert "numpy" in loaded
+    assert not loaded & {"tensorflow", "keras", "jax", "torch", "pandas", "scipy", "altair"}
+    assert not (tmp_path / "cache").exists()
 
 
 def test_compare_json_has_the_keys_of_the_contract(every_config):
@@ -170,6 +191,23 @@ def assert_no_process_in_group(group):
     pytest.fail("a process was left behind")
 
 
+def test_a_dry_run_prints_json_and_writes_nothing(tmp_path):
+    done = regbench(
+        "run",
+        "configs/smoke.yaml",
+        "--seeds=0-1",
+        "--dry-run",
+        "--json",
+        "--results",
+        tmp_path / "r",
+    )
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert [(run["seed"], run["state"]) for run in plan["runs"]] == [(0, "to do"), (1, "to do")]
+    assert 0 < plan["runs"][0]["seconds"] < plan["seconds"]
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -181,6 +219,7 @@ def assert_no_process_in_group(group):
         (["run", "configs/baseline.yaml", "--threads", "0"], "received '0'"),
         (["run", "configs/baseline.yaml", "configs/baseline.yaml", "--smoke"], "asked for twice"),
         (["run"], "CONFIG"),
+        (["run", "configs/smoke.yaml", "--json"], "--json goes with --dry-run"),
         (["compare", "nowhere"], "nowhere"),
     ],
 )
@@ -213,15 +252,47 @@ def test_a_run_that_fails_leaves_its_reason_and_the_others_finish(tmp_path):
     assert "can't be built" in error.read_text()
 
 
+def test_the_first_failure_stops_the_others_with_a_checkpoint_if_it_is_to(tmp_path):
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(
+        f"extends: {Path('configs/smoke.yaml').resolve()}\nmodel: {{blocks: {[2] * 7}}}\n"
+    )
+    brief = tmp_path / "brief.yaml"
+    brief.write_text(f"extends: {Path('configs/smoke.yaml').resolve()}\n")
+    long = tmp_path / "long.yaml"
+    long.write_text(f"extends: {Path('configs/smoke.yaml').resolve()}\ntrain: {{epochs: 1000}}\n")
+    never = tmp_path / "never.yaml"
+    never.write_text(brief.read_text())
+    command = ["run", long, brief, broken, never, "--jobs=2", "--threads=1"]
+    results = ["--results", tmp_path / "results", "--device=cpu"]
+    done = regbench(*command, *results, "--fail-fast", start_new_session=True)
+    assert done.returncode == 3
+    assert "failed: broken s0: model: the network can't be built" in done.stderr
+    assert "Stopped at the first failure, with 2 of 4 runs left. To go on: " in done.stderr
+    assert len(list((tmp_path / "results").glob("brief-*/summary.json"))) == 1
+    assert len(list((tmp_path / "results").glob("long-*/checkpoint/*"))) == 2
+    assert not list((tmp_path / "results").glob("never-*"))
+    # The same command again tries the failed one once more, and skips the finished one.
+    plan = regbench(*command, *results, "--dry-run", "--json")
+    states = {run["name"]: run["state"] for run in json.loads(plan.stdout)["runs"]}
+    assert states == {
+        "long": "interrupted",
+        "brief": "finished",
+        "broken": "failed",
+        "never": "to do",
+    }
+    assert plan.returncode == 1
+
+
 def test_the_command_that_goes_on_does_not_begin_anew():
     command = ["regbench", "run", "my configs/l2.yaml", "--force", "--seeds", "0-4"]
-    assert cli._resuming(command) == "regbench run 'my configs/l2.yaml' --seeds 0-4"
+    assert resuming(command) == "regbench run 'my configs/l2.yaml' --seeds 0-4"
 
 
 @pytest.mark.parametrize("value", ["0-4", "0,3,7", "7,0-2"])
 def test_seeds_are_ranges_and_lists(value):
     expected = {"0-4": [0, 1, 2, 3, 4], "0,3,7": [0, 3, 7], "7,0-2": [7, 0, 1, 2]}
-    assert cli._SeedRange().convert(value, None, None) == expected[value]
+    assert options.SeedRange().convert(value, None, None) == expected[value]
 
 
 def test_help_of_every_command_has_an_example(capsys):

@@ -32,6 +32,13 @@ def die_on_two(number, emit):
     return os.getpid()
 
 
+def die_once(path, emit):
+    if path.name == "0" and not path.exists():
+        path.write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
 def process_and_variable(_, emit):
     return os.getpid(), os.environ["REGBENCH_TEST"]
 
@@ -93,8 +100,20 @@ def test_an_exception_fails_its_job_alone():
     assert "fail_on_two" in failure.details
 
 
-def test_a_killed_worker_fails_its_job_alone_and_is_replaced():
-    ended, _ = results(die_on_two, [2, 1, 3], workers=1)
+def test_a_job_whose_worker_dies_is_repeated_on_a_fresh_one(tmp_path):
+    ended, events = results(die_once, [tmp_path / "0", tmp_path / "1"], workers=1)
+    assert [ended[job].kind for job in range(2)] == ["done", "done"]
+    assert str(ended[0].result) != (tmp_path / "0").read_text()
+    (repeated,) = (event for event in events if event.kind == "repeated")
+    assert repeated.job == 0
+    assert "its worker died: signal SIGKILL" in repeated.figures["text"]
+    assert repeated.figures["text"].endswith("begins again, repeat 1 of 2")
+
+
+def test_a_job_that_kills_every_worker_fails_alone_after_a_few():
+    ended, events = results(die_on_two, [2, 1, 3], workers=1)
+    kinds = [event.kind for event in events if event.job == 0]
+    assert kinds == [*["started", "repeated"] * executors.REPEATS, "started", "failed"]
     assert [ended[job].kind for job in range(3)] == ["failed", "done", "done"]
     failure = ended[0].failure
     assert "SIGKILL" in failure.message
@@ -188,6 +207,25 @@ def is_running(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize(
+    ("waiting", "busy", "seconds"),
+    [
+        ([], [], 0),
+        ([], [3.0, 7.0], 7),
+        ([5.0, 5.0], [0.0, 0.0], 5),
+        ([5.0, 1.0, 1.0, 1.0], [0.0, 0.0], 5),
+        ([1.0, 1.0, 5.0], [0.0, 4.0], 7),  # one worker does all while the other is busy
+    ],
+)
+def test_jobs_go_to_the_first_worker_that_is_free(waiting, busy, seconds):
+    assert executors.makespan(waiting, busy) == seconds
+
+
+def test_a_worker_that_is_replaced_starts_again(monkeypatch):
+    monkeypatch.setattr(executors, "JOBS_PER_WORKER", 2)
+    assert executors.makespan([1.0] * 5, [10.0], start=10.0) == 10 + 2 + 10 + 2 + 10 + 1
 
 
 def test_no_jobs_need_no_worker():

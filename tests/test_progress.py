@@ -44,7 +44,7 @@ def drawn(watching, width):
 
 
 def test_a_pipe_gets_one_plain_line_an_epoch():
-    events = [Event(0, "started"), epoch(0), Event(0, "step", {"step": 1, "steps": 2})]
+    events = [Event(0, "started"), epoch(0), Event(0, "step", {"epoch": 1, "step": 1, "steps": 2})]
     watching, output = watched(PlainProgress, False, [*events, epoch(1, speed=431.7), done()])
     watching.end()
     first, second = output.getvalue().splitlines()
@@ -60,12 +60,45 @@ def test_a_failure_is_said_at_once(display):
     assert "failed: dropout s0: no [bold]data[/bold]" in output.getvalue()
 
 
-def test_finished_runs_that_are_skipped_are_named():
+@pytest.mark.parametrize(
+    ("pending", "finished", "line"),
+    [
+        (1, 2, "already finished: dropout s1, dropout s2 (repeat with --force)"),
+        (1, 11, "already finished: 11 of 12 runs (repeat with --force)"),
+        (0, 12, "nothing to do: all 12 runs are finished (repeat with --force)"),
+        (0, 1, "nothing to do: the run is finished (repeat with --force)"),
+    ],
+)
+def test_finished_runs_are_named_or_counted(pending, finished, line):
     console = Console(file=io.StringIO(), width=80)
-    PlainProgress(console).begin([], [experiment(0), experiment(1)], 1)
-    assert "already finished: dropout s0, dropout s1 (repeat with --force)" in (
-        console.file.getvalue()
-    )
+    runs = [experiment(seed) for seed in range(pending + finished)]
+    PlainProgress(console).begin(runs[:pending], runs[pending:], 1)
+    assert console.file.getvalue() == line + "\n"
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_every_running_job_has_a_row_whose_numbers_are_whole(width):
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, width=width, height=24, color_system=None)
+    watching = LiveProgress(console)
+    runs = [config.load("configs/batch_norm_after_activation.yaml").with_seed(s) for s in range(40)]
+    watching.begin(runs, [], 30)
+    for run in runs[:30]:
+        for event in (Event(0, "started"), epoch(0), epoch(10, speed=12345.6)):
+            watching.see(run, event)
+    text = drawn(watching, width)
+    watching.end()
+    lines = text.splitlines()
+    assert len(lines) < 24
+    assert max(map(len, lines)) <= width
+    shown = [line for line in lines if line.startswith("batch_norm")]
+    assert len(shown) == 24 - progress.LINES_AROUND
+    for number, line in enumerate(shown):
+        assert f" {number} " in line
+        assert "10.0/" in line
+        assert line.count("…") <= 1  # of the name
+        assert ("0.500" in line) == (width > 40)
+    assert "30 running, 10 waiting" in " ".join(line.strip() for line in lines[-3:])
 
 
 @pytest.mark.parametrize("width", [80, 60])
@@ -77,14 +110,14 @@ def test_the_live_table_has_the_curve_so_far_and_fits_the_terminal(width):
     assert max(map(len, text.splitlines())) <= width
     assert "8.0/10" in text
     assert "0.500" in text
-    assert "0 of 1 runs" in text
+    assert "0 of 1 runs done, 1 running" in text
     if width == 80:
         assert "▁▂▂▃▄▅▅▆▇" in text
         assert "1234" in text
 
 
 def test_steps_move_the_run_between_epochs():
-    step = Event(0, "step", {"step": 3, "steps": 6})
+    step = Event(0, "step", {"epoch": 2, "step": 3, "steps": 6})
     watching, _ = watched(LiveProgress, True, [Event(0, "started"), epoch(0), epoch(1), step])
     text = drawn(watching, 80)
     watching.end()
@@ -96,7 +129,7 @@ def test_a_finished_run_leaves_the_table_and_a_line():
     text = drawn(watching, 80)
     watching.end()
     assert "dropout" not in text
-    assert "1 of 1 runs" in text
+    assert "1 of 1 runs done" in text
     assert "dropout s0: train 0.989, test 0.541, gap 0.448" in output.getvalue()
 
 
@@ -146,15 +179,3 @@ def test_a_note_of_a_run_is_said():
     first, second = output.getvalue().splitlines()
     assert first == "dropout s0: goes on from epoch 7"
     assert "Ctrl-C again ends at once" in second
-
-
-def test_the_pace_of_a_run_that_goes_on_counts_from_where_it_does(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    state = progress.RunState(experiment())
-    state.see(epoch(7))
-    assert state.seconds_per_epoch is None
-    now[0] += 5
-    state.see(epoch(8))
-    assert state.seconds_per_epoch == 5
-    assert state.seconds_left == 10

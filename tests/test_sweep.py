@@ -1,5 +1,7 @@
 """Which runs a sweep starts, on how much of the machine, and what becomes of failures."""
 
+import multiprocessing
+
 import pytest
 
 from regbench import checkpoints, config, environment, executors, sweep
@@ -8,6 +10,7 @@ from regbench.executors import Event
 from regbench.failures import Failure
 from regbench.runs import RunFolder
 from regbench.sweep import Outcome
+from tests.faults import sweeps
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,40 @@ def test_a_failure_is_written_into_its_run_folder_and_others_go_on(monkeypatch, 
     assert "no memory" in error.read_text()
 
 
+def test_the_first_failure_stops_all_if_it_is_to(monkeypatch, tmp_path):
+    failure = Failure("MemoryError", "no memory", "Traceback: no memory")
+    outcomes = {0: "completed", 1: failure, 2: "completed", 3: "completed"}
+    outcome = swept(monkeypatch, tmp_path, outcomes, fail_fast=True)
+    assert [summary["seed"] for summary in outcome.done] == [0]
+    assert outcome.failed == [(experiments(1)[0], failure)]
+    assert outcome.left == experiments(2, 3)
+    assert outcome.exit_code == 3
+    again = swept(monkeypatch, tmp_path, {**outcomes, 1: "completed"}, fail_fast=True)
+    assert again.exit_code == 0
+    assert again.left == []
+
+
+def test_a_run_that_has_diverged_is_told_again_and_not_trained_again(monkeypatch, tmp_path):
+    folder = RunFolder.of(tmp_path, experiments(0)[0])
+    folder.start("name: smoke\n", {})
+    folder.finish({"status": "diverged"})
+    calls = []
+    outcome = swept(monkeypatch, tmp_path, {0: "completed"}, calls)
+    assert outcome.diverged_before == experiments(0)
+    assert calls == []
+    assert outcome.exit_code == 1
+
+
+def test_a_killed_worker_costs_a_sweep_nothing_but_time(tmp_path):
+    # make faults does the same with twelve runs.
+    killer, outcome, runs = sweeps.run(tmp_path / "sweep", 3)
+    assert len(outcome.done) == 3
+    assert outcome.exit_code == 0
+    assert len(killer.repeated) == 1
+    assert not multiprocessing.active_children()
+    assert sweeps.different(runs, tmp_path / "sweep", tmp_path / "alone") == []
+
+
 @pytest.mark.parametrize("error", ["RunBusy", "Stopped"])
 def test_a_folder_in_use_or_stopped_in_order_has_no_error_file(monkeypatch, tmp_path, error):
     failure = Failure(error, "why", "Traceback: why")
@@ -140,6 +177,8 @@ def test_exit_codes_tell_all_some_and_none_apart():
     assert Outcome(diverged=[{}]).exit_code == 1
     assert Outcome(done=[{}], failed=[(run, failure)]).exit_code == 3
     assert Outcome(skipped=[run], diverged=[{}]).exit_code == 3
+    assert Outcome(diverged_before=[run]).exit_code == 1
+    assert Outcome(skipped=[run], diverged_before=[run]).exit_code == 3
 
 
 def test_the_same_run_asked_for_twice_is_an_error(tmp_path):

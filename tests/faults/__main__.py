@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.faults import configs, damage, disks, kills, memory, victims
+from tests.faults import configs, damage, disks, kills, memory, sweeps, victims
 from tests.faults.report import Line, table
 
 
@@ -29,6 +29,7 @@ def main() -> int:
         "damage": damage.cut_at_every_byte,
         "kills": lambda folder: kills.at_random_moments(folder, asked.kills, asked.seed),
         "points": kills.at_every_write_point,
+        "sweep": sweeps.kill_a_worker,
         "disks": disks.full_at_every_size,
         "calls": disks.full_at_every_call,
         "memory": lambda folder: memory.slope(folder, asked.runs),

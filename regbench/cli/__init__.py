@@ -1,0 +1,65 @@
+"""The command line: options and printing, and one call of the Python interface per command.
+
+Heavy imports stay inside the commands, so that `regbench --help` is instant.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from regbench import failures, signals
+from regbench.cli import compare, data, inspect, report, run, schema
+from regbench.errors import RegbenchError
+
+# In the order in which they are used.
+COMMANDS = (
+    run.run,
+    compare.compare,
+    report.report,
+    inspect.inspect,
+    data.data,
+    schema.schema,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; what the user can put right ends in one line on stderr."""
+    try:
+        code = cli.main(arguments, prog_name="regbench", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        code = signals.INTERRUPTED
+    except RegbenchError as error:
+        for line in str(error).splitlines():
+            click.echo(f"Error: {line}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:  # regbench compare | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except (OSError, MemoryError) as error:
+        click.echo(f"Error: {failures.message(error)}", err=True)
+        code = 1
+    sys.exit(code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="regbench")
+def cli() -> None:
+    """Does this regularizer help, by how much, and can I trust it?
+
+    \b
+    Start here:
+      regbench run configs/baseline.yaml configs/dropout.yaml
+      regbench compare results/
+    """
+
+
+for command in COMMANDS:
+    cli.add_command(command)

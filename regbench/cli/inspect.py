@@ -1,0 +1,47 @@
+"""`regbench inspect`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from regbench.cli import options
+from regbench.cli.printing import console, print_json
+
+
+@click.command()
+@click.argument("config_path", metavar="CONFIG")
+@options.overrides
+@click.option(
+    "--baseline", metavar="CONFIG", help="What to compare with.  [default: as baseline.yaml]"
+)
+@options.backend
+@options.device
+@options.threads
+@click.option("--no-time", is_flag=True, help="Do not measure the time of an epoch.")
+@options.as_json
+def inspect(
+    config_path: str,
+    overrides: tuple[str, ...],
+    baseline: str | None,
+    no_time: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Show the layers of CONFIG, what they cost, and advice; nothing is trained.
+
+    \b
+    Examples:
+      regbench inspect configs/dropout.yaml
+      regbench inspect configs/l2.yaml --set l2=0.1 --no-time
+    """
+    from regbench import config, inspection, layer_table
+
+    experiment = config.load(config_path, overrides)
+    reference = config.load(baseline) if baseline else None
+    found = inspection.inspect(experiment, reference, measure_time=not no_time, **options)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        console(stderr=False).print(layer_table.terminal(found))

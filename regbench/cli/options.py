@@ -1,0 +1,90 @@
+"""What several commands ask for: the types of their options, and the options themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class SeedRange(click.ParamType[list[int]]):
+    """`0-4`, `0,3,7` or any mixture of both."""
+
+    name = "seeds"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
+        if isinstance(value, list):
+            return value
+        seeds: list[int] = []
+        for part in str(value).split(","):
+            first, dash, last = part.strip().partition("-")
+            if not first.isdecimal() or (dash and not last.isdecimal()):
+                self.fail(f"expected seeds such as 0-4 or 0,3,7, received {value!r}", param, ctx)
+            seeds += range(int(first), int(last or first) + 1)
+        if not seeds or len(seeds) > len(set(seeds)):
+            self.fail(f"expected distinct seeds, the lower end first, received {value!r}")
+        return seeds
+
+
+class CountOrAuto(click.ParamType[int]):
+    """A positive integer, or `auto` (None)."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value == "auto":
+            return None
+        if not str(value).isdecimal() or int(value) < 1:
+            self.fail(f"expected a positive integer or auto, received {value!r}", param, ctx)
+        return int(value)
+
+
+overrides = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key: train.epochs=5."
+)
+backend = click.option(
+    "--backend",
+    type=click.Choice(["tensorflow", "jax", "torch"]),
+    help="Keras' backend.  [default: KERAS_BACKEND, else tensorflow]",
+)
+device = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True
+)
+threads = click.option(
+    "--threads",
+    type=CountOrAuto(),
+    default="auto",
+    show_default=True,
+    help="CPU threads of each run.",
+)
+seeds = click.option(
+    "--seeds", type=SeedRange(), help="Seeds to train: 0-4 or 0,3,7.  [default: 0]"
+)
+epochs = click.option("--epochs", type=click.IntRange(1), help="Short for --set train.epochs=N.")
+results_to_write = click.option(
+    "--results",
+    default="results",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+)
+jobs = click.option(
+    "--jobs", type=CountOrAuto(), default="auto", show_default=True, help="Runs at a time."
+)
+smoke = click.option("--smoke", is_flag=True, help="A tiny run of the same pipeline, in seconds.")
+quiet = click.option("--quiet", is_flag=True, help="No progress; results and errors only.")
+fail_fast = click.option(
+    "--fail-fast/--keep-going",
+    help="Stop all at the first run that fails or diverges.  [default: keep going]",
+)
+dry_run = click.option(
+    "--dry-run", is_flag=True, help="Show what would be trained, and how long; train nothing."
+)
+force = click.option("--force", is_flag=True, help="Repeat runs that are finished.")
+results_to_read = click.argument(
+    "results", nargs=-1, required=True, metavar="RESULTS...", type=click.Path(path_type=Path)
+)
+baseline = click.option(
+    "--baseline", metavar="NAME", help="What the others are compared with.  [default: baseline]"
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

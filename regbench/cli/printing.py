@@ -1,0 +1,26 @@
+"""How commands print: results to stdout, messages to stderr."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def console(stderr: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def print_json(content: Any) -> None:
+    import json
+
+    click.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def warn(message: str) -> None:
+    click.echo(f"Warning: {message}", err=True)

@@ -1,0 +1,51 @@
+"""`regbench report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from regbench.cli import options
+from regbench.cli.printing import warn
+
+
+@click.command()
+@options.results_to_read
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="report.html",
+    show_default=True,
+    metavar="FILE",
+)
+@options.baseline
+@click.option(
+    "--figures",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each figure as SVG and PNG too, as wide as a paper's column.",
+)
+def report(
+    results: tuple[Path, ...], output: Path, baseline: str | None, folder: Path | None
+) -> None:
+    """Write one web page of finished runs: table, interactive curves, gap ledger, probes.
+
+    The page works offline, fetches nothing and can be printed.
+
+    \b
+    Examples:
+      regbench report results/ -o report.html
+      regbench report results/ --figures figures/
+    """
+    from regbench import figures, runs
+    from regbench import report as page
+
+    frame = runs.load(results, warn=warn)
+    page.write(frame, output, baseline, warn=warn)
+    click.echo(f"The report is in {output}", err=True)
+    if folder:
+        paths = figures.save_all(frame, folder)
+        click.echo(f"{len(paths)} figures are in {folder}", err=True)

@@ -1,0 +1,162 @@
+"""`regbench run`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from regbench import signals
+from regbench.cli import options
+from regbench.cli.printing import console, print_json
+
+if TYPE_CHECKING:
+    from regbench.config import Experiment
+    from regbench.sweep import Observer, Outcome
+
+# The whole pipeline in seconds: nothing to download, and just enough examples to fill batches.
+SMOKE = (
+    "data.name=shapes",
+    "data.path=null",
+    "data.sha256=null",
+    "data.train_examples=100",
+    "data.test_examples=100",
+    "train.epochs=2",
+)
+
+
+@click.command()
+@click.argument("configs", nargs=-1, required=True, metavar="CONFIG...")
+@options.overrides
+@options.seeds
+@options.epochs
+@options.results_to_write
+@options.backend
+@options.device
+@options.jobs
+@options.threads
+@options.force
+@options.fail_fast
+@options.dry_run
+@options.as_json
+@click.option("--profile", is_flag=True, help="Write and print where the time goes.")
+@options.smoke
+@options.quiet
+def run(
+    configs: tuple[str, ...],
+    overrides: tuple[str, ...],
+    seeds: list[int] | None,
+    epochs: int | None,
+    results: Path,
+    smoke: bool,
+    quiet: bool,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Train every CONFIG with every seed that has no finished run yet.
+
+    \b
+    Examples:
+      regbench run configs/baseline.yaml configs/dropout.yaml
+      regbench run configs/l2.yaml --set l2=1e-2 --seeds 0-4
+      regbench run configs/*.yaml --smoke --results /tmp/smoke
+      regbench run configs/*.yaml --seeds 0-4 --dry-run
+    """
+    from regbench import config, environment, sweep
+
+    changed = list(overrides)
+    changed += [f"train.epochs={epochs}"] if epochs else []
+    changed += SMOKE if smoke else ()
+    loaded = config.load_all(configs, changed)
+    experiments = [each.with_seed(seed) for each in loaded for seed in (seeds or [each.seed])]
+    if dry_run:
+        return _print_plan(experiments, results, as_json, options)
+    if as_json:
+        raise click.UsageError("--json goes with --dry-run; regbench compare --json reads results")
+    command, observer = environment.command_line(), observer_for(quiet)
+    try:
+        with signals.raised(observer.stopping):
+            outcome = sweep.run(experiments, results, command=command, observer=observer, **options)
+    except KeyboardInterrupt as error:
+        click.echo(f"Interrupted. To go on: {resuming(command)}", err=True)
+        return signals.exit_code(error)
+    print_outcome(outcome, results, quiet)
+    if outcome.left:
+        click.echo(
+            f"Stopped at the first failure, with {len(outcome.left)} of {len(experiments)} runs "
+            f"left. To go on: {resuming(command)}",
+            err=True,
+        )
+    if options["profile"]:
+        print_profiles(outcome, results)
+    return outcome.exit_code
+
+
+def _print_plan(
+    experiments: Sequence[Experiment], results: Path, as_json: bool, options: dict[str, Any]
+) -> int:
+    from regbench import plan as planning
+    from regbench import plan_table
+
+    own = {key: options[key] for key in ("backend", "device", "jobs", "threads", "force")}
+    plan = planning.plan(experiments, results, **own)
+    if as_json:
+        print_json(plan.as_dict())
+    else:
+        console(stderr=False).print(plan_table.terminal(plan))
+    for name, problem in plan.problems.items():
+        click.echo(f"Error: {name}: {problem}", err=True)
+    return 1 if plan.problems else 0
+
+
+def observer_for(quiet: bool) -> Observer:
+    from regbench import progress, sweep
+
+    if quiet:
+        return sweep.Observer()
+    screen = console(stderr=True)
+    display = progress.LiveProgress if screen.is_terminal else progress.PlainProgress
+    return display(screen)
+
+
+def print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:
+    """Print the numbers of every run on stdout; failures and what to do next on stderr."""
+    from regbench.progress import result_line
+
+    # On one terminal the live display has printed each line as its run ended.
+    if quiet or not (sys.stdout.isatty() and sys.stderr.isatty()):
+        for summary in [*outcome.done, *outcome.diverged]:
+            click.echo(result_line(summary))
+    if outcome.diverged_before:
+        names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.diverged_before)
+        click.echo(
+            f"Error: diverged before, not trained again: {names} (repeat with --force)", err=True
+        )
+    for experiment, failure in outcome.failed:
+        details = results / experiment.run_name / "error.txt"
+        more = f" (more in {details})" if details.exists() else ""
+        click.echo(
+            f"Error: {experiment.name} s{experiment.seed}: {failure.message}{more}", err=True
+        )
+    if not quiet and (outcome.done or outcome.skipped):
+        click.echo(f"Compare them with: regbench compare {results}", err=True)
+
+
+def print_profiles(outcome: Outcome, results: Path) -> None:
+    from regbench import runs, tables
+
+    summaries = [*outcome.done, *outcome.diverged]
+    profiles = [(each, runs.profile(results, each)) for each in summaries]
+    if profiles:
+        console(stderr=False).print(tables.profiles(profiles))
+
+
+def resuming(command: Sequence[str]) -> str:
+    """Return the command that goes on with what was interrupted; `--force` would begin anew."""
+    import shlex
+
+    return shlex.join(part for part in command if part != "--force")
