@@ -35,6 +35,7 @@ BARS = (
         0.80,
         ("regbench, a run per core", "sgemm limit"),
     ),
+    Bar("a step with batch normalization, Keras' own kernels against the fused one", "≥", 1.0),
     Bar("evaluation and bookkeeping, share of an epoch of 50,000 images", "≤", 0.15),
     Bar("`regbench --help` against `python -c 'import click'`", "≤", 2.5),
     Bar("second run of a finished sweep of 12 runs", "≤", 2.0, unit=" s", digits=1),

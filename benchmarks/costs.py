@@ -14,7 +14,7 @@ from pathlib import Path
 
 import many_runs
 import numpy as np
-from contenders import Bench
+from contenders import HERE, Bench
 
 # Images in each of CIFAR-10's batches: five for training, one for testing.
 BATCH = 10_000
@@ -25,6 +25,9 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
     measured = {
         "`regbench --help` against `python -c 'import click'`": _repeat(bench, _help, 5 * rounds),
         "first training step, beyond importing TensorFlow": _repeat(bench, _first_step, rounds),
+        "a step with batch normalization, Keras' own kernels against the fused one": json.loads(
+            bench.python(str(HERE / "batch_norm.py"), str(5 * rounds)).splitlines()[-1]
+        ),
     }
     what = "second run of a finished sweep of 12 runs"
     measured[what] = _second_runs(bench, 5 * rounds)
