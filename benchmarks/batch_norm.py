@@ -2,8 +2,8 @@
 
     python batch_norm.py ROUNDS
 
-Trains configs/batch_norm.yaml both ways, in turn, on one core, and prints one line of JSON: for each
-round, the time with Keras' layers over the time with the fused kernel.
+Trains configs/batch_norm.yaml both ways, in turn, on one core, and prints one line of JSON:
+for each round, the time with Keras' layers over the time with the fused kernel.
 """
 
 import json
