@@ -60,16 +60,17 @@ def compare(
     configs: dict[str, Any] = frame.attrs.get("configs", {})
     references = {key: each for key, each in runs.items() if key[0] == reference_name}
     nearest = {key: _nearest(key[1], references, configs) for key in runs}
-    pairs = {
-        key: _differences_by_seed(runs[key], references[reference])
+    compared = {
+        key: references[reference]
         for key, reference in nearest.items()
         if reference is not None and key not in references
     }
+    pairs = {key: _differences_by_seed(runs[key], theirs) for key, theirs in compared.items()}
     versus = _versus(pairs, names)
     read = disagreements.reader(warn)
     examples = {
-        key: disagreements.by_seed(runs[key].folders(), references[nearest[key]].folders(), read)
-        for key in pairs
+        key: disagreements.by_seed(runs[key].folders(), theirs.folders(), read)
+        for key, theirs in compared.items()
     }
     ordered = [*references, *(key for key in runs if key not in references)]
     return [
