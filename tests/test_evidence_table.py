@@ -45,7 +45,7 @@ def test_five_pairs_are_told_the_floor_and_six_are_not():
     for pairs, told in ((5, True), (6, False)):
         rows = [row("baseline", 0.5), row("l2", 0.52, 0.2, pairs)]
         text = printed(evidence_table.terminal(rows, "test_accuracy"))
-        assert ("cannot go below 0.0625" in text) is told
+        assert ("cannot go below" in text) is told
 
 
 def test_a_decided_difference_needs_no_more_seeds():
