@@ -7,13 +7,15 @@ two configs with the same seed are a pair, since they share data, order and init
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench import statistics
+from regbench import disagreements, statistics
+from regbench import metrics as metrics_of_runs
 from regbench.errors import RegbenchError
 
 if TYPE_CHECKING:
@@ -26,38 +28,54 @@ MOST_SECONDS = 1e9
 
 # The name and the hash of a config.
 Key = tuple[str, str]
+Warn = Callable[[str], None]
 
 
-def compare(frame: pandas.DataFrame, baseline: str | None = None) -> list[dict[str, Any]]:
+def compare(
+    frame: pandas.DataFrame,
+    baseline: str | None = None,
+    metrics: Sequence[str] = (),
+    warn: Warn | None = None,
+) -> list[dict[str, Any]]:
     """Return an object per config, the baseline first: what `regbench compare --json` prints.
 
     Args:
         frame: what `regbench.runs.load` returns; the last epoch of each run counts.
         baseline: the name of the config that the others are compared with. Of several configs
             with that name, each is compared with the one that it differs least from.
+        metrics: names of `regbench.metrics` to compare too, under the key `metrics`.
+        warn: called with a line for each run whose probes or predictions are damaged.
 
     Raises:
-        RegbenchError: there is no run, or none with the baseline's name.
+        RegbenchError: there is no run, or none with the baseline's name, or no such metric.
     """
-    runs = _runs(frame)
+    names = [*METRICS, *metrics]
+    runs = _runs(frame, metrics, warn)
     if not runs:
         raise RegbenchError(
             "expected finished runs, received none; make some with: "
             "regbench run configs/baseline.yaml configs/dropout.yaml"
         )
-    name = _baseline_name(sorted({key[0] for key in runs}), baseline)
+    reference_name = _baseline_name(sorted({key[0] for key in runs}), baseline)
     configs: dict[str, Any] = frame.attrs.get("configs", {})
-    references = {key: each for key, each in runs.items() if key[0] == name}
+    references = {key: each for key, each in runs.items() if key[0] == reference_name}
     nearest = {key: _nearest(key[1], references, configs) for key in runs}
-    pairs = {
-        key: _differences_by_seed(runs[key], references[reference])
+    compared = {
+        key: references[reference]
         for key, reference in nearest.items()
         if reference is not None and key not in references
     }
-    versus = _versus(pairs)
+    pairs = {key: _differences_by_seed(runs[key], theirs) for key, theirs in compared.items()}
+    versus = _versus(pairs, names)
+    read = disagreements.reader(warn)
+    examples = {
+        key: disagreements.by_seed(runs[key].folders(), theirs.folders(), read)
+        for key, theirs in compared.items()
+    }
     ordered = [*references, *(key for key in runs if key not in references)]
     return [
-        _row(key, runs[key], _changes(key, nearest[key], configs), versus.get(key))
+        _row(key, runs[key], _changes(key, nearest[key], configs), versus.get(key), metrics)
+        | {"mcnemar": examples.get(key)}
         for key in ordered
     ]
 
@@ -68,23 +86,34 @@ class _Runs:
 
     seeds: np.ndarray
     completed: np.ndarray
-    metrics: np.ndarray  # (runs, len(METRICS))
+    metrics: np.ndarray  # (runs, the metrics of METRICS and those asked for)
+    paths: np.ndarray
     seconds: np.ndarray
     parameters: int
 
+    def folders(self) -> dict[int, Path]:
+        """Return the folder of each seed's run that did not diverge."""
+        kept = zip(self.seeds[self.completed], self.paths[self.completed], strict=True)
+        return {int(seed): Path(*path) for seed, path in kept}
 
-def _runs(frame: pandas.DataFrame) -> dict[Key, _Runs]:
+
+def _runs(frame: pandas.DataFrame, asked: Sequence[str], warn: Warn | None) -> dict[Key, _Runs]:
     """Return the runs of every config by its name and hash, in the order of the names."""
+    frame = _distinct(frame)
     finals = _finals(frame)
     groups = finals.groupby(["name", "config_hash"]).indices
     columns = {name: finals[name].to_numpy() for name in ("seed", "seconds", "parameters")}
     completed = finals["status"].to_numpy() == "completed"
     metrics = finals[list(METRICS)].to_numpy()
+    paths = finals[["results", "run"]].to_numpy()
+    if asked:
+        metrics = np.hstack([metrics, _asked(frame, finals, asked, warn)])
     return {
         key: _Runs(
             columns["seed"][rows],
             completed[rows],
             metrics[rows],
+            paths[rows],
             columns["seconds"][rows],
             int(columns["parameters"][rows[0]]),
         )
@@ -92,12 +121,28 @@ def _runs(frame: pandas.DataFrame) -> dict[Key, _Runs]:
     }
 
 
+def _distinct(frame: pandas.DataFrame) -> pandas.DataFrame:
+    """Return each epoch of each run once: a folder that is given twice is read twice."""
+    frame = frame.copy(deep=False)
+    frame.attrs = {}  # pandas copies them, deeply, at every selection
+    # Frames put together may share their index.
+    return frame.drop_duplicates(["results", "run", "epoch"]).reset_index(drop=True)
+
+
+def _asked(
+    frame: pandas.DataFrame, finals: pandas.DataFrame, names: Sequence[str], warn: Warn | None
+) -> np.ndarray:
+    """Return (runs, len(names)): further metrics of the runs of `finals`, in its order."""
+    import pandas
+
+    table = metrics_of_runs.table(frame, names, warn).set_index(["results", "run"])
+    order = pandas.MultiIndex.from_frame(finals[["results", "run"]])
+    return table.reindex(order)[list(names)].to_numpy()
+
+
 def _finals(frame: pandas.DataFrame) -> pandas.DataFrame:
     """Return a row per run: its last epoch, its gap, and the seconds of all its epochs."""
     frame = frame.copy(deep=False)
-    frame.attrs = {}  # pandas copies them, deeply, at every selection
-    # A folder that is given twice is read twice; frames put together may share their index.
-    frame = frame.drop_duplicates(["results", "run", "epoch"]).reset_index(drop=True)
     frame["seconds"] = frame["seconds"].where(frame["seconds"].between(0, MOST_SECONDS))
     runs = frame.groupby(["results", "run"], sort=False)
     finals = frame.loc[runs["epoch"].idxmax()].copy()
@@ -114,9 +159,20 @@ def _baseline_name(names: list[str], asked: str | None) -> str | None:
 
 
 def _row(
-    key: Key, runs: _Runs, changes: dict[str, Any] | None, versus: dict[str, Any] | None
+    key: Key,
+    runs: _Runs,
+    changes: dict[str, Any] | None,
+    versus: dict[str, Any] | None,
+    asked: Sequence[str],
 ) -> dict[str, Any]:
     finals = runs.metrics[runs.completed]
+    further = {
+        name: {
+            **statistics.interval(finals[:, len(METRICS) + column]),
+            "versus_baseline": versus["asked"][name] if versus else None,
+        }
+        for column, name in enumerate(asked)
+    }
     return {
         "name": key[0],
         "config_hash": key[1],
@@ -127,7 +183,8 @@ def _row(
         "seconds": float(runs.seconds.mean()),
         "changes": changes,
         **{metric: statistics.interval(finals[:, column]) for column, metric in enumerate(METRICS)},
-        "versus_baseline": versus,
+        "versus_baseline": {name: versus["own"][name] for name in METRICS} if versus else None,
+        **({"metrics": further} if asked else {}),
     }
 
 
@@ -161,18 +218,18 @@ def _differences_by_seed(runs: _Runs, reference: _Runs) -> np.ndarray:
         return runs.metrics[runs.completed][mine] - reference.metrics[reference.completed][theirs]
 
 
-def _versus(pairs: dict[Key, np.ndarray]) -> dict[Key, dict[str, Any]]:
+def _versus(pairs: dict[Key, np.ndarray], names: Sequence[str]) -> dict[Key, dict[str, Any]]:
     """Return for each config and metric how it differs from the baseline, and how sure that is.
 
     Holm's correction counts the configs that are compared, for each metric by itself.
     """
-    versus: dict[Key, dict[str, Any]] = {key: {} for key in pairs}
-    for column, metric in enumerate(METRICS):
+    versus: dict[Key, dict[str, Any]] = {key: {"own": {}, "asked": {}} for key in pairs}
+    for column, metric in enumerate(names):
         samples = [statistics.finite(differences[:, column]) for differences in pairs.values()]
         adjusted = statistics.holm([statistics.paired_p(sample) for sample in samples])
         flips = statistics.sign_flips(samples)
         for key, sample, p_holm, p_value in zip(pairs, samples, adjusted, flips, strict=True):
-            versus[key][metric] = {
+            versus[key]["own" if column < len(METRICS) else "asked"][metric] = {
                 **statistics.interval(sample),
                 "p_value": p_value,
                 "p_floor": statistics.sign_flip_floor(len(sample)) if len(sample) > 1 else None,

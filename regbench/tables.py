@@ -159,6 +159,14 @@ def _flat(row: Row) -> Row:
         if key == "versus_baseline":
             for metric, numbers in (value or {}).items():
                 flat |= {f"versus_baseline_{metric}_{part}": n for part, n in numbers.items()}
+        elif key == "metrics":
+            for metric, numbers in value.items():
+                versus = numbers["versus_baseline"] or {}
+                flat |= {f"{metric}_{part}": numbers[part] for part in ("mean", "low", "high")}
+                flat |= {f"versus_baseline_{metric}_{part}": n for part, n in versus.items()}
+        elif key == "mcnemar":
+            if value:
+                flat |= {f"mcnemar_{part}": n for part, n in mcnemar_summary(value).items()}
         elif isinstance(value, dict) and key != "changes":
             flat |= {f"{key}_{part}": number for part, number in value.items()}
         elif key == "seeds":
@@ -166,6 +174,16 @@ def _flat(row: Row) -> Row:
         else:
             flat[key] = _no_formula(changed(row) if key == "changes" else value)
     return flat
+
+
+def mcnemar_summary(seeds: list[Row]) -> Row:
+    """Return how many examples a config fixes and breaks, in the mean, and in how many seeds."""
+    return {
+        "fixes": sum(each["only_this_right"] for each in seeds) / len(seeds),
+        "breaks": sum(each["only_baseline_right"] for each in seeds) / len(seeds),
+        "seeds_below_0.05": sum(each["p_value"] < 0.05 for each in seeds),
+        "seeds": len(seeds),
+    }
 
 
 def _no_formula(value: Any) -> Any:

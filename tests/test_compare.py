@@ -43,7 +43,7 @@ def five(name, config_hash, accuracies):
 def test_an_object_has_the_keys_of_the_contract_in_their_order():
     row, other = compare(frame(("baseline", "b", 0, 0.5), ("l2", "c", 0, 0.6)))
     expected = ["name", "config_hash", "seeds", "runs", "diverged", "parameters", "seconds"]
-    assert list(row) == [*expected, "changes", *METRICS, "versus_baseline"]
+    assert list(row) == [*expected, "changes", *METRICS, "versus_baseline", "mcnemar"]
     assert (row["seeds"], row["runs"], row["parameters"], row["seconds"]) == ([0], 1, 7, 2.0)
     assert row["versus_baseline"] is None
     assert set(other["versus_baseline"]) == set(METRICS)
@@ -241,3 +241,55 @@ def test_configs_are_not_copied_again_for_every_variant():
     runs = [(f"v{number:03}", f"{number}", seed, 0.5) for number in range(50) for seed in (0, 1)]
     compare(frame(*runs, configs={"0": Config()}), baseline="v000")
     assert len(copies) < 10
+
+
+def stored(tmp_path, labels, guesses):
+    """Return a frame of runs with these guesses by (name, seed), stored under `tmp_path`."""
+    from regbench import predictions
+
+    finished = [(name, name, seed, 0.5) for name, seed in guesses]
+    for name, seed in guesses:
+        folder = tmp_path / f"{name}-{name}-s{seed}"
+        folder.mkdir()
+        predictions.write(folder / predictions.PREDICTIONS, labels, guesses[name, seed])
+    return frame(*finished).assign(results=str(tmp_path))
+
+
+def test_mcnemar_counts_the_examples_that_one_model_alone_gets_right(tmp_path):
+    guesses = {("baseline", 0): [0] * 8, ("l2", 0): [1] * 7 + [0]}
+    reference, row = compare(stored(tmp_path, [1] * 6 + [0, 0], guesses))
+    expected = {"seed": 0, "only_this_right": 6, "only_baseline_right": 1}
+    (found,) = row["mcnemar"]
+    assert found.pop("p_value") == pytest.approx(stats.binomtest(1, 7).pvalue)
+    assert found == expected
+    assert reference["mcnemar"] is None
+
+
+def test_models_of_different_test_sets_are_not_compared_by_example(tmp_path):
+    runs_ = stored(tmp_path, [0, 1], {("baseline", 0): [0, 1], ("l2", 0): [0, 0]})
+    (tmp_path / "l2-l2-s0" / "predictions.csv").write_text("label,predicted\n1,1\n0,0\n")
+    assert compare(runs_)[1]["mcnemar"] is None
+
+
+def test_damaged_predictions_are_a_warning_and_no_numbers(tmp_path):
+    runs_ = stored(tmp_path, [0, 1], {("baseline", 0): [0, 1], ("l2", 0): [0, 0]})
+    (tmp_path / "l2-l2-s0" / "predictions.csv").write_text("label,predicted\n1,x\n")
+    warnings = []
+    assert compare(runs_, warn=warnings.append)[1]["mcnemar"] is None
+    assert "l2-l2-s0" in warnings[0]
+
+
+def test_runs_without_predictions_have_no_mcnemar():
+    assert compare(frame(("baseline", "b", 0, 0.5), ("l2", "c", 0, 0.6)))[1]["mcnemar"] is None
+
+
+def test_a_metric_that_is_asked_for_is_compared_like_the_others():
+    runs_ = frame(*five("baseline", "b", [0.5, 0.6]), *five("l2", "c", [0.6, 0.8]))
+    reference, row = compare(
+        pandas.concat([runs_, runs_]), metrics=["epochs_to_test_accuracy(0.7)", "gap"]
+    )
+    asked = row["metrics"]["epochs_to_test_accuracy(0.7)"]
+    assert asked["mean"] == 1.5
+    assert asked["versus_baseline"]["mean"] == -0.5
+    assert row["metrics"]["gap"]["versus_baseline"] == row["versus_baseline"]["gap"]
+    assert reference["metrics"]["gap"]["versus_baseline"] is None

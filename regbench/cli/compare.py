@@ -23,14 +23,22 @@ from regbench.cli.printing import console, print_json, warn
     help="Write the train and test curves to FILE.svg, .png or .html.",
 )
 @click.option(
-    "--metric", type=click.Choice(["accuracy", "loss"]), default="accuracy", help="What to plot."
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="A metric to show with its statistics, or accuracy or loss, also to plot.",
 )
+@click.option("--sort", metavar="NAME", help="Sort by name or a metric; -NAME: largest first.")
+@click.option("--changes", is_flag=True, help="Show only what each config changes.")
 def compare(
     results: tuple[Path, ...],
     baseline: str | None,
     form: str | None,
     plot: Path | None,
-    metric: str,
+    metrics: tuple[str, ...],
+    sort: str | None,
+    changes: bool,
 ) -> None:
     """Compare finished runs: means, 95% intervals, differences paired by seed.
 
@@ -38,24 +46,38 @@ def compare(
     Examples:
       regbench compare results/
       regbench compare results/ --plot curves.svg
+      regbench compare results/ --metric test_accuracy --sort=-test_accuracy
       regbench compare results/ --json | jq '.[] | {name, gap}'
     """
     from regbench import compare as comparison
-    from regbench import runs, tables
+    from regbench import evidence_table, runs, tables
 
     frame = runs.load(results, warn=warn)
-    rows = comparison.compare(frame, baseline=baseline)
+    shown = evidence_table.spelled_out(metrics)
+    by = (sort or "name").removeprefix("-")
+    asked = list(dict.fromkeys([*shown, *([] if by == "name" else [by])]))
+    rows = comparison.compare(frame, baseline=baseline, metrics=asked, warn=warn)
+    if sort:
+        rows = evidence_table.ordered(rows, sort)
     if form == "json":
         print_json(rows)
     elif form == "csv":
         click.echo(tables.comma_separated(rows), nl=False)
     elif form == "markdown":
         click.echo(tables.markdown(rows), nl=False)
+        for name in shown:
+            click.echo(f"\n{evidence_table.markdown(rows, name)}", nl=False)
     else:
         screen = console(stderr=False)
-        screen.print(tables.terminal(rows, screen.width))
+        if changes:
+            screen.print(evidence_table.changes(rows))
+        for name in shown:
+            screen.print(evidence_table.terminal(rows, name))
+        if not changes and not shown:
+            screen.print(tables.terminal(rows, screen.width))
     if plot:
         from regbench import figures
 
-        figures.save(figures.curves(frame, metric=metric), plot)
+        loss = any(name.endswith("loss") for name in metrics)
+        figures.save(figures.curves(frame, metric="loss" if loss else "accuracy"), plot)
         click.echo(f"The curves are in {plot}", err=True)
