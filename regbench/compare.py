@@ -36,6 +36,7 @@ def compare(
     baseline: str | None = None,
     metrics: Sequence[str] = (),
     warn: Warn | None = None,
+    examples: bool = True,
 ) -> list[dict[str, Any]]:
     """Return an object per config, the baseline first: what `regbench compare --json` prints.
 
@@ -45,6 +46,8 @@ def compare(
             with that name, each is compared with the one that it differs least from.
         metrics: names of `regbench.metrics` to compare too, under the key `metrics`.
         warn: called with a line for each run whose probes or predictions are damaged.
+        examples: whether to test the stored predictions, seed by seed, under the key `mcnemar`.
+            Reading those of a run takes as long as all its other files do.
 
     Raises:
         RegbenchError: there is no run, or none with the baseline's name, or no such metric.
@@ -68,14 +71,14 @@ def compare(
     pairs = {key: _differences_by_seed(runs[key], theirs) for key, theirs in compared.items()}
     versus = _versus(pairs, names)
     read = disagreements.reader(warn)
-    examples = {
+    disagreed = {
         key: disagreements.by_seed(runs[key].folders(), theirs.folders(), read)
-        for key, theirs in compared.items()
+        for key, theirs in (compared.items() if examples else ())
     }
     ordered = [*references, *(key for key in runs if key not in references)]
     return [
         _row(key, runs[key], _changes(key, nearest[key], configs), versus.get(key), metrics)
-        | {"mcnemar": examples.get(key)}
+        | {"mcnemar": disagreed.get(key)}
         for key in ordered
     ]
 

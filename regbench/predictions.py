@@ -38,5 +38,5 @@ def read(folder: Path) -> NDArray[np.int64] | None:
         return None
     if not re.fullmatch(rf"{HEADER}\n(\d{{1,9}},\d{{1,9}}\n)*", text, re.ASCII):
         raise ValueError(f"{PREDICTIONS} is damaged: expected rows of {HEADER}, two integers each")
-    numbers = text.partition("\n")[2].replace("\n", ",").split(",")[:-1]
-    return np.array(numbers, np.int64).reshape(-1, 2)
+    numbers = text.partition("\n")[2].replace("\n", ",")
+    return np.fromstring(numbers, np.int64, sep=",").reshape(-1, 2)

@@ -56,7 +56,8 @@ def compare(
     shown = evidence_table.spelled_out(metrics)
     by = (sort or "name").removeprefix("-")
     asked = list(dict.fromkeys([*shown, *([] if by == "name" else [by])]))
-    rows = comparison.compare(frame, baseline=baseline, metrics=asked, warn=warn)
+    examples = form is not None or "test_accuracy" in shown
+    rows = comparison.compare(frame, baseline, asked, warn=warn, examples=examples)
     if sort:
         rows = evidence_table.ordered(rows, sort)
     if form == "json":

@@ -48,7 +48,7 @@ def page(frame: pandas.DataFrame, baseline: str | None = None, warn: Warn | None
     """Return the report of finished runs as HTML; the arguments are those of `write`."""
     import jinja2
 
-    rows = compare.compare(frame, baseline)
+    rows = compare.compare(frame, baseline, examples=False)
     labeled = variants.labeled(frame)
     looks = {style.variant: style for style in variants.looks(labeled)}
     headline = _headline(rows, labeled)
