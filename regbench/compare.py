@@ -6,14 +6,14 @@ two configs with the same seed are a pair, since they share data, order and init
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regbench import statistics
 from regbench.errors import RegbenchError
 
 if TYPE_CHECKING:
@@ -21,13 +21,8 @@ if TYPE_CHECKING:
 
 METRICS = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
 BASELINE = "baseline"
-CONFIDENCE = 0.95
-# A sign-flip test of up to this many pairs counts every pattern; of more, a sample of 9,999.
-EXACT_PAIRS = 13
 # An epoch of more than 30 years is a damaged file; adding it up could give infinity.
 MOST_SECONDS = 1e9
-# How many numbers a batch of sign patterns may hold: 80 MB.
-MOST_NUMBERS = 10**7
 
 # The name and the hash of a config.
 Key = tuple[str, str]
@@ -65,71 +60,6 @@ def compare(frame: pandas.DataFrame, baseline: str | None = None) -> list[dict[s
         _row(key, runs[key], _changes(key, nearest[key], configs), versus.get(key))
         for key in ordered
     ]
-
-
-def interval(values: np.ndarray) -> dict[str, float | None]:
-    """Return the mean of values (n,) and the ends of its 95% t interval; with one value, no ends.
-
-    Values that are not finite are left out.
-    """
-    values = _finite(values)
-    if len(values) == 0:
-        return {"mean": None, "low": None, "high": None}
-    if values.min() == values.max():  # the mean of equal values may be another one, by rounding
-        mean = float(values[0])
-        end = mean if len(values) > 1 else None
-        return {"mean": mean, "low": end, "high": end}
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = values.mean()
-        half = _t_quantile(len(values)) * values.std(ddof=1) / math.sqrt(len(values))
-        ends = {"mean": mean, "low": mean - half, "high": mean + half}
-    return {key: float(value) if np.isfinite(value) else None for key, value in ends.items()}
-
-
-def _finite(values: np.ndarray) -> np.ndarray:
-    return values[np.isfinite(values)]
-
-
-def sign_flips(samples: Sequence[np.ndarray]) -> list[float | None]:
-    """Return the two-sided p-value of a mean difference of zero for each sample of differences.
-
-    Exact: the share of sign patterns whose mean is at least as far from zero; never below 2/2^n
-    for n differences, and None for fewer than two. Of more than 13, 9,999 random patterns, the
-    same ones every time.
-    Source: Fisher, "The Design of Experiments", 1935.
-    """
-    p_values: list[float | None] = [None] * len(samples)
-    # One test for all samples of a size: SciPy's overhead is that of a thousand differences.
-    for count in {len(sample) for sample in samples} - {0, 1}:
-        chosen = [index for index, sample in enumerate(samples) if len(sample) == count]
-        for index, p in zip(chosen, _sign_flip([samples[i] for i in chosen]), strict=True):
-            p_values[index] = float(p)
-    return p_values
-
-
-def _sign_flip(samples: list[np.ndarray]) -> np.ndarray:
-    from scipy import stats
-
-    differences = np.stack(samples, axis=1)
-    # permutation_test recognizes equal statistics up to rounding.
-    test = stats.permutation_test(
-        (differences,),
-        lambda sample, axis: np.mean(sample, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=math.inf if len(differences) <= EXACT_PAIRS else 9_999,
-        batch=max(1, MOST_NUMBERS // differences.size),
-        axis=0,
-        rng=np.random.default_rng(0),
-    )
-    return test.pvalue
-
-
-@functools.cache
-def _t_quantile(count: int) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
 
 
 @dataclass(frozen=True)
@@ -196,7 +126,7 @@ def _row(
         "parameters": runs.parameters,
         "seconds": float(runs.seconds.mean()),
         "changes": changes,
-        **{metric: interval(finals[:, column]) for column, metric in enumerate(METRICS)},
+        **{metric: statistics.interval(finals[:, column]) for column, metric in enumerate(METRICS)},
         "versus_baseline": versus,
     }
 
@@ -232,18 +162,33 @@ def _differences_by_seed(runs: _Runs, reference: _Runs) -> np.ndarray:
 
 
 def _versus(pairs: dict[Key, np.ndarray]) -> dict[Key, dict[str, Any]]:
-    """Return for each config and metric the mean difference, its interval and its p-value."""
-    samples = {
-        (key, metric): _finite(differences[:, column])
-        for key, differences in pairs.items()
-        for column, metric in enumerate(METRICS)
-    }
-    p_values = dict(zip(samples, sign_flips(list(samples.values())), strict=True))
+    """Return for each config and metric how it differs from the baseline, and how sure that is.
+
+    Holm's correction counts the configs that are compared, for each metric by itself.
+    """
     versus: dict[Key, dict[str, Any]] = {key: {} for key in pairs}
-    for (key, metric), sample in samples.items():
-        p_value = p_values[key, metric]
-        versus[key][metric] = {**interval(sample), "p_value": p_value, "pairs": len(sample)}
+    for column, metric in enumerate(METRICS):
+        samples = [statistics.finite(differences[:, column]) for differences in pairs.values()]
+        adjusted = statistics.holm([statistics.paired_p(sample) for sample in samples])
+        flips = statistics.sign_flips(samples)
+        for key, sample, p_holm, p_value in zip(pairs, samples, adjusted, flips, strict=True):
+            versus[key][metric] = {
+                **statistics.interval(sample),
+                "p_value": p_value,
+                "p_floor": statistics.sign_flip_floor(len(sample)) if len(sample) > 1 else None,
+                "p_holm": p_holm,
+                "pairs": len(sample),
+                "pairs_needed": _pairs_needed(sample),
+            }
     return versus
+
+
+def _pairs_needed(sample: np.ndarray) -> int | None:
+    """Return how many pairs would show the difference, if mean and spread are those seen."""
+    if len(sample) < 2:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        return statistics.pairs_needed(float(sample.mean()), float(sample.std(ddof=1)))
 
 
 def changes(base: Any, config: Any) -> dict[str, Any] | None:

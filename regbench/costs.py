@@ -60,6 +60,26 @@ def totals(layers: Sequence[Layer]) -> Totals:
     )
 
 
+def pooled_share(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> float | None:
+    """Return how many of the numbers that enter pooling windows come out: 0.25 for 2x2, stride 2.
+
+    None for a network without windows.
+    """
+    shapes = [tuple(input_shape), *(layer.output_shape for layer in layers)]
+    sizes = [
+        (math.prod(before), math.prod(layer.output_shape))
+        for before, layer in zip(shapes, layers, strict=False)
+        if layer.kind in WINDOWS
+    ]
+    return sum(out for _, out in sizes) / sum(into for into, _ in sizes) if sizes else None
+
+
+def pooling_parameters(layers: Sequence[Layer]) -> int | None:
+    """Return how many trainable numbers all pooling has; None for a network without pooling."""
+    pooling = [layer.parameters for layer in layers if layer.kind in (*WINDOWS, *GLOBAL)]
+    return sum(pooling) if pooling else None
+
+
 def without_pooling(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Totals:
     """Return the totals that the network would have if its maps kept the size of the images.
 

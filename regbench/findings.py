@@ -38,6 +38,19 @@ class Finding(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
 
+class Costs(Finding):
+    """What the network costs, whatever its weights; as `regbench.costs` counts it.
+
+    Multiply-adds and bytes are those of one image. None of pooling where there is none.
+    """
+
+    steps_per_epoch: Count
+    multiply_adds: Count
+    activation_bytes: Count
+    pooling_parameters: Count | None
+    pooled_share: Share | None
+
+
 class Quality(Finding):
     """Accuracy, and cross-entropy in nats, on a set of examples."""
 
@@ -77,12 +90,15 @@ class NormalizedLayer(Finding):
     """A batch normalization's moving averages against the statistics of the training sample.
 
     `mean_shift` is the mean distance of the moving mean in true standard deviations;
-    `variance_ratio` the geometric mean of moving variance / true variance.
+    `variance_ratio` the geometric mean of moving variance / true variance. `gamma_moved` and
+    `beta_moved` are the mean distances of what is learned from where it began, 1 and 0.
     """
 
     layer: str
     mean_shift: float
     variance_ratio: float
+    gamma_moved: float | None = None
+    beta_moved: float | None = None
 
 
 class BatchNorm(Finding):
@@ -106,6 +122,7 @@ class Predictions(Finding):
 class Numbers(Finding):
     """What `summary.json` says under `probes`; None where a technique is not used."""
 
+    costs: Costs | None = None
     ledger: dict[str, Ledger] | None
     weights: list[Kernel]
     dropout: Dropout | None
@@ -218,6 +235,29 @@ def read(folder: Path) -> Findings | None:
         return None
 
 
+def numbers(folder: Path) -> Numbers | None:
+    """Return the numbers alone, which need no `probes.json`; None for a run without probes.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    try:
+        summary = json.loads(files.read(folder / "summary.json", MAX_BYTES))
+        if not isinstance(summary, dict) or not isinstance(summary.get("probes"), dict):
+            return None
+        return Numbers.model_validate_json(json.dumps(summary["probes"]))
+    except ValidationError as error:
+        raise _damaged(error) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"the probes are damaged: {error}") from error
+
+
+def _damaged(error: ValidationError) -> ValueError:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return ValueError(f"the probes are damaged: {where}: {first['msg']}")
+
+
 @functools.lru_cache(maxsize=1024)
 def _read(folder: Path, written: int) -> Findings | None:
     # A report asks for the same run in every figure; `written` changes when it is run again.
@@ -232,8 +272,6 @@ def _read(folder: Path, written: int) -> Findings | None:
     except FileNotFoundError:  # as an OSError it would be a damaged run's
         return None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"the probes are damaged: {where}: {first['msg']}") from error
+        raise _damaged(error) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"the probes are damaged: {error}") from error

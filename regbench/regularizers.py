@@ -162,11 +162,13 @@ class BatchNorm(Toggle):
     def _layers(self, name: str) -> list[Any]:
         import keras
 
-        return [
-            keras.layers.BatchNormalization(
-                momentum=self.momentum, epsilon=self.epsilon, name=f"{name}_batch_norm"
-            )
-        ]
+        from regbench.fused_batch_norm import fuse
+
+        layer = keras.layers.BatchNormalization(
+            momentum=self.momentum, epsilon=self.epsilon, name=f"{name}_batch_norm"
+        )
+        fuse(layer)
+        return [layer]
 
 
 class Pooling(Toggle):

@@ -22,6 +22,7 @@ from regbench import config, files
 from regbench.config import Experiment, run_name
 from regbench.errors import RegbenchError, RunFailed
 from regbench.findings import DETAILS
+from regbench.predictions import PREDICTIONS
 from regbench.yaml12 import one_line
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ HISTORY = (
 )  # fmt: skip
 # What the frame has in front of the history's columns.
 RUN = ("results", "run", "name", "config_hash", "seed", "status", "parameters")
+# What an attempt writes; the sign of completion comes first, since it goes first.
+MADE = (
+    "summary.json", "error.txt", "history.csv", "model.keras", DETAILS, PREDICTIONS, "profile.json"
+)  # fmt: skip
 STATUSES = ("completed", "diverged")
 # Far more than any run writes; a damaged or hostile file must not fill the memory.
 MAX_BYTES = 64 * 2**20
@@ -127,8 +132,7 @@ class RunFolder:
         What an earlier attempt left is removed, the sign of completion first.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        made = ("summary.json", "error.txt", "history.csv", "model.keras", DETAILS, "profile.json")
-        for name in made:
+        for name in MADE:
             (self.path / name).unlink(missing_ok=True)
         for leftover in self.path.glob(".*.tmp*"):
             leftover.unlink(missing_ok=True)

@@ -12,14 +12,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench import checkpoints, config, datasets, environment, probes, seeding, signals
+from regbench import (
+    checkpoints,
+    config,
+    datasets,
+    environment,
+    predictions,
+    probes,
+    seeding,
+    signals,
+)
 from regbench.checkpoints import Checkpoints, Position
 from regbench.config import Experiment
-from regbench.curves import Curves
+from regbench.curves import Curves, predict
 from regbench.datasets import Splits
 from regbench.environment import Runtime
 from regbench.findings import DETAILS
 from regbench.model import build, compile_model, to_inputs
+from regbench.predictions import PREDICTIONS
 from regbench.runs import HISTORY, RunFolder
 from regbench.stopwatch import Stopwatch
 
@@ -107,6 +117,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             with watch.time("probes"):
                 found = probes.measure(model, experiment, splits, curves.train, position.rows[-1])
             folder.save(DETAILS, found.save_details)
+            folder.save(PREDICTIONS, lambda path: _write_predictions(run, path))
             summary["probes"] = found.for_summary()
         if job.profile:
             folder.write_profile(watch.breakdown())
@@ -227,6 +238,11 @@ def _summary(run: _Run) -> dict[str, Any]:
         "seconds": sum(row["seconds"] for row in rows),
         "images_per_second": _speed(run.splits, rows),
     }
+
+
+def _write_predictions(run: _Run, path: Path) -> None:
+    predicted = predict(run.model, run.splits.test_images).argmax(axis=1)
+    predictions.write(path, run.splits.test_labels, predicted)
 
 
 def _speed(splits: Splits, rows: list[dict[str, Any]]) -> float | None:

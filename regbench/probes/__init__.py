@@ -11,7 +11,7 @@ from typing import Any
 from regbench.config import Experiment
 from regbench.datasets import Splits
 from regbench.findings import Details, Findings, Numbers
-from regbench.probes import batch_norm, dropout, modes, predictions, weights
+from regbench.probes import batch_norm, costs, dropout, modes, predictions, weights
 from regbench.probes.subject import Examples, Subject
 
 __all__ = ["Examples", "Subject", "measure"]
@@ -30,6 +30,7 @@ def measure(
     subject = Subject(model, experiment, sample, test)
     found = predictions.measure(subject, splits.classes)
     numbers = Numbers(
+        costs=costs.count(subject, len(splits.train_labels)),
         ledger=modes.ledgers(subject, row),
         weights=weights.kernels(model),
         dropout=dropout.measure(subject),

@@ -95,4 +95,6 @@ def _compared(layer: Any, true: Statistics) -> NormalizedLayer:
         layer=layer.name,
         mean_shift=float(shift.mean()),
         variance_ratio=float(np.exp(np.log(ratio).mean())),
+        gamma_moved=float(np.abs(numpy(layer.gamma) - 1).mean()),
+        beta_moved=float(np.abs(numpy(layer.beta)).mean()),
     )

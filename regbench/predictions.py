@@ -1,0 +1,42 @@
+"""What a trained model predicts for each test example: written by a run, read to compare two.
+
+`predictions.csv` has a row per example of the test set, in its order: its label, and the class that
+the model finds likeliest.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regbench import files
+
+PREDICTIONS = "predictions.csv"
+HEADER = "label,predicted"
+# Far more than any run writes: five million examples.
+MAX_BYTES = 64 * 2**20
+
+
+def write(path: Path, labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> None:
+    """Write classes (n,) and (n,) beside each other."""
+    lines = (f"{label},{guess}\n" for label, guess in zip(labels, predicted, strict=True))
+    path.write_text(f"{HEADER}\n{''.join(lines)}", encoding="ascii", newline="")
+
+
+def read(folder: Path) -> NDArray[np.int64] | None:
+    """Return (n, 2): label and predicted class of each test example; None without the file.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        text = files.read(folder / PREDICTIONS, MAX_BYTES)
+    except FileNotFoundError:
+        return None
+    if not re.fullmatch(rf"{HEADER}\n(\d{{1,9}},\d{{1,9}}\n)*", text, re.ASCII):
+        raise ValueError(f"{PREDICTIONS} is damaged: expected rows of {HEADER}, two integers each")
+    numbers = text.partition("\n")[2].replace("\n", ",").split(",")[:-1]
+    return np.array(numbers, np.int64).reshape(-1, 2)
