@@ -8,7 +8,7 @@
       baseline: {}
       dropout: {set: {dropout.dense: 0.5}}
     claims:
-      - {text: Dropout narrows the gap, metric: gap, variant: dropout, against: baseline, expect: lower}
+      - {text: It does, metric: gap, variant: dropout, against: baseline, expect: lower}
 
 A variant is the base, or the `config` that it names, changed by the study's `set`, then by the
 profile's, then by its own; a variant with a `matrix` is several, named as `regbench.matrix` names
@@ -40,17 +40,15 @@ Settings = dict[str, Any]
 class Profile(Section):
     """How much of the study is run: its seeds, and what all variants change."""
 
-    seeds: Annotated[
-        int | str | list[int], Field(description="seeds such as 0-4 or 0,3,7")
-    ]
-    set: Settings = {}
+    seeds: Annotated[int | str | list[int], Field(description="seeds such as 0-4 or 0,3,7")]
+    set: Settings = Field(default_factory=dict)
 
 
 class Variant(Section):
     """What is trained: the base, or a config of its own, and what is changed of it."""
 
     config: Text | None = None
-    set: Settings = {}
+    set: Settings = Field(default_factory=dict)
     matrix: Settings | None = None
 
 
@@ -91,7 +89,7 @@ class StudyFile(Section):
 
     question: Text
     base: Annotated[Text, Field(description="the config that the variants change, a file's name")]
-    set: Settings = {}
+    set: Settings = Field(default_factory=dict)
     profiles: Annotated[dict[str, Profile], Field(min_length=1, max_length=20)]
     variants: Annotated[dict[str, Variant], Field(min_length=1, max_length=100)]
     claims: Annotated[tuple[Claim, ...], Strict(False), Field(min_length=1, max_length=100)]
@@ -141,9 +139,7 @@ def read(
         raise ConfigError(_sorted([*problems, error.problem])) from error
     if problems:
         raise ConfigError(_sorted(problems))
-    return Study(
-        path.stem, file.question, chosen, tuple(seeds or own), variants, file.claims
-    )
+    return Study(path.stem, file.question, chosen, tuple(seeds or own), variants, file.claims)
 
 
 def schema() -> dict[str, Any]:
@@ -167,7 +163,9 @@ def _tree(path: Path, problems: list[Problem]) -> Node:
     for section in ("profiles", "variants"):
         for name, node in _items(tree.child(section)):
             if not re.fullmatch(NAME, name):
-                text = f"{section}: expected a name of letters, digits, _, . and -, received {name!r}"
+                text = (
+                    f"{section}: expected a name of letters, digits, _, . and -, received {name!r}"
+                )
                 problems.append(Problem(node.key or node.place, text))
     return tree
 
@@ -240,9 +238,10 @@ def _check_claims(
             if name not in variants:
                 text = f"{where}.{'.'.join(keys)}: no variant {name!r}; {_nearest(name, variants)}"
                 problems.append(Problem(_at(node, *keys).place, text))
-        reason = metrics.why_unknown(claim.metric)
-        if reason:
-            problems.append(Problem(_at(node, "metric").place, f"{where}.metric: {reason}"))
+        try:
+            metrics.metric(claim.metric)
+        except RegbenchError as error:
+            problems.append(Problem(_at(node, "metric").place, f"{where}.{error}"))
         if claim.beyond and not isinstance(claim.against, str):
             text = f"{where}.beyond: expected against to be a variant, received {claim.against:g}"
             problems.append(Problem(_at(node, "beyond").place, text))
