@@ -132,8 +132,14 @@ def read(
         except ValidationError as error:
             raise ConfigError(_sorted([*problems, *explain(error, tree, schema())])) from error
         chosen = _profile(path, file, profile)
-        own = _seeds(file.profiles[chosen].seeds, tree, chosen, problems)
-        variants = _variants(path, tree, chosen, overrides, problems)
+        # All profiles are checked, so that one which is rarely used does not rot.
+        read_seeds = {
+            name: _seeds(each.seeds, tree, name, problems) for name, each in file.profiles.items()
+        }
+        expanded = {
+            name: _variants(path, tree, name, overrides, problems) for name in file.profiles
+        }
+        variants, own = expanded[chosen], read_seeds[chosen]
         _check_claims(file, tree, list(variants), problems)
     except YamlError as error:
         raise ConfigError(_sorted([*problems, error.problem])) from error
@@ -231,11 +237,13 @@ def _with(tree: Node, settings: Node | None) -> Node:
 def _check_claims(
     file: StudyFile, tree: Node, variants: list[str], problems: list[Problem]
 ) -> None:
+    broken = [name for name in file.variants if name not in variants] if problems else []
     for index, claim in enumerate(file.claims):
         node = _at(tree, "claims", index)
         where = f"claims[{index}]"
         for keys, name in claim.names():
-            if name not in variants:
+            # What is wrong with a variant has been said; that it is not there is no news.
+            if name not in variants and not any(name.startswith(each) for each in broken):
                 text = f"{where}.{'.'.join(keys)}: no variant {name!r}; {_nearest(name, variants)}"
                 problems.append(Problem(_at(node, *keys).place, text))
         try:
