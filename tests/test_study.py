@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from made_up_runs import write_run
 
 from regbench import runs, study, study_file, study_tables
+from tests.made_up_runs import write_run
 
 BASE = Path("configs/baseline.yaml").resolve()
 TINY = (
@@ -138,9 +138,10 @@ def test_a_run_that_fails_is_3_and_the_others_are_judged(write, tmp_path):
 
 
 def test_what_is_wrong_is_2_and_one_line(write, tmp_path):
-    path = write(VARIANTS, [GAP.replace("gap", "gpa")])
-    for arguments in ([path], [tmp_path / "none.yaml"], [write(VARIANTS, [GAP]), "--profile", "x"]):
-        done = command(*arguments)
+    wrong = write(VARIANTS, [GAP.replace("gap", "gpa")], name="wrong.yaml")
+    right = write(VARIANTS, [GAP])
+    for arguments in ([wrong], [tmp_path / "none.yaml"], [right, "--profile", "x"]):
+        done = command(*arguments, cwd=tmp_path)
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
         assert "Traceback" not in done.stderr
@@ -148,14 +149,14 @@ def test_what_is_wrong_is_2_and_one_line(write, tmp_path):
 
 def test_text_of_a_claim_can_neither_steer_a_terminal_nor_break_a_table(write, tmp_path):
     path = write(VARIANTS, [GAP])
-    text = path.read_text().replace("text: Claim", 'text: "a | b <i>\\e[31m [red]"')
+    text = path.read_text().replace("text: Claim", 'text: "a | b <i>\\u202e [red]\\n| x"')
     path.write_text(text.replace("Is it so?", '"[bold]Is it so?"'))
     found = study.judge(study_file.read(path), tmp_path / "results")
     table = study_tables.markdown(found)
     assert r"a \| b &lt;i&gt;" in table
-    assert "\x1b" not in table
+    assert "\u202e" not in table
     done = command(path, "--no-run", "--results", tmp_path / "results")
-    assert "\x1b" not in done.stdout
+    assert "\u202e" not in done.stdout
     assert "[bold]Is it so?" in done.stdout
 
 
