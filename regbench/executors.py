@@ -206,7 +206,7 @@ class _Worker:
 def _serve(connection: Connection, variables: dict[str, str], output: Path) -> None:
     """Take jobs from the pipe until it is closed."""
     environment.apply(variables)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=_die_with_parent, args=(output,), daemon=True).start()
     # Ctrl-C reaches the whole process group; the parent decides when its workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     file = os.open(output, os.O_WRONLY | os.O_APPEND)
@@ -233,9 +233,10 @@ def _serve(connection: Connection, variables: dict[str, str], output: Path) -> N
                 send("done", {}, result)
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(output: Path) -> None:
     """End this process when its parent is gone: nobody waits for it, and it holds locks."""
     parent = multiprocessing.parent_process()
     if parent:
         wait([parent.sentinel])
+        output.unlink(missing_ok=True)
         os._exit(1)

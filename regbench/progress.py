@@ -107,6 +107,8 @@ class LiveProgress(Progress):
         super().see(experiment, event)
         if event.kind == "done":
             self.say(result_line(event.result))
+        if self._live and event.kind in ("done", "failed", "repeated"):
+            self._live.refresh()  # or the line would stand beside a table that knows nothing of it
 
     def end(self) -> None:
         super().end()

@@ -168,6 +168,17 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, file):
     assert kept.latest().position.step == 1
 
 
+def test_a_peek_reads_the_state_alone(tmp_path):
+    _, kept = saved(tmp_path)
+    (folder,) = tmp_path.iterdir()
+    (folder / "arrays.npz").unlink()
+    assert str(checkpoints.peek(tmp_path).position) == "epoch 1"
+    assert checkpoints.threads(tmp_path) == 2
+    assert kept.latest() is None  # which reads all
+    (folder / "state.json").write_text("{}")
+    assert checkpoints.peek(tmp_path) is None
+
+
 def test_the_last_two_are_kept(tmp_path):
     saved(tmp_path, steps=4)
     kept_names = sorted(path.name for path in tmp_path.iterdir())
