@@ -15,7 +15,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-MODULES = ("compare", "config", "datasets", "figures", "inspection", "report", "runs", "sweep")
+MODULES = (
+    "compare",
+    "config",
+    "datasets",
+    "figures",
+    "inspection",
+    "report",
+    "runs",
+    "study",
+    "sweep",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,236 +1,53 @@
-"""From YAML to one frozen, validated `Experiment`: defaults < `extends` < file < `--set`.
+"""From config files to frozen, validated experiments: defaults < `extends` < file < `--set`.
 
-The keys of the toggles are those of `REGULARIZERS`; everything else that a config can say is here.
-
-How a file and the file that it extends are merged: a mapping changes only the keys that it names,
-anything else replaces what was there, and `name` is not inherited. For a toggle that means: a bare
-value is the whole toggle, so `pooling: average` is average pooling with the default window
-whatever the base has, and `pooling: {kind: average}` keeps the base's window. A shorthand in the
-base is not lost: `pooling: {size: 3}` on top of `pooling: average` is average pooling.
+A file with a `matrix` is several experiments: see `regbench.matrix`.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Strict,
-    ValidationError,
-    create_model,
-    model_validator,
-)
+from pydantic import ValidationError
 
-from regbench import yaml12
-from regbench.errors import RegbenchError
-from regbench.regularizers import REGULARIZERS, Regularizer, Toggle
+from regbench import config_files, matrix, yaml12
+from regbench.config_files import ConfigError
+from regbench.experiment import NAME, Data, Experiment, Model, Train, run_name
+from regbench.regularizers import REGULARIZERS
 from regbench.validation_errors import explain
-from regbench.yaml12 import Node, Place, Problem, YamlError
+from regbench.yaml12 import Node, Problem, YamlError
 
-SUFFIXES = (".yaml", ".yml")
-# What is safe in a folder's name, a table and a web page alike.
-NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
-
-Count = Annotated[int, Field(ge=1, le=10**9)]
-CountOrAll = Count | Literal["all"]
-Size = Annotated[int, Field(ge=1, le=10**6)]
-Sizes = Annotated[tuple[Size, ...], Strict(False), Field(max_length=100)]
-Name = Annotated[
-    str,
-    Field(
-        pattern=f"^{NAME}$",
-        description="a name of at most 64 letters, digits, _, . and -",
-    ),
-]
-Sha256 = Annotated[
-    str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits in lower case")
-]
-Text = Annotated[str, Field(min_length=1)]
-
-
-class ConfigError(RegbenchError):
-    """All that is wrong with the configs, a line each."""
-
-    def __init__(self, problems: Iterable[Problem | str]) -> None:
-        self.messages = [str(problem) for problem in problems]
-        super().__init__("\n".join(self.messages))
-
-
-class Section(BaseModel):
-    """A mapping in a config: unknown keys and values of another type are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Data(Section):
-    """The data set and how much of it; `path` is relative to the current directory."""
-
-    name: Literal["cifar10", "image_folder", "shapes"] = "cifar10"
-    path: Text | None = None
-    sha256: Sha256 | None = None
-    train_examples: CountOrAll = 5000
-    test_examples: CountOrAll = "all"
-    label_noise: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-    @model_validator(mode="after")
-    def _path_fits_name(self) -> Data:
-        if self.name == "image_folder" and not self.path:
-            raise ValueError("image_folder needs a path, to a folder or a tar archive of one")
-        if self.name == "shapes" and (self.path or self.sha256):
-            raise ValueError("shapes is drawn, not read: leave path and sha256 out, or set null")
-        return self
-
-
-class Model(Section):
-    """The network: `convolutions` in each of `blocks`, then the head and its dense layers."""
-
-    blocks: Sizes = (32, 64, 128)
-    convolutions: Annotated[int, Field(ge=1, le=32)] = 2
-    kernel_size: Annotated[int, Field(ge=1, le=64)] = 3
-    activation: Literal[
-        "relu", "elu", "gelu", "leaky_relu", "selu", "sigmoid", "silu", "softplus", "tanh"
-    ] = "relu"
-    head: Literal["flatten", "global_max_pooling", "global_average_pooling"] = "flatten"
-    dense: Sizes = (128,)
-
-
-class Train(Section):
-    """The optimization. `momentum` is for sgd alone, 0.9 unless given.
-
-    `checkpoint_minutes` is how much of a long epoch an interruption may cost; there is a checkpoint
-    after every epoch anyway. It decides nothing of the results, and so is not in the hash.
-    """
-
-    epochs: Annotated[int, Field(ge=1, le=10**6)] = 25
-    batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
-    optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
-    checkpoint_minutes: Annotated[float, Field(gt=0, le=10**6)] = 10.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_momentum(cls, value: Any) -> Any:
-        sgd = isinstance(value, dict) and value.get("optimizer") == "sgd"
-        return value | {"momentum": 0.9} if sgd and value.get("momentum") is None else value
-
-    @model_validator(mode="after")
-    def _momentum_fits_optimizer(self) -> Train:
-        if self.momentum is not None and self.optimizer != "sgd":
-            raise ValueError("momentum is for optimizer: sgd; leave it out, or set null")
-        return self
-
-
-class _Experiment(Section):
-    """A config with nothing left open: all that decides what a run does."""
-
-    name: Name
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    data: Data = Data()
-    model: Model = Model()
-    train: Train = Train()
-
-    @functools.cached_property
-    def hash(self) -> str:
-        """Eight hex digits that tell configs apart, whatever their name and seed.
-
-        Of the values that are not the defaults, so that a key that is new in a later version does
-        not change the hashes of older configs.
-        """
-        minutes = Train.model_fields["checkpoint_minutes"].default
-        train = self.train.model_copy(update={"checkpoint_minutes": minutes})
-        changed = self.model_copy(update={"train": train}).model_dump(
-            mode="json", exclude_defaults=True, exclude={"name", "seed"}
-        )
-        canonical = json.dumps(changed, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:8]
-
-    @property
-    def run_name(self) -> str:
-        """The name of the run's folder, and its key wherever runs are told apart."""
-        return run_name(self.name, self.hash, self.seed)
-
-    @property
-    def regularizers(self) -> dict[str, Regularizer]:
-        """The techniques that are switched on, in the order of `REGULARIZERS`."""
-        toggles = {name: getattr(self, name) for name in REGULARIZERS}
-        return {name: toggle for name, toggle in toggles.items() if toggle is not None}
-
-    def with_seed(self, seed: int) -> Experiment:
-        """Return the same experiment with another seed."""
-        return self.model_copy(update={"seed": seed})
-
-    def values(self) -> dict[str, Any]:
-        """Return every value, defaults included, as nested dicts, lists and scalars."""
-        return self.model_dump(mode="json")
-
-    def brief(self) -> dict[str, Any]:
-        """Return the values, name and seed left out, with toggles as short as one can write them.
-
-        Two of these are what a comparison of two configs reads.
-        """
-        values = self.model_dump(
-            mode="json", exclude={"name": True, "seed": True, "train": {"checkpoint_minutes"}}
-        )
-        for name, toggle in REGULARIZERS.items():
-            if toggle.optional and values[name] is not None:
-                short = self.model_dump(mode="json", include={name}, exclude_defaults=True)[name]
-                values[name] = True if short == {} else short
-        return values
-
-
-def run_name(name: str, config_hash: str, seed: int) -> str:
-    """Return the name of a run's folder."""
-    return f"{name}-{config_hash}-s{seed}"
-
-
-def _switch(toggle: type[Regularizer]) -> Any:
-    """Return the field of a technique: null, false and 0 switch it off, as do idle values."""
-
-    def off(value: Any) -> Any:
-        return None if value is False or value in (0, 0.0) else value
-
-    def idle(value: Regularizer | None) -> Regularizer | None:
-        return None if value is None or value.is_idle() else value
-
-    if not toggle.optional:
-        return (toggle, toggle())
-    return (Annotated[toggle | None, BeforeValidator(off), AfterValidator(idle)], None)
-
-
-if TYPE_CHECKING:
-    Experiment = _Experiment
-else:
-    # Made here, so that a regularizer is one class and one line, and not one more line above.
-    Experiment = create_model(
-        "Experiment",
-        __base__=_Experiment,
-        __doc__=_Experiment.__doc__,
-        __module__=__name__,
-        **{name: _switch(toggle) for name, toggle in REGULARIZERS.items()},
-    )
+# What others know by this module: a config is a file, an experiment and what may be wrong.
+__all__ = [
+    "NAME", "ConfigError", "Data", "Experiment", "Model", "Train", "dump", "load", "load_all",
+    "of_tree", "run_name", "schema",
+]  # fmt: skip
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """Return the experiment of a config file, changed by overrides such as "train.epochs=5".
 
     Raises:
-        ConfigError: with a line for everything that is wrong.
+        ConfigError: with a line for everything that is wrong; a matrix is more than one experiment.
     """
-    return load_all([path], overrides)[0]
+    experiments = load_all([path], overrides)
+    if len(experiments) > 1:
+        tree = config_files.read(Path(path), [])
+        place = tree.child("matrix").key  # type: ignore[union-attr]
+        raise ConfigError(
+            [
+                Problem(
+                    place or tree.place,
+                    f"matrix: expected one experiment, received {len(experiments)}; "
+                    "train them all with regbench run, or write one of them into a file of its own",
+                )
+            ]
+        )
+    return experiments[0]
 
 
 def load_all(paths: Sequence[str | Path], overrides: Sequence[str] = ()) -> list[Experiment]:
@@ -243,12 +60,28 @@ def load_all(paths: Sequence[str | Path], overrides: Sequence[str] = ()) -> list
     problems: list[str] = []
     for path in paths:
         try:
-            experiments.append(_experiment(Path(path), overrides))
+            experiments += _experiments(Path(path), overrides)
         except ConfigError as error:
             problems += error.messages
     if problems:
         # The overrides are the same for every file: what is wrong with them is said once.
         raise ConfigError(dict.fromkeys(problems))
+    return experiments
+
+
+def of_tree(tree: Node, problems: list[Problem]) -> list[Experiment]:
+    """Return the experiments of a merged tree: one, or as many as its matrix asks for.
+
+    What is wrong is added to `problems`.
+    """
+    experiments = []
+    for variant in matrix.expand(tree, problems):
+        try:
+            experiments.append(Experiment.model_validate(variant.plain()))
+        except ValidationError as error:
+            problems += explain(error, variant, _schema())
+    if not problems:
+        matrix.check_distinct([(each.name, each.hash) for each in experiments], tree, problems)
     return experiments
 
 
@@ -261,13 +94,7 @@ def dump(experiment: Experiment) -> str:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a config file."""
-    full = copy.deepcopy(_schema())
-    full["required"] = []
-    full["properties"]["extends"] = {
-        "type": "string",
-        "description": "a config that this one changes, relative to this file",
-    }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **full}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **copy.deepcopy(_schema())}
 
 
 @functools.cache
@@ -276,96 +103,30 @@ def _schema() -> dict[str, Any]:
     for name, toggle in REGULARIZERS.items():
         if toggle.optional:
             full["properties"][name]["anyOf"].append({"const": False})
+    full["required"] = []
+    full["properties"]["extends"] = {
+        "type": "string",
+        "description": "a config that this one changes, relative to this file",
+    }
+    full["properties"]["matrix"] = copy.deepcopy(matrix.SCHEMA)
     return full
 
 
-def _experiment(path: Path, overrides: Sequence[str]) -> Experiment:
+def _experiments(path: Path, overrides: Sequence[str]) -> list[Experiment]:
     problems: list[Problem] = []
     try:
-        tree = _read(path, str(path), (), problems)
-        if tree.child("name") is None:
-            name = Node(path.stem, Place(str(path)))
-            tree = yaml12.merge(tree, Node({"name": name}, tree.place))
+        tree = config_files.read(path, problems)
         for override in overrides:
-            tree = _merge(tree, _override(override, problems))
+            change = config_files.override(override, problems)
+            matrix.check_override(tree, change)
+            tree = config_files.merge(tree, change)
+        experiments = of_tree(tree, problems)
     except YamlError as error:
         raise ConfigError([*problems, error.problem]) from error
-    try:
-        experiment = Experiment.model_validate(tree.plain())
-    except ValidationError as error:
-        problems += explain(error, tree, _schema())
     if problems:
         problems.sort(key=lambda problem: problem.place)
-        raise ConfigError(problems)
-    return experiment
-
-
-def _read(path: Path, source: str, above: tuple[Path, ...], problems: list[Problem]) -> Node:
-    """Return a file's mapping, merged over that of the file that it extends."""
-    document = yaml12.read(path, source)
-    problems += document.problems
-    tree = document.root
-    if tree.content is None:  # an empty file is the baseline
-        tree = replace(tree, content={})
-    if not isinstance(tree.content, dict):
-        raise YamlError(tree.place, "expected a mapping, such as l2: 1e-3")
-    extends = tree.child("extends")
-    if extends is None:
-        return tree
-    tree = replace(tree, content={k: v for k, v in tree.content.items() if k != "extends"})
-    base_path = _extended(path, extends, (*above, path.resolve()))
-    base = _read(base_path, str(base_path), (*above, path.resolve()), problems)
-    inherited = {key: node for key, node in base.content.items() if key != "name"}  # type: ignore[union-attr]
-    return _merge(replace(base, content=inherited), tree)
-
-
-def _extended(path: Path, extends: Node, above: tuple[Path, ...]) -> Path:
-    # Only what looks like a config is opened: an error cites what is in the file.
-    if not isinstance(extends.content, str) or not extends.content.endswith(SUFFIXES):
-        raise YamlError(extends.place, "extends: expected the name of a .yaml or .yml file")
-    base = path.parent / extends.content
-    if base.resolve() in above:
-        chain = " -> ".join(each.name for each in (*above, base))
-        raise YamlError(extends.place, f"extends: expected no circle, received {chain}")
-    if not base.is_file():
-        raise YamlError(extends.place, f"extends: {base}: no such file")
-    return base
-
-
-def _override(text: str, problems: list[Problem]) -> Node:
-    """Return `a.b=value` as a tree whose places cite the option."""
-    place = Place(f"--set {text}")
-    dotted, equals, value = text.partition("=")
-    keys = [key.strip() for key in dotted.split(".")]
-    if not equals or not all(keys):
-        raise YamlError(place, "expected KEY=VALUE, such as train.epochs=5")
-    if keys == ["extends"]:
-        raise YamlError(place, "extends belongs into a file")
-    document = yaml12.parse(value, place.source, positions=False)
-    problems += document.problems
-    node = document.root
-    for key in reversed(keys):
-        node = Node({key: node}, place)
-    return node
-
-
-def _merge(base: Node, changes: Node) -> Node:
-    return yaml12.merge(_written_out(base), changes)
-
-
-def _written_out(tree: Node) -> Node:
-    """Return the tree with the shorthands of toggles as mappings, to which keys can be added."""
-    assert isinstance(tree.content, dict)
-    content = dict(tree.content)
-    for name, toggle in REGULARIZERS.items():
-        node = content.get(name)
-        if node is None or not issubclass(toggle, Toggle):
-            continue
-        if node.content is True and toggle.bare:
-            content[name] = replace(node, content={})
-        elif isinstance(node.content, str) and toggle.shorthand:
-            content[name] = replace(node, content={toggle.shorthand: node})
-    return replace(tree, content=content)
+        raise ConfigError(dict.fromkeys(map(str, problems)))
+    return experiments
 
 
 class _Dumper(yaml.SafeDumper):

@@ -59,7 +59,7 @@ def markdown(rows: list[Row]) -> str:
         numbers += [number(versus.get(key), "+") for key in ("test_accuracy", "gap")]
         cells = [row["name"], str(row["runs"]), *numbers, f"{row['parameters']:,}", minutes(row)]
         # Names need no escapes: they are letters and digits, with _, . and - between them.
-        lines.append([*cells, _plain_markdown(changed(row))])
+        lines.append([*cells, plain_markdown(changed(row))])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -190,6 +190,7 @@ def _no_formula(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def _plain_markdown(text: str) -> str:
+def plain_markdown(text: str) -> str:
+    """Return any text so that Markdown shows it as it is."""
     escaped = re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", text)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

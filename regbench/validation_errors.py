@@ -113,13 +113,19 @@ def _fragment(schema: Schema, path: tuple[str | int, ...]) -> Schema:
     """Return the part of the schema for what is at `path`; {} where it knows nothing of it."""
     found = schema
     for key in path:
-        steps = [
-            each["items"] if isinstance(key, int) else each["properties"][key]
-            for each in _alternatives(found, schema)
-            if (isinstance(key, int) and "items" in each) or key in each.get("properties", {})
-        ]
+        branches = _alternatives(found, schema)
+        steps = [step for each in branches if (step := _step(each, key)) is not None]
         found = steps[0] if steps else {}
     return found
+
+
+def _step(fragment: Schema, key: str | int) -> Schema | None:
+    """Return the part of a fragment without branches for one of its items or keys."""
+    if isinstance(key, int):
+        return fragment.get("items")
+    others = fragment.get("additionalProperties")
+    named = fragment.get("properties", {}).get(key)
+    return others if named is None and isinstance(others, dict) else named
 
 
 def _at(tree: Node, path: tuple[str | int, ...]) -> Node:

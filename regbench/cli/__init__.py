@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from regbench import failures, signals
-from regbench.cli import compare, data, inspect, report, run, schema
+from regbench.cli import compare, data, inspect, report, run, schema, study
 from regbench.errors import RegbenchError
 
 # In the order in which they are used.
@@ -20,6 +20,7 @@ COMMANDS = (
     run.run,
     compare.compare,
     report.report,
+    study.study,
     inspect.inspect,
     data.data,
     schema.schema,

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from regbench import seed_range
+
 
 class SeedRange(click.ParamType[list[int]]):
     """`0-4`, `0,3,7` or any mixture of both."""
@@ -16,15 +18,10 @@ class SeedRange(click.ParamType[list[int]]):
     def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
         if isinstance(value, list):
             return value
-        seeds: list[int] = []
-        for part in str(value).split(","):
-            first, dash, last = part.strip().partition("-")
-            if not first.isdecimal() or (dash and not last.isdecimal()):
-                self.fail(f"expected seeds such as 0-4 or 0,3,7, received {value!r}", param, ctx)
-            seeds += range(int(first), int(last or first) + 1)
-        if not seeds or len(seeds) > len(set(seeds)):
-            self.fail(f"expected distinct seeds, the lower end first, received {value!r}")
-        return seeds
+        try:
+            return seed_range.parse(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class CountOrAuto(click.ParamType[int]):

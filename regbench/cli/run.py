@@ -74,7 +74,7 @@ def run(
     loaded = config.load_all(configs, changed)
     experiments = [each.with_seed(seed) for each in loaded for seed in (seeds or [each.seed])]
     if dry_run:
-        return _print_plan(experiments, results, as_json, options)
+        return print_plan(experiments, results, as_json, options)
     if as_json:
         raise click.UsageError("--json goes with --dry-run; regbench compare --json reads results")
     command, observer = environment.command_line(), observer_for(quiet)
@@ -96,7 +96,7 @@ def run(
     return outcome.exit_code
 
 
-def _print_plan(
+def print_plan(
     experiments: Sequence[Experiment], results: Path, as_json: bool, options: dict[str, Any]
 ) -> int:
     from regbench import plan as planning
@@ -131,6 +131,12 @@ def print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:
     if quiet or not (sys.stdout.isatty() and sys.stderr.isatty()):
         for summary in [*outcome.done, *outcome.diverged]:
             click.echo(result_line(summary))
+    print_failures(outcome, results)
+    if not quiet and (outcome.done or outcome.skipped):
+        click.echo(f"Compare them with: regbench compare {results}", err=True)
+
+
+def print_failures(outcome: Outcome, results: Path) -> None:
     if outcome.diverged_before:
         names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.diverged_before)
         click.echo(
@@ -142,8 +148,6 @@ def print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:
         click.echo(
             f"Error: {experiment.name} s{experiment.seed}: {failure.message}{more}", err=True
         )
-    if not quiet and (outcome.done or outcome.skipped):
-        click.echo(f"Compare them with: regbench compare {results}", err=True)
 
 
 def print_profiles(outcome: Outcome, results: Path) -> None:

@@ -8,13 +8,15 @@ from regbench.cli.printing import print_json
 
 
 @click.command()
-def schema() -> None:
-    """Print the JSON Schema of a config, for editors that check and complete YAML.
+@click.argument("kind", type=click.Choice(["config", "study"]), default="config")
+def schema(kind: str) -> None:
+    """Print the JSON Schema of a config or a study, for editors that check and complete YAML.
 
     \b
-    Example:
+    Examples:
       regbench schema > configs/schema.json
+      regbench schema study > configs/studies/schema.json
     """
-    from regbench import config
+    from regbench import config, study_file
 
-    print_json(config.schema())
+    print_json(study_file.schema() if kind == "study" else config.schema())

@@ -1,0 +1,95 @@
+"""`regbench study`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from regbench import signals
+from regbench.cli import options
+from regbench.cli.printing import console, print_json, warn
+from regbench.cli.run import observer_for, print_failures, print_plan, resuming
+
+if TYPE_CHECKING:
+    from regbench.study_result import StudyResult
+
+
+@click.command()
+@click.argument("path", metavar="STUDY")
+@click.option("--profile", metavar="NAME", help="How much to run.  [default: the file's first]")
+@options.overrides
+@click.option("--seeds", type=options.SeedRange(), help="Seeds instead of the profile's: 0-4.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where the runs are.  [default: results/STUDY]",
+)
+@options.backend
+@options.device
+@options.jobs
+@options.threads
+@options.force
+@options.fail_fast
+@options.dry_run
+@click.option("--no-run", is_flag=True, help="Judge the runs that are there; train nothing.")
+@click.option("--json", "form", flag_value="json", help="Print JSON.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
+@options.quiet
+def study(
+    path: str,
+    profile: str | None,
+    overrides: tuple[str, ...],
+    seeds: list[int] | None,
+    results: Path | None,
+    dry_run: bool,
+    no_run: bool,
+    form: str | None,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Run what is missing of a STUDY, and print a verdict for each of its claims.
+
+    Exits with 1 where a claim is contradicted, and with 3 where some runs failed.
+
+    \b
+    Examples:
+      regbench study configs/studies/overfitting.yaml
+      regbench study configs/studies/overfitting.yaml --profile full --seeds 0-19
+      regbench study configs/studies/overfitting.yaml --no-run --json
+    """
+    from regbench import environment, study_file
+    from regbench import study as studies
+
+    asked = study_file.read(path, profile, seeds, overrides)
+    folder = results or studies.default_results(asked)
+    if dry_run:
+        return print_plan(asked.experiments, folder, form == "json", options)
+    if no_run:
+        found = studies.judge(asked, folder, warn=warn)
+    else:
+        command, observer = environment.command_line(), observer_for(quiet)
+        options |= {"command": command, "observer": observer}
+        try:
+            with signals.raised(observer.stopping):
+                found = studies.run_study(asked, folder, warn=warn, **options)
+        except KeyboardInterrupt as error:
+            click.echo(f"Interrupted. To go on: {resuming(command)}", err=True)
+            return signals.exit_code(error)
+    if found.outcome:
+        print_failures(found.outcome, folder)
+    _print(found, form)
+    return found.exit_code
+
+
+def _print(result: StudyResult, form: str | None) -> None:
+    from regbench import study_tables
+
+    if form == "json":
+        print_json(result.as_dict())
+    elif form == "markdown":
+        click.echo(study_tables.markdown(result), nl=False)
+    else:
+        console(stderr=False).print(study_tables.terminal(result))
