@@ -52,7 +52,7 @@ def run(
     Args:
         path: the study's file.
         profile: one of its profiles, the first unless given.
-        results: the folder of its runs, `results/<study>` unless given.
+        results: the folder of its runs, `results/studies/<study>` unless given.
         seeds: instead of the profile's.
         overrides: changes of every variant, such as "train.epochs=5".
         warn: called with a line for each folder among the results that can't be read.
@@ -103,7 +103,7 @@ def save(result: StudyResult, results: Path) -> None:
 
 def default_results(study: Study) -> Path:
     """Return the folder of a study's runs unless another is given."""
-    return Path("results") / study.name
+    return Path("results/studies") / study.name
 
 
 def _variants(study: Study, table: Any) -> list[VariantResult]:

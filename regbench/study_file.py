@@ -3,16 +3,18 @@
     question: Does dropout narrow the gap?
     base: ../baseline.yaml
     profiles:
-      quick: {seeds: 0-4, set: {data.name: shapes, train.epochs: 15}}
+      quick: {base: ../quick.yaml, seeds: 0-4, set: {train.epochs: 15}}
+      full: {seeds: 0-9}
     variants:
       baseline: {}
       dropout: {set: {dropout.dense: 0.5}}
     claims:
       - {text: It does, metric: gap, variant: dropout, against: baseline, expect: lower}
 
-A variant is the base, or the `config` that it names, changed by the study's `set`, then by the
-profile's, then by its own; a variant with a `matrix` is several, named as `regbench.matrix` names
-experiments. As strict as a config: whatever is wrong is cited with file, line and column.
+A variant is the base (the profile's, if that has one), or the `config` that it names, changed by
+the study's `set`, then by the profile's, then by its own; a variant with a `matrix` is several,
+named as `regbench.matrix` names experiments. As strict as a config: whatever is wrong is cited with
+file, line and column.
 """
 
 from __future__ import annotations
@@ -38,8 +40,9 @@ Settings = dict[str, Any]
 
 
 class Profile(Section):
-    """How much of the study is run: its seeds, and what all variants change."""
+    """How much of the study is run: its seeds, its own base if it has one, and common changes."""
 
+    base: Text | None = None
     seeds: Annotated[int | str | list[int], Field(description="seeds such as 0-4 or 0,3,7")]
     set: Settings = Field(default_factory=dict)
 
@@ -202,9 +205,7 @@ def _variants(
     shared = [tree.child("set"), _at(tree, "profiles", profile).child("set")]
     variants: dict[str, Experiment] = {}
     for name, node in _items(tree.child("variants")):
-        own = node.child("config")
-        key, source = (f"variants.{name}.config", own) if own else ("base", _at(tree, "base"))
-        found = config_files.base(path, source, key, problems)
+        found = config_files.base(path, *_config(tree, profile, name), problems)
         for settings in [*shared, node.child("set")]:
             found = _with(found, settings)
         assert isinstance(found.content, dict)
@@ -225,6 +226,15 @@ def _variants(
         text = f"variants: expected at most {matrix.MOST_EXPERIMENTS}, received {len(variants)}"
         problems.append(Problem(_at(tree, "variants").place, text))
     return variants
+
+
+def _config(tree: Node, profile: str, variant: str) -> tuple[Node, str]:
+    """Return the name of the file that a variant changes, and the key that says so."""
+    own = _at(tree, "variants", variant).child("config")
+    of_profile = _at(tree, "profiles", profile).child("base")
+    if own:
+        return own, f"variants.{variant}.config"
+    return (of_profile, f"profiles.{profile}.base") if of_profile else (_at(tree, "base"), "base")
 
 
 def _with(tree: Node, settings: Node | None) -> Node:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "--results",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where the runs are.  [default: results/STUDY]",
+    help="Where the runs are.  [default: results/studies/STUDY]",
 )
 @options.backend
 @options.device
