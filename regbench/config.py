@@ -324,10 +324,15 @@ def _extended(path: Path, extends: Node, above: tuple[Path, ...]) -> Path:
     if not isinstance(extends.content, str) or not extends.content.endswith(SUFFIXES):
         raise YamlError(extends.place, "extends: expected the name of a .yaml or .yml file")
     base = path.parent / extends.content
-    if base.resolve() in above:
+    try:
+        circle, found = base.resolve() in above, base.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle
+        reason = getattr(error, "strerror", None) or error
+        raise YamlError(extends.place, f"extends: {base}: can't be read: {reason}") from error
+    if circle:
         chain = " -> ".join(each.name for each in (*above, base))
         raise YamlError(extends.place, f"extends: expected no circle, received {chain}")
-    if not base.is_file():
+    if not found:
         raise YamlError(extends.place, f"extends: {base}: no such file")
     return base
 
