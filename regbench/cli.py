@@ -46,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = signals.INTERRUPTED
     except RegbenchError as error:
         for line in str(error).splitlines():
-            click.echo(f"Error: {line}", err=True)
+            _complain("Error", line)
         code = error.exit_code
     except BrokenPipeError:  # regbench compare | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except (OSError, MemoryError) as error:
-        click.echo(f"Error: {failures.message(error)}", err=True)
+        _complain("Error", failures.message(error))
         code = 1
     sys.exit(code)
 
@@ -385,9 +385,7 @@ def _print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:
     for experiment, failure in outcome.failed:
         details = results / experiment.run_name / "error.txt"
         more = f" (more in {details})" if details.exists() else ""
-        click.echo(
-            f"Error: {experiment.name} s{experiment.seed}: {failure.message}{more}", err=True
-        )
+        _complain("Error", f"{experiment.name} s{experiment.seed}: {failure.message}{more}")
     if not quiet and (outcome.done or outcome.skipped):
         click.echo(f"Compare them with: regbench compare {results}", err=True)
 
@@ -415,4 +413,11 @@ def _print_json(content: Any) -> None:
 
 
 def _warn(message: str) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    _complain("Warning", message)
+
+
+def _complain(kind: str, text: str) -> None:
+    """Say what is wrong in one line; names of files must not control the terminal."""
+    from regbench.yaml12 import one_line
+
+    click.echo(f"{kind}: {one_line(text)}", err=True)

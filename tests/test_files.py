@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,13 @@ def test_everything_is_on_the_disk_before_it_gets_its_name_and_the_name_after(
     files.make_folder(tmp_path / "a" / "b")
     files.make_folder(tmp_path / "a" / "b")
     assert order == [tmp_path.name, "a"]
+
+
+def test_both_the_file_and_its_folder_are_fsynced(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    files.write(tmp_path / "text", "1")
+    assert synced == [(tmp_path / "text").stat().st_ino, tmp_path.stat().st_ino]
 
 
 def test_a_link_in_place_of_a_temporary_file_is_not_written_through(tmp_path):

@@ -243,6 +243,12 @@ def test_a_flipped_bit_of_a_compressed_tar_is_noticed(tmp_path):
         image_folder.load(path, None)
 
 
+def test_an_archive_of_endless_members_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tar_stream, "MAX_MEMBERS", 4)
+    with pytest.raises(DataError, match="expected at most 4 members, received more"):
+        load_tar(tmp_path, files())
+
+
 def test_a_header_of_gigabytes_is_not_read(tmp_path):
     path = tmp_path / "data.tar"
     member = tarfile.TarInfo("name")

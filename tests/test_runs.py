@@ -102,6 +102,17 @@ def test_unfinished_failed_and_foreign_folders_are_named(tmp_path):
     assert "the run is not finished" in warnings[2]
 
 
+def test_a_warning_is_one_line_without_control_characters(tmp_path):
+    (tmp_path / "\x1b[2J\nfake: fine").mkdir()
+    hostile = written(tmp_path, "hostile")
+    (hostile / "history.csv").write_text(f"\x1b[2J,{','.join(HISTORY)}\n")
+    lines = ",".join(HISTORY) + "\n0,\x1b]0;owned\x07,,,,,,,,\n"
+    (written(tmp_path, "worse") / "history.csv").write_text(lines)
+    _, warnings = loaded(tmp_path)
+    assert len(warnings) == 3
+    assert all(map(str.isprintable, warnings)), warnings
+
+
 @pytest.mark.parametrize(
     ("file", "content", "expected"),
     [

@@ -58,7 +58,7 @@ def test_a_file_of_more_than_a_megabyte_is_not_parsed(tmp_path, monkeypatch):
     with path.open("wb") as file:
         file.truncate(2**40)  # a terabyte that takes no space
     monkeypatch.setattr(yaml12, "parse", None)
-    with pytest.raises(YamlError, match="expected a config of at most 1048576 bytes"):
+    with pytest.raises(YamlError, match="config:1:1048577: expected a config of at most 1048576"):
         yaml12.read(path, "config")
 
 

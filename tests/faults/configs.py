@@ -129,7 +129,8 @@ def fuzz(folder: Path, count: int) -> Iterator[Line]:
     try:
         attack()
     except Exception as error:
-        print(error, *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+        for text in (str(error), *getattr(error, "__notes__", ())):
+            print(f"{text:.2000}", file=sys.stderr)
     bad = sum(problem is not None for _, problem in tried)
     refused = sum(each for each, _ in tried)
     result = f"{bad} tracebacks, hangs or uncited; {refused} refused"
