@@ -92,10 +92,15 @@ def _extended(path: Path, extends: Node, key: str, above: tuple[Path, ...]) -> P
     if not isinstance(extends.content, str) or not extends.content.endswith(SUFFIXES):
         raise YamlError(extends.place, f"{key}: expected the name of a .yaml or .yml file")
     found = path.parent / extends.content
-    if found.resolve() in above:
+    try:
+        circle, exists = found.resolve() in above, found.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle
+        reason = getattr(error, "strerror", None) or error
+        raise YamlError(extends.place, f"{key}: {found}: can't be read: {reason}") from error
+    if circle:
         chain = " -> ".join(each.name for each in (*above, found))
         raise YamlError(extends.place, f"{key}: expected no circle, received {chain}")
-    if not found.is_file():
+    if not exists:
         raise YamlError(extends.place, f"{key}: {found}: no such file")
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -38,21 +39,41 @@ def replace_folder(path: Path, write: Callable[[Path], object]) -> None:
     neither of the two.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # what a crash left
     try:
-        temporary.mkdir(parents=True)
+        make_folder(path.parent)
+        remove(temporary)  # what a crash left, or a link that was planted
+        temporary.mkdir()
         write(temporary)
         for file in temporary.iterdir():
             _sync(file)
         _sync(temporary)
-        if path.exists():
-            shutil.rmtree(path)
+        remove(path)
         temporary.replace(path)
     except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove(temporary)
         _name(error, path)
         raise
     _sync(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing; wait until their names are on the disk.
+
+    Without that, a power failure could lose a folder with all that was synced inside of it.
+    """
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for each in reversed(missing):
+        _sync(each.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that it holds; of a link the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read(path: Path, limit: int) -> str:

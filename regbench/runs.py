@@ -13,7 +13,6 @@ import io
 import json
 import math
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +99,7 @@ class RunFolder:
         """
         import filelock
 
-        self.path.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self.path)
         # Not soft locks, which are files that a dead process would leave.
         held = filelock.FileLock(self.path / ".lock", fallback_to_soft=False)
         try:
@@ -131,7 +130,7 @@ class RunFolder:
 
         What an earlier attempt left is removed, the sign of completion first.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self.path)
         for name in MADE:
             (self.path / name).unlink(missing_ok=True)
         for leftover in self.path.glob(".*.tmp*"):
@@ -183,13 +182,13 @@ class RunFolder:
 
     def remove_checkpoints(self) -> None:
         """Remove what an interrupted run would need to go on."""
-        if self.checkpoints.is_symlink():  # a stranger's: what it leads to is not ours
-            self.checkpoints.unlink()
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        # Where it is a link, a stranger's, what it leads to is not ours.
+        with contextlib.suppress(OSError):
+            files.remove(self.checkpoints)
 
     def fail(self, details: str) -> None:
         """Write `error.txt`: the run failed, and this is why."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self.path)
         files.write(self.path / "error.txt", details.rstrip() + "\n")
 
 

@@ -113,7 +113,8 @@ def read(path: Path, source: str) -> Document:
     except (OSError, ValueError) as error:
         raise YamlError(Place(source), _unreadable(error)) from error
     if len(data) > MAX_BYTES:
-        raise YamlError(Place(source), f"expected a config of at most {MAX_BYTES} bytes")
+        place = _end_of(data[:MAX_BYTES].decode("utf-8-sig", "replace"), source)
+        raise YamlError(place, f"expected a config of at most {MAX_BYTES} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

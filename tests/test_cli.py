@@ -233,6 +233,20 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(arguments, expected, capsys
     assert printed.out == ""
 
 
+def test_no_control_character_of_an_error_or_a_warning_reaches_the_terminal(tmp_path, capsys):
+    (tmp_path / "\x1b]0;owned\x07").mkdir()
+    for error in (tmp_path / "\x1b[2J", tmp_path):
+        with pytest.raises(SystemExit):
+            cli.main(["compare", str(error)])
+    printed = capsys.readouterr()
+    assert printed.err.replace("\n", "").isprintable()
+    assert "Warning: " in printed.err
+    with pytest.raises(SystemExit):
+        cli.main(["run", "configs/baseline.yaml", "--set", "data.name=image_folder", "--set",
+                  "data.path=\u202e\x9b2J", "--results", str(tmp_path)])  # fmt: skip
+    assert capsys.readouterr().err.replace("\n", "").isprintable()
+
+
 def test_a_run_that_fails_leaves_its_reason_and_the_others_finish(tmp_path):
     good = regbench(
         "run", "configs/smoke.yaml", "--results", tmp_path, "--set=data.test_examples=200"

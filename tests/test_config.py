@@ -181,6 +181,51 @@ def test_what_is_wrong_is_said_in_one_line(write, text, expected):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "key: [hunter2",
+        "a: b: hunter2",
+        "@hunter2",
+        "%hunter2",
+        "'hunter2",
+        "\thunter2",
+        "- a\nhunter2",
+        "x: |\n  hunter2\n y",
+        "-----BEGIN KEY-----\nhunter2: : =\n",
+        "hunter2 hunter2",
+        "{a: hunter2]",
+        "token: hunter2",
+    ],
+)
+def test_a_file_that_is_no_config_is_not_shown_by_extending_it(write, content):
+    """Who sends a config could learn what is in a file from the error that comes back."""
+    write(content, "secret.yaml")
+    for message in messages(write("extends: secret.yaml")):
+        assert "secret.yaml:" in message
+        assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "loop", "loop/a"])
+def test_a_path_that_cannot_be_looked_up_is_cited(write, tmp_path, name):
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    (tmp_path / "loop").symlink_to("loop")
+    (message,) = messages(write(f"extends: {name}.yaml"))
+    assert re.fullmatch(r".*mine\.yaml:1:10: extends: .*(can't be read|no such file).*", message)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/hosts", "/proc/self/environ", "a.yaml/../b", "~/.ssh/id"]
+)
+def test_a_file_outside_that_is_no_config_by_its_name_is_not_opened(write, monkeypatch, name):
+    path, opened = write(f"extends: {name}"), []
+    read = yaml12.read
+    monkeypatch.setattr(yaml12, "read", lambda *args: (opened.append(args[0]), read(*args))[1])
+    (message,) = messages(path)
+    assert "expected the name of a .yaml or .yml file" in message
+    assert opened == [path]
+
+
+@pytest.mark.parametrize(
     ("override", "expected"),
     [
         ("train.epochs", "expected KEY=VALUE"),
@@ -271,7 +316,9 @@ def loaded_or_messages(path):
 def test_any_text_is_a_config_or_cited_errors(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_text(text, encoding="utf-8", errors="replace", newline="")
-    assert all(message.startswith(str(path)) for message in loaded_or_messages(path))
+    for message in loaded_or_messages(path):
+        assert message.startswith(str(path))
+        assert message.isprintable()
 
 
 MUTATIONS = st.sampled_from(

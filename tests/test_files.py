@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -85,9 +86,21 @@ def test_everything_is_on_the_disk_before_it_gets_its_name_and_the_name_after(
     files.write(tmp_path / "text", "1")
     assert order == [".text.tmp", "-> text", tmp_path.name]
     order.clear()
-    files.replace_folder(tmp_path / "it", fill)
-    assert sorted(order[:2]) == ["one", "two"]
-    assert order[2:] == [".it.tmp", "-> it", tmp_path.name]
+    files.replace_folder(tmp_path / "new" / "it", fill)
+    assert order[0] == tmp_path.name  # the name of the folder that was missing
+    assert sorted(order[1:3]) == ["one", "two"]
+    assert order[3:] == [".it.tmp", "-> it", "new"]
+    order.clear()
+    files.make_folder(tmp_path / "a" / "b")
+    files.make_folder(tmp_path / "a" / "b")
+    assert order == [tmp_path.name, "a"]
+
+
+def test_both_the_file_and_its_folder_are_fsynced(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    files.write(tmp_path / "text", "1")
+    assert synced == [(tmp_path / "text").stat().st_ino, tmp_path.stat().st_ino]
 
 
 def test_a_link_in_place_of_a_temporary_file_is_not_written_through(tmp_path):
@@ -95,3 +108,20 @@ def test_a_link_in_place_of_a_temporary_file_is_not_written_through(tmp_path):
     (tmp_path / ".text.tmp").symlink_to(tmp_path / "precious")
     files.write(tmp_path / "text", "1")
     assert (tmp_path / "precious").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["it", ".it.tmp"])
+@pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
+def test_what_was_planted_in_place_of_a_folder_is_removed_and_not_followed(tmp_path, name, kind):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "mine").touch()
+    (tmp_path / "here").mkdir()
+    place = tmp_path / "here" / name
+    target = tmp_path / ("precious" if kind == "link" else "nowhere")
+    place.touch() if kind == "file" else place.symlink_to(target)
+    files.replace_folder(tmp_path / "here" / "it", fill)
+    assert [path.name for path in (tmp_path / "precious").iterdir()] == ["mine"]
+    assert not (tmp_path / "nowhere").exists()
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["it"]
+    assert not (tmp_path / "here" / "it").is_symlink()
+    assert (tmp_path / "here" / "it" / "one").read_text() == "1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
 import tarfile
@@ -168,6 +169,40 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
         load_tar(tmp_path, files())
 
 
+@pytest.mark.parametrize("place", ["before", "behind"])
+def test_an_archive_that_grows_a_thousandfold_is_refused(tmp_path, monkeypatch, place):
+    """Each file is small enough; all of them together, or what follows them, would take hours."""
+    monkeypatch.setattr(tar_stream, "MIN_BOMB_BYTES", 10**5)
+    more = {f"notes{number}.txt": bytes(50_000) for number in range(40)}
+    content = more | files() if place == "before" else files()
+    path = write_tar(tmp_path / "data.tar", content)
+    padding = bytes(2 * 10**6) if place == "behind" else b""
+    path.write_bytes(gzip.compress(path.read_bytes() + padding))
+    with pytest.raises(DataError, match="decompression bomb"):
+        image_folder.load(path, None)
+
+
+def test_a_large_file_of_a_folder_is_refused_before_it_is_read(tmp_path):
+    folder = write_folder(tmp_path / "data", files())
+    with (folder / "train" / "cat" / "huge.png").open("wb") as file:
+        file.truncate(2**40)  # a terabyte that takes no space
+    with pytest.raises(DataError, match=r"'huge\.png': expected at most 67108864 bytes"):
+        image_folder.load(folder, None)
+
+
+@pytest.mark.parametrize("linked", ["train/cat/z.PNG", "train/cat", "train"])
+def test_a_link_out_of_a_folder_is_refused_and_one_inside_is_followed(tmp_path, linked):
+    folder = write_folder(tmp_path / "data", files())
+    (folder / linked).rename(folder / "moved")
+    (folder / linked).symlink_to(folder / "moved")
+    assert len(image_folder.load(folder, None).train_labels) == 3
+    (folder / "moved").rename(tmp_path / "private")
+    (folder / linked).unlink()
+    (folder / linked).symlink_to(tmp_path / "private")
+    with pytest.raises(DataError, match="a link out of it: train/'"):
+        image_folder.load(folder, None)
+
+
 def test_a_split_without_images_is_named(tmp_path):
     only = {name: data for name, data in files().items() if name.startswith("train")}
     with pytest.raises(DataError, match="received no images in test"):
@@ -206,6 +241,12 @@ def test_a_flipped_bit_of_a_compressed_tar_is_noticed(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match="damaged or truncated"):
         image_folder.load(path, None)
+
+
+def test_an_archive_of_endless_members_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tar_stream, "MAX_MEMBERS", 4)
+    with pytest.raises(DataError, match="expected at most 4 members, received more"):
+        load_tar(tmp_path, files())
 
 
 def test_a_header_of_gigabytes_is_not_read(tmp_path):

@@ -60,6 +60,13 @@ def test_a_failure_is_said_at_once(display):
     assert "failed: dropout s0: no [bold]data[/bold]" in output.getvalue()
 
 
+def test_no_control_character_of_a_message_reaches_the_terminal():
+    failure = Failure("DataError", "\x1b]0;owned\x07\x1b[2J\u202e", "")
+    watching, output = watched(PlainProgress, False, [Event(0, "failed", failure=failure)])
+    watching.end()
+    assert output.getvalue() == "failed: dropout s0: \\x1b]0;owned\\x07\\x1b[2J\\u202e\n"
+
+
 @pytest.mark.parametrize(
     ("pending", "finished", "line"),
     [

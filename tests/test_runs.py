@@ -102,6 +102,17 @@ def test_unfinished_failed_and_foreign_folders_are_named(tmp_path):
     assert "the run is not finished" in warnings[2]
 
 
+def test_a_warning_is_one_line_without_control_characters(tmp_path):
+    (tmp_path / "\x1b[2J\nfake: fine").mkdir()
+    hostile = written(tmp_path, "hostile")
+    (hostile / "history.csv").write_text(f"\x1b[2J,{','.join(HISTORY)}\n")
+    lines = ",".join(HISTORY) + "\n0,\x1b]0;owned\x07,,,,,,,,\n"
+    (written(tmp_path, "worse") / "history.csv").write_text(lines)
+    _, warnings = loaded(tmp_path)
+    assert len(warnings) == 3
+    assert all(map(str.isprintable, warnings)), warnings
+
+
 @pytest.mark.parametrize(
     ("file", "content", "expected"),
     [
@@ -226,6 +237,16 @@ def test_a_link_in_place_of_the_checkpoints_is_removed_and_what_it_leads_to_is_n
     assert not folder.checkpoints.exists()
 
 
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
+    """Locking truncates its file: a link to another would cost that one's content."""
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="symbolic links"), RunFolder(tmp_path / "run").lock():
+        pass
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
 def test_a_file_system_without_locks_is_refused_with_advice(tmp_path, monkeypatch):
     def no_locks(descriptor, operation):
         raise OSError(errno.ENOLCK, "No locks available")
@@ -273,3 +294,36 @@ def test_a_copied_results_folder_reads_the_same(tmp_path):
     frame, _ = loaded(tmp_path / "a", tmp_path / "b")
     assert len(frame) == 6
     assert set(frame.results) == {str(tmp_path / "a"), str(tmp_path / "b")}
+
+
+def opened_by(*arguments):
+    """Run a command in a process of its own; return every path that Python opened in it."""
+    code = """
+        import os, sys
+        def note(event, arguments):
+            if event == "open" and isinstance(arguments[0], str | os.PathLike):
+                print("opened", os.fspath(arguments[0]), file=sys.stderr)
+        from regbench.cli import main
+        sys.addaudithook(note)
+        main(sys.argv[1:])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    return {line.removeprefix("opened ") for line in lines if line.startswith("opened ")}
+
+
+@pytest.mark.parametrize("command", ["compare", "report"])
+def test_neither_models_nor_checkpoints_are_opened_to_read_results(tmp_path, command):
+    """Loading a model can run code; a stranger's results folder may hold any."""
+    folder = written(tmp_path / "results")
+    (folder / "model.keras").write_bytes(b"evil")
+    checkpoint = folder / "checkpoint" / "000001-000000000"
+    checkpoint.mkdir(parents=True)
+    for name in ("arrays.npz", "state.json", "SHA256SUMS"):
+        (checkpoint / name).write_bytes(b"evil")
+    output = ["-o", tmp_path / "report.html"] if command == "report" else []
+    opened = opened_by(command, tmp_path / "results", *output)
+    assert str(folder / "summary.json") in opened
+    assert not {path for path in opened if path.endswith("model.keras") or "checkpoint/" in path}

@@ -13,6 +13,7 @@ import click
 
 from regbench import failures, signals
 from regbench.cli import compare, data, inspect, report, run, schema, study
+from regbench.cli.printing import complain
 from regbench.errors import RegbenchError
 
 # In the order in which they are used.
@@ -39,13 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = signals.INTERRUPTED
     except RegbenchError as error:
         for line in str(error).splitlines():
-            click.echo(f"Error: {line}", err=True)
+            complain(line)
         code = error.exit_code
     except BrokenPipeError:  # regbench compare | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except (OSError, MemoryError) as error:
-        click.echo(f"Error: {failures.message(error)}", err=True)
+        complain(failures.message(error))
         code = 1
     sys.exit(code)
 

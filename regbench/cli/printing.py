@@ -23,4 +23,16 @@ def print_json(content: Any) -> None:
 
 
 def warn(message: str) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    _say("Warning", message)
+
+
+def complain(message: str) -> None:
+    """Say what went wrong, in one line."""
+    _say("Error", message)
+
+
+def _say(kind: str, message: str) -> None:
+    from regbench.yaml12 import one_line
+
+    # Names of files and what they hold must not control the terminal.
+    click.echo(f"{kind}: {one_line(message)}", err=True)

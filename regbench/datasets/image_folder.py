@@ -59,6 +59,11 @@ def _load_folder(path: Path, sha256: str | None) -> Splits:
         for name, file in files:
             state = file.stat()
             key.update(repr((name, state.st_size, state.st_mtime_ns)).encode())
+            if state.st_size > MAX_FILE_BYTES:
+                raise DataError(
+                    f"{path}: {name.file!a}: expected at most {MAX_FILE_BYTES} bytes, "
+                    f"received {state.st_size}"
+                )
         images = ((name, file.read_bytes()) for name, file in files)
         return cache.splits(
             "image_folder", key.hexdigest(), lambda: _decode(images, path), str(path)
@@ -68,12 +73,22 @@ def _load_folder(path: Path, sha256: str | None) -> Splits:
 
 
 def _folder_files(path: Path) -> Iterator[tuple[_Name, Path]]:
-    """Yield the images of a folder; one at another depth than the layout's is an error."""
+    """Yield the images of a folder; one at another depth than the layout's is an error.
+
+    So is a link out of the folder: what is trained on is shown in reports, and a folder from a
+    stranger must not have them show other files of this machine.
+    """
+    root = path.resolve()
     for split in SPLITS:
         for pattern in ("*", "*/*", "*/*/*"):
             for file in (path / split).glob(pattern):
                 name = _parse(file.relative_to(path).as_posix())
                 if name and file.is_file():
+                    if not file.resolve().is_relative_to(root):
+                        raise DataError(
+                            f"{path}: expected images inside the folder, received a link out of "
+                            f"it: {name.split}/{name.label!a}/{name.file!a}; copy what it leads to"
+                        )
                     yield name, file
 
 

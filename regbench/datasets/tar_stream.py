@@ -15,6 +15,9 @@ from regbench.datasets.errors import DataError
 
 # Far above any data set that fits the memory of one machine.
 MAX_MEMBERS = 5_000_000
+# A bomb: images hardly shrink when they are compressed, zeros a thousandfold and more. Less than
+# MIN_BOMB_BYTES is none.
+MAX_RATIO, MIN_BOMB_BYTES = 100, 2**28
 # A header's own payload, such as a long name; tarfile would read gigabytes of it into memory.
 MAX_HEADER_BYTES = 2**20
 BROKEN = (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, ValueError)
@@ -35,15 +38,18 @@ def members(path: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
         max_bytes: the largest file to expect; anything larger is an error, before it is read.
 
     Raises:
-        DataError: the archive is damaged, or a member is a link, a device or too large.
+        DataError: the archive is damaged or a bomb, or a member is a link, a device or too large.
     """
     try:
         with _decompressed(path) as stream:
             # "r|" never seeks back, so that an archive is decompressed once.
             with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
                 yield from _members(path, archive, max_bytes)
-            while stream.read(2**20):  # the checksum comes last
-                pass
+            most = rest = _most(path)
+            while chunk := stream.read(2**20):  # the checksum comes last
+                rest -= len(chunk)
+                if rest < 0:
+                    raise _bomb(path, most)
     except BROKEN as error:
         raise DataError(
             f"{path}: expected a complete tar archive, received a damaged or truncated one "
@@ -59,9 +65,11 @@ def _decompressed(path: Path) -> IO[bytes]:
 
 
 def _members(path: Path, archive: tarfile.TarFile, max_bytes: int) -> Iterator[tuple[str, bytes]]:
-    count = 0
+    count = total = 0
+    most = _most(path)
     while member := archive.next():
         count += 1
+        total += tarfile.BLOCKSIZE + member.size
         # tarfile remembers every header, a kilobyte each; a stream never needs one again.
         archive.members.clear()  # type: ignore[attr-defined]
         if count > MAX_MEMBERS:
@@ -77,8 +85,22 @@ def _members(path: Path, archive: tarfile.TarFile, max_bytes: int) -> Iterator[t
                 f"{path}: {member.name!a}: expected at most {max_bytes} bytes, "
                 f"received {member.size}"
             )
+        if total > most:
+            raise _bomb(path, most)
         file = archive.extractfile(member)
         yield member.name, file.read() if file else b""
+
+
+def _most(path: Path) -> int:
+    """Return how many bytes may come out of an archive."""
+    return max(MIN_BOMB_BYTES, MAX_RATIO * path.stat().st_size)
+
+
+def _bomb(path: Path, most: int) -> DataError:
+    return DataError(
+        f"{path}: expected at most {most} bytes in an archive of its size, received more: "
+        "a decompression bomb"
+    )
 
 
 class _Header(tarfile.TarInfo):

@@ -9,7 +9,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.faults import configs, damage, disks, kills, memory, sweeps, victims
@@ -20,11 +20,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="at random moments")
     parser.add_argument("--configs", type=int, default=10_000)
-    parser.add_argument("--runs", type=int, default=200, help="in one worker")
+    parser.add_argument("--runs", type=int, default=200, help="one after the other, for memory")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments")
-    parser.add_argument("--only", help="the campaigns whose name contains this")
+    parser.add_argument("--only", default="", help="the campaigns whose name contains this")
     asked = parser.parse_args()
-    campaigns: dict[str, Callable[[Path], Line]] = {
+    campaigns: dict[str, Callable[[Path], Iterator[Line]]] = {
         "configs": lambda folder: configs.fuzz(folder, asked.configs),
         "damage": damage.cut_at_every_byte,
         "kills": lambda folder: kills.at_random_moments(folder, asked.kills, asked.seed),
@@ -32,17 +32,21 @@ def main() -> int:
         "sweep": sweeps.kill_a_worker,
         "disks": disks.full_at_every_size,
         "calls": disks.full_at_every_call,
-        "memory": lambda folder: memory.slope(folder, asked.runs),
+        "memory": lambda folder: memory.of_many_runs(folder, asked.runs),
     }
+    chosen = [campaign for name, campaign in campaigns.items() if asked.only in name]
+    if not chosen:
+        parser.error(f"--only: expected part of one of {', '.join(campaigns)}")
     victims.prepare()
-    lines = []
-    for name, campaign in campaigns.items():
-        if asked.only and asked.only not in name:
-            continue
-        began = time.monotonic()
+    lines: list[Line] = []
+    for campaign in chosen:
         with tempfile.TemporaryDirectory(prefix="regbench-faults-") as folder:
-            lines.append(campaign(Path(folder)))
-        print(f"\r{name}: {time.monotonic() - began:.0f} s{'':<70}", file=sys.stderr)
+            began = time.monotonic()
+            for line in campaign(Path(folder)):
+                lines.append(line._replace(seconds=time.monotonic() - began))
+                began = time.monotonic()
+                # At once: who interrupts the campaign has what it found so far.
+                print(f"\r{table(lines[-1:]):<99}\n", file=sys.stderr)
     print(table(lines))
     return 0 if all(line.passed for line in lines) else 1
 

@@ -10,16 +10,16 @@ with atheris.instrument_imports(include=["regbench", "yaml"], enable_loader_over
     import yaml  # noqa: F401
 
     from regbench import config  # noqa: F401
-    from tests.faults.configs import SHIPPED, problem
+    from tests.faults.configs import SHIPPED, attempt
 
 FOLDER = Path(tempfile.mkdtemp(prefix="regbench-fuzz-"))
 
 
 def load(data: bytes) -> None:
     (FOLDER / "fuzzed.yaml").write_bytes(data)
-    found = problem(FOLDER / "fuzzed.yaml")
-    if found:
-        raise AssertionError(found)
+    _, problem = attempt(FOLDER / "fuzzed.yaml")
+    if problem:
+        raise AssertionError(problem)
 
 
 if __name__ == "__main__":

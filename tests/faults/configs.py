@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -14,7 +17,8 @@ from regbench.config import ConfigError
 from tests.faults.report import Line, show
 
 # A cold import and a slow machine aside, a config takes milliseconds.
-LONGEST = 1.0
+LONGEST = 1.0  # of computing
+STUCK = 30.0  # of waiting
 CITED = re.compile(r"[^:\n]+\.yaml:\d+:\d+: [^\n]+")
 SHIPPED = sorted(Path("configs").glob("*.yaml"))
 # What has broken other readers of YAML, and values at the edges of what the keys allow.
@@ -83,25 +87,31 @@ def _cut(draw: st.DrawFn, text: bytes) -> bytes:
     return text[: draw(st.integers(0, len(text)))]
 
 
-def problem(path: Path) -> str | None:
-    """Load a config; return what is wrong with how that went, None where all is well."""
+def attempt(path: Path) -> tuple[bool, str | None]:
+    """Load a config; return whether it was refused, and what is wrong with how that went."""
+    refused = False
     began = time.process_time()
+    signal.setitimer(signal.ITIMER_REAL, STUCK)
     try:
         config.load(path)
     except ConfigError as error:
+        refused = True
         for message in error.messages:
             if not CITED.fullmatch(message) or not message.isprintable():
-                return f"names no line: {message!a}"
+                return refused, f"names no line: {message!a}"
     except BaseException as error:
-        return f"{type(error).__name__}: {error}"
+        return refused, f"{type(error).__name__}: {error}"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
     seconds = time.process_time() - began
-    return f"took {seconds:.1f} s" if seconds > LONGEST else None
+    return refused, f"took {seconds:.1f} s" if seconds > LONGEST else None
 
 
-def fuzz(folder: Path, count: int) -> Line:
+def fuzz(folder: Path, count: int) -> Iterator[Line]:
     """Load `count` damaged configs."""
     path = folder / "fuzzed.yaml"
-    tried: list[str | None] = []
+    tried: list[tuple[bool, str | None]] = []
+    signal.signal(signal.SIGALRM, _stuck)
 
     @hypothesis.settings(
         max_examples=count,
@@ -112,14 +122,20 @@ def fuzz(folder: Path, count: int) -> Line:
     @hypothesis.given(damaged())
     def attack(text: bytes) -> None:
         path.write_bytes(text)
-        tried.append(problem(path))
-        if len(tried) % 100 == 0:
-            show(f"{len(tried)} of {count} configs")
-        assert tried[-1] is None, tried[-1]
+        tried.append(attempt(path))
+        show(f"{len(tried)} of {count} configs")
+        assert tried[-1][1] is None, tried[-1]
 
     try:
         attack()
     except Exception as error:
-        print(error, *getattr(error, "__notes__", ()), sep="\n")
-    bad = sum(each is not None for each in tried)
-    return Line("damaged configs", len(tried), f"{bad} tracebacks, hangs or uncited", not bad)
+        for text in (str(error), *getattr(error, "__notes__", ())):
+            print(f"{text:.2000}", file=sys.stderr)
+    bad = sum(problem is not None for _, problem in tried)
+    refused = sum(each for each, _ in tried)
+    result = f"{bad} tracebacks, hangs or uncited; {refused} refused"
+    yield Line("damaged configs", len(tried), result, not bad and len(tried) >= count)
+
+
+def _stuck(number: int, frame: object) -> None:
+    raise TimeoutError(f"no end after {STUCK} s")

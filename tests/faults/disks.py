@@ -7,85 +7,89 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from regbench import checkpoints, failures, runs, train
 from regbench.runs import HISTORY, RunFolder
 from regbench.train import Job
-from tests.faults import victims
+from tests.faults import lanes, victims
 from tests.faults.report import Line, show
 from tests.faults.victims import WritePoints
 
 EPOCHS = 1
 PAGE = 4096
 ENOUGH = 1000 * PAGE
+# The calls that take up space on a disk, or first notice that there is none.
+CALLS = ("fsync", "replace", "mkdir")
+FULL = "No space left on device; make room"
 
 
-def full_at_every_size(folder: Path) -> Line:
+def full_at_every_size(folder: Path) -> Iterator[Line]:
     """Run on file systems of every size, from one page to as many as a run needs."""
     fault = "ENOSPC on a file system of every size"
     if os.geteuid() != 0:
-        return Line(fault, 0, "left out: only root can mount a tiny file system", True)
-    return _in_a_victim(folder, lambda: _every_size(folder, fault))
+        yield Line(fault, 0, "left out: only root can mount a tiny file system", True)
+        return
+
+    def work(lane: int, count: int, own: Path) -> Counter[str]:
+        reference, counts = _reference(own), Counter[str]()
+        for pages in range(1 + lane, 1000, count):
+            with _tiny(own / "tiny", pages * PAGE) as disk:
+                message = _train(disk)
+                if message is None:
+                    break
+                fine = _is_clear(message) and _is_whole(disk)
+                _resize(disk, ENOUGH)
+                _count(counts, fine and _goes_on(disk, reference), message)
+            show(f"{own.name}: {pages} pages, {dict(counts)}: {message}")
+        return counts
+
+    yield _line(fault, lanes.run(work, folder))
 
 
-def full_at_every_call(folder: Path) -> Line:
-    """Let each fsync and rename of a run say that the disk is full."""
-    return _in_a_victim(folder, lambda: _every_call(folder, "ENOSPC from every fsync and rename"))
+def full_at_every_call(folder: Path) -> Iterator[Line]:
+    """Let each mkdir, fsync and rename of a run say that the disk is full."""
 
-
-def _every_size(folder: Path, fault: str) -> Line:
-    reference = _reference(folder)
-    tries = bad = 0
-    for pages in range(1, 1000):
-        with _tiny(folder / "tiny", pages * PAGE) as disk:
-            message = _train(disk)
+    def work(lane: int, count: int, own: Path) -> Counter[str]:
+        reference, counts = _reference(own), Counter[str]()
+        results, point = own / "run", 1 + lane
+        while True:
+            shutil.rmtree(results, ignore_errors=True)
+            points = WritePoints(point, _full, CALLS)
+            points.install()
+            message = _train(results)
+            points.remove()
             if message is None:
-                break
-            tries += 1
-            fine = "No space left on device" in message and _is_whole(disk)
-            _resize(disk, ENOUGH)
-            bad += not (fine and _goes_on(disk, reference))
-        show(f"{fault}: {tries}, {bad} bad: {message}")
-    return Line(fault, tries, f"{bad} corrupt", not bad)
+                return counts
+            fine = _is_clear(message) and _is_whole(results)
+            _count(counts, fine and _goes_on(results, reference), message)
+            show(f"{own.name}: call {point}, {dict(counts)}: {message}")
+            point += count
+
+    yield _line("ENOSPC from every mkdir, fsync and rename", lanes.run(work, folder))
 
 
-def _every_call(folder: Path, fault: str) -> Line:
-    reference = _reference(folder)
-    fsync, replace = os.fsync, os.replace
-    tries = bad = 0
-    while True:
-        results = folder / "run"
-        shutil.rmtree(results, ignore_errors=True)
-        WritePoints(tries + 1, _full).install()
-        message = _train(results)
-        os.fsync, os.replace = fsync, replace
-        if message is None:
-            return Line(fault, tries, f"{bad} corrupt", not bad)
-        tries += 1
-        fine = "No space left on device" in message and _is_whole(results)
-        bad += not (fine and _goes_on(results, reference))
-        show(f"{fault}: {tries}, {bad} bad: {message}")
+def _line(fault: str, counts: Counter[str]) -> Line:
+    bad = counts["bad"] + counts["crashed"]
+    result = f"{bad} corrupt or unclear; {counts['model']} while Keras saved the model"
+    return Line(fault, counts["tries"], result, not bad and counts["model"] > 0)
+
+
+def _count(counts: Counter[str], fine: bool, message: str) -> None:
+    counts["tries"] += 1
+    counts["bad"] += not fine
+    counts["model"] += "model.keras" in message
 
 
 def _full() -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _in_a_victim(folder: Path, campaign: Callable[[], Line]) -> Line:
-    """Compute in a fork: this process must not, or it could fork no more."""
-    answer, told = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.write(told, json.dumps(campaign()).encode())
-        os._exit(0)
-    os.close(told)
-    with os.fdopen(answer) as pipe:
-        content = pipe.read()
-    os.waitpid(pid, 0)
-    return Line(*json.loads(content)) if content else Line("ENOSPC", 0, "the run crashed", False)
+def _is_clear(message: str) -> bool:
+    return FULL in message and "\n" not in message
 
 
 def _reference(folder: Path) -> victims.Outcome:

@@ -14,7 +14,7 @@ import signal
 import time
 import traceback
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -136,27 +136,32 @@ def _weights(path: Path) -> dict[str, bytes]:
 
 
 class WritePoints:
-    """Counts the calls of fsync and rename in this process, and lets a fault happen at one of them.
+    """Counts calls of some functions of `os` in this process; a fault happens at one of them.
 
-    Every file of a run is written by `regbench.files`: under a temporary name, synced, renamed,
-    synced again. Between two of these calls nothing is promised, so that a fault before each of
+    Every file of a run is written by `regbench.files`: under a temporary name, synced, renamed, its
+    folder synced. Between two of these calls nothing is promised, so that a fault before each of
     them is a fault at every point that matters.
     """
 
-    def __init__(self, point: int | None, fault: Callable[[], object]) -> None:
+    def __init__(self, point: int, fault: Callable[[], object], calls: Iterable[str]) -> None:
         self.count = 0
         self.point = point
         self.fault = fault
+        self.originals = {name: getattr(os, name) for name in calls}
 
     def install(self) -> None:
-        os.fsync = self._counted(os.fsync)  # type: ignore[assignment]
-        os.replace = self._counted(os.replace)  # type: ignore[assignment]
+        for name, call in self.originals.items():
+            setattr(os, name, self._counted(call))
+
+    def remove(self) -> None:
+        for name, call in self.originals.items():
+            setattr(os, name, call)
 
     def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*arguments: Any) -> Any:
+        def counted(*arguments: Any, **options: Any) -> Any:
             self.count += 1
             if self.count == self.point:
                 self.fault()
-            return call(*arguments)
+            return call(*arguments, **options)
 
         return counted
