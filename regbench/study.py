@@ -33,8 +33,6 @@ from regbench.sweep import Outcome
 # Beside the runs' folders, which alone comparisons read.
 VERDICTS = "verdicts.json"
 TABLE = "verdicts.md"
-# Shown of every variant, beside the metrics of the claims.
-SHOWN = ("train_accuracy", "test_accuracy", "gap")
 
 
 def run(
@@ -87,8 +85,8 @@ def judge(
     folders = [Path(results) / each.run_name for each in study.experiments]
     # Only the study's own: others may be there, and those that are missing are counted.
     frame = runs.load([each for each in folders if (each / "summary.json").is_file()], warn)
-    named = [*SHOWN, *(claim.metric for claim in study.claims if claim.metric not in SHOWN)]
-    table = metrics.table(frame, list(dict.fromkeys(named)), warn)
+    named = dict.fromkeys([*study_tables.SHOWN, *(claim.metric for claim in study.claims)])
+    table = metrics.table(frame, list(named), warn)
     found = verdicts.judge(study, frame)
     return StudyResult(study, _variants(study, table), found, outcome)
 

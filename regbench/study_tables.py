@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 COLORS = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
 HEADINGS = ("difference", "p", "pairs")
 SMALLEST_P = 0.001
+# Of every variant; other metrics are shown where a claim is about them.
+SHOWN = {"train_accuracy": "train", "test_accuracy": "test", "gap": "gap"}
 
 
 def terminal(result: StudyResult) -> Group:
@@ -34,18 +36,17 @@ def terminal(result: StudyResult) -> Group:
 
 def markdown(result: StudyResult) -> str:
     """Return the same as Markdown: the question, and two tables."""
-    names = _shown(result)
     plain = tables.plain_markdown
     variants = [
-        ["variant", "runs", *names, "changes"],
-        ["---", *["---:"] * (len(names) + 1), "---"],
+        ["variant", "runs", *SHOWN.values(), "changes"],
+        ["---", *["---:"] * (len(SHOWN) + 1), "---"],
     ]
     for each in result.variants:
-        means = [_number(each.metrics[name]) for name in names]
+        means = [_number(each.metrics[name]) for name in SHOWN]
         variants.append([each.name, _runs(each), *means, plain(tables.changed(vars(each)))])
     verdicts = [["claim", "verdict", *HEADINGS, ""], ["---", "---", "---:", "---:", "---:", "---"]]
     for verdict in result.verdicts:
-        claim = f"{plain(one_line(verdict.claim.text))} (`{said(verdict)}`)"
+        claim = f"{plain(one_line(verdict.claim.text))} (`{said(verdict, result)}`)"
         cells = [_difference(verdict), _p(verdict), str(verdict.pairs), _remark(verdict)]
         verdicts.append([claim, f"**{verdict.decision}**", *cells])
     parts = [
@@ -58,17 +59,23 @@ def markdown(result: StudyResult) -> str:
     return "\n".join(parts)
 
 
-def said(verdict: Verdict) -> str:
-    """Return a claim in symbols: `gap: dropout - baseline < -0.02`."""
+def said(verdict: Verdict, result: StudyResult) -> str:
+    """Return a claim in symbols, with means: `gap: dropout 0.124 - baseline 0.263 < -0.02`."""
     claim = verdict.claim
-    left = claim.variant
+    means = {each.name: each.metrics[claim.metric]["mean"] for each in result.variants}
+
+    def side(name: str) -> str:
+        mean = means[name]
+        if mean is None:
+            return name
+        return f"{name} {mean:,.0f}" if abs(mean) >= 1000 else f"{name} {mean:.3g}"
+
+    left, limit = side(claim.variant), claim.margin
+    zero = 0.0 if isinstance(claim.against, str) else claim.against
     if isinstance(claim.against, str):
-        left = f"{claim.variant} - {claim.against}"
-        limit, zero = claim.margin, 0.0
-    else:
-        limit, zero = claim.margin, claim.against
+        left += f" - {side(claim.against)}"
     if claim.beyond:
-        left = f"({left}) - ({claim.beyond.variant} - {claim.beyond.against})"
+        left = f"({left}) - ({side(claim.beyond.variant)} - {side(claim.beyond.against)})"
     if claim.expect == "same":
         right = f"= {zero:g} ± {limit:g}" if limit else f"= {zero:g}"
     elif claim.expect == "lower":
@@ -81,18 +88,15 @@ def said(verdict: Verdict) -> str:
 def _variants(result: StudyResult) -> Any:
     from rich.text import Text
 
-    names = _shown(result)
     table = _table()
     table.add_column("variant", overflow="fold", min_width=10)
-    for name in names:
-        table.add_column(
-            name.removesuffix("_accuracy").replace("_", " "), justify="right", overflow="fold"
-        )
+    for heading in SHOWN.values():
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("changes", overflow="fold")
     for each in result.variants:
         name_cell = Text(each.name)
         name_cell.append(f"\n{_runs(each)}", style="dim")
-        means = [Text(_number(each.metrics[name])) for name in names]
+        means = [Text(_number(each.metrics[name])) for name in SHOWN]
         table.add_row(name_cell, *means, Text(tables.changed(vars(each))))
     return table
 
@@ -107,7 +111,7 @@ def _verdicts(result: StudyResult) -> Any:
         table.add_column(heading, justify="right")
     for verdict in result.verdicts:
         claim = Text(one_line(verdict.claim.text))
-        claim.append(f"\n{said(verdict)}", style="dim")
+        claim.append(f"\n{said(verdict, result)}", style="dim")
         if _remark(verdict):
             claim.append(f"\n{_remark(verdict)}", style="yellow")
         decision = Text(verdict.decision, style=COLORS[verdict.decision])
@@ -122,16 +126,6 @@ def _table() -> Any:
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
 
 
-def _shown(result: StudyResult) -> list[str]:
-    """Return the metrics to show: those that any variant has."""
-    names = list(result.variants[0].metrics)
-    return [
-        name
-        for name in names
-        if any(each.metrics[name]["mean"] is not None for each in result.variants)
-    ]
-
-
 def _runs(variant: VariantResult) -> str:
     runs = f"{variant.runs} runs" if variant.runs != 1 else "1 run"
     return f"{runs}, {variant.diverged} diverged" if variant.diverged else runs
@@ -139,7 +133,8 @@ def _runs(variant: VariantResult) -> str:
 
 def _difference(verdict: Verdict) -> str:
     sign = "+" if isinstance(verdict.claim.against, str) else ""
-    return _number({"mean": verdict.mean, "low": verdict.low, "high": verdict.high}, sign)
+    ends = {"low": None, "high": None} if verdict.exact else vars(verdict)
+    return _number({"mean": verdict.mean, "low": ends["low"], "high": ends["high"]}, sign)
 
 
 def _number(value: dict[str, float | None], sign: str = "") -> str:
@@ -171,12 +166,12 @@ def _remark(verdict: Verdict) -> str:
 
 def _legend(result: StudyResult) -> str:
     lines = [
-        f"difference: the first variant minus the second, paired by seed; "
+        f"difference: the first variant minus the second (or the number), paired by seed; "
         f"±: half of the {1 - ALPHA:.0%} interval over seeds",
-        "p: that the verdict is chance, adjusted for the number of claims (Holm)",
+        "p: of a paired t test against the claim's limit, adjusted for the number of claims (Holm)",
     ]
-    names = [name for name in _shown(result) if name not in ("train_accuracy", "test_accuracy")]
-    lines += [f"{name}: {metrics.metric(name).text}" for name in names]
+    claimed = dict.fromkeys(["gap", *(each.claim.metric for each in result.verdicts)])
+    lines += [f"{name}: {metrics.metric(name).text}" for name in claimed]
     return "\n".join(lines)
 
 

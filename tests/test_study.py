@@ -95,7 +95,7 @@ def test_the_command_trains_what_is_missing_prints_and_is_quick_when_all_is_ther
     assert "contradicted" in first.stdout
     assert "wide s0" in first.stderr
     assert "wide s0 epoch" not in first.stdout
-    assert (tmp_path / "results/mine/verdicts.md").exists()
+    assert (tmp_path / "results/studies/mine/verdicts.md").exists()
     begin = time.perf_counter()
     second = command(path, "--json", cwd=tmp_path)
     assert time.perf_counter() - begin < 6  # two seconds alone; tests share the machine
@@ -166,9 +166,15 @@ def test_symbols_say_what_is_claimed(write, tmp_path):
         "metric: gap, variant: baseline, against: 0.05, expect: higher",
         "metric: gap, variant: dropout, against: baseline, expect: same, margin: 0.1",
     ]
-    found = study.judge(study_file.read(write(VARIANTS, claims)), tmp_path)
-    assert [study_tables.said(each) for each in found.verdicts] == [
+    path = write(VARIANTS, claims)
+    found = study.judge(study_file.read(path), tmp_path)
+    assert [study_tables.said(each, found) for each in found.verdicts] == [
         "gap: dropout - baseline < -0.02",
         "gap: baseline > 0.05",
         "gap: dropout - baseline = 0 ± 0.1",
     ]
+    made_up(path, tmp_path, {"baseline": WIDE, "dropout": NARROW})
+    found = study.judge(study_file.read(path), tmp_path)
+    wide, narrow = (each.metrics["gap"]["mean"] for each in found.variants)
+    first = study_tables.said(found.verdicts[0], found)
+    assert first == f"gap: dropout {narrow:.3g} - baseline {wide:.3g} < -0.02"
