@@ -29,8 +29,16 @@ from regbench.cli.printing import console, print_json, warn
     metavar="NAME",
     help="A metric to show with its statistics, or accuracy or loss, also to plot.",
 )
-@click.option("--sort", metavar="NAME", help="Sort by name or a metric; -NAME: largest first.")
-@click.option("--changes", is_flag=True, help="Show only what each config changes.")
+@click.option(
+    "--sort",
+    metavar="NAME",
+    help="Sort by name or a metric, best first; -NAME: worst first. The baseline stays on top.",
+)
+@click.option(
+    "--changes",
+    is_flag=True,
+    help="Show what each config changes, and the test accuracy or each --metric.",
+)
 def compare(
     results: tuple[Path, ...],
     baseline: str | None,
@@ -46,7 +54,7 @@ def compare(
     Examples:
       regbench compare results/
       regbench compare results/ --plot curves.svg
-      regbench compare results/ --metric test_accuracy --sort=-test_accuracy
+      regbench compare results/ --metric test_accuracy --sort test_accuracy
       regbench compare results/ --json | jq '.[] | {name, gap}'
     """
     from regbench import compare as comparison
@@ -54,7 +62,7 @@ def compare(
 
     frame = runs.load(results, warn=warn)
     shown = evidence_table.spelled_out(metrics)
-    by = (sort or "name").removeprefix("-")
+    by = evidence_table.sort_key(sort or "name")
     asked = list(dict.fromkeys([*shown, *([] if by == "name" else [by])]))
     examples = form is not None or "test_accuracy" in shown
     rows = comparison.compare(frame, baseline, asked, warn=warn, examples=examples)
@@ -71,11 +79,14 @@ def compare(
     else:
         screen = console(stderr=False)
         if changes:
-            screen.print(evidence_table.changes(rows))
-        for name in shown:
-            screen.print(evidence_table.terminal(rows, name))
+            screen.print(evidence_table.changes(rows, shown))
+        for name in () if changes else shown:
+            screen.print(evidence_table.terminal(rows, name, screen.width))
         if not changes and not shown:
             screen.print(tables.terminal(rows, screen.width))
+            below = evidence_table.differences(rows, screen.width)
+            if below:
+                screen.print(below)
     if plot:
         from regbench import figures
 
