@@ -27,6 +27,16 @@ def spelled_out(names: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(each for name in names for each in SHORT.get(name, (name,))))
 
 
+def view(rows: list[Row], shown: Sequence[str], changed: bool, width: int) -> list[Group]:
+    """Return what `regbench compare` prints in a terminal: the usual tables, or those asked for."""
+    if changed:
+        return [changes(rows, shown)]
+    if shown:
+        return [terminal(rows, name, width) for name in shown]
+    below = differences(rows, width)
+    return [tables.terminal(rows, width), *([below] if below else [])]
+
+
 def sort_key(by: str) -> str:
     """Return what `--sort` names, without its sign: `accuracy` and `loss` are those of the test."""
     key = by.removeprefix("-")
@@ -81,7 +91,7 @@ def differences(rows: list[Row], width: int = 80) -> Group | None:
     from rich.console import Group
     from rich.text import Text
 
-    if not _pairs(rows, DIFFERENCES):
+    if not differing(rows):
         return None
     parts: list[Any] = []
     for metric in DIFFERENCES:
@@ -91,6 +101,11 @@ def differences(rows: list[Row], width: int = 80) -> Group | None:
                 table.add_row(row["name"], *_evidence(_value(row, metric), width))
         parts.append(table)
     return Group(*parts, Text("\n" + _legend(rows, DIFFERENCES, False), style="dim"))
+
+
+def differing(rows: list[Row]) -> Sequence[str]:
+    """Return the metrics whose differences go below the usual table; () without two pairs."""
+    return DIFFERENCES if _pairs(rows, DIFFERENCES) else ()
 
 
 def _table(title: str, headings: Sequence[str], examples: bool) -> Table:
@@ -114,7 +129,7 @@ def markdown(rows: list[Row], metric: str) -> str:
     """Return the same table as Markdown, without the examples."""
     headings = [heading.replace("\n", " ") for heading in HEADINGS]
     lines = [[metric, *headings], ["---", *["---:"] * len(HEADINGS)]]
-    lines += [[row["name"], *_cells(row["metrics"][metric])] for row in rows]
+    lines += [[row["name"], *_cells(_value(row, metric))] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -58,7 +59,7 @@ def compare(
       regbench compare results/ --json | jq '.[] | {name, gap}'
     """
     from regbench import compare as comparison
-    from regbench import evidence_table, runs, tables
+    from regbench import evidence_table, runs
 
     frame = runs.load(results, warn=warn)
     shown = evidence_table.spelled_out(metrics)
@@ -68,28 +69,27 @@ def compare(
     rows = comparison.compare(frame, baseline, asked, warn=warn, examples=examples)
     if sort:
         rows = evidence_table.ordered(rows, sort)
-    if form == "json":
-        print_json(rows)
-    elif form == "csv":
-        click.echo(tables.comma_separated(rows), nl=False)
-    elif form == "markdown":
-        click.echo(tables.markdown(rows), nl=False)
-        for name in shown:
-            click.echo(f"\n{evidence_table.markdown(rows, name)}", nl=False)
-    else:
-        screen = console(stderr=False)
-        if changes:
-            screen.print(evidence_table.changes(rows, shown))
-        for name in () if changes else shown:
-            screen.print(evidence_table.terminal(rows, name, screen.width))
-        if not changes and not shown:
-            screen.print(tables.terminal(rows, screen.width))
-            below = evidence_table.differences(rows, screen.width)
-            if below:
-                screen.print(below)
+    _print(rows, form, shown, changes)
     if plot:
         from regbench import figures
 
         loss = any(name.endswith("loss") for name in metrics)
         figures.save(figures.curves(frame, metric="loss" if loss else "accuracy"), plot)
         click.echo(f"The curves are in {plot}", err=True)
+
+
+def _print(rows: list[dict[str, Any]], form: str | None, shown: list[str], changes: bool) -> None:
+    from regbench import evidence_table, tables
+
+    if form == "json":
+        print_json(rows)
+    elif form == "csv":
+        click.echo(tables.comma_separated(rows), nl=False)
+    elif form == "markdown":
+        click.echo(tables.markdown(rows), nl=False)
+        for name in shown or evidence_table.differing(rows):
+            click.echo(f"\n{evidence_table.markdown(rows, name)}", nl=False)
+    else:
+        screen = console(stderr=False)
+        for part in evidence_table.view(rows, shown, changes, screen.width):
+            screen.print(part)
