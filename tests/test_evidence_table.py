@@ -128,7 +128,7 @@ def test_a_p_value_at_its_floor_is_marked_and_another_is_not():
 
 def test_the_usual_tables_end_with_the_differences_where_two_seeds_are_shared():
     usual_rows = [usual("baseline"), usual("l2")]
-    table, below = evidence_table.view(usual_rows, [], False, 80)
+    _, below = evidence_table.view(usual_rows, [], False, 80)
     text = printed(below)
     assert "[+0.010, +0.030]" in text
     assert text.count("1,234") == 2  # of test accuracy, and of the gap
@@ -139,7 +139,7 @@ def test_the_usual_tables_end_with_the_differences_where_two_seeds_are_shared():
 
 @pytest.mark.parametrize("width", [60, 80])
 def test_no_number_is_cut_off_in_60_or_80_columns(width):
-    rows = [usual("baseline"), usual("a_name_beyond_the_column", pairs_needed=None)]
+    rows = [usual("baseline"), usual("a_name_beyond_every_column_there_is", pairs_needed=None)]
     for part in [
         *evidence_table.view(rows, [], False, width),
         *evidence_table.view(rows, ["test_accuracy"], False, width),
