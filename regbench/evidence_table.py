@@ -81,7 +81,7 @@ def terminal(rows: list[Row], metric: str, width: int = 80) -> Group:
     table = _table(metric, [*HEADINGS, *(["fixes/\nbreaks"] if examples else [])], examples)
     for row in rows:
         value = _value(row, metric)
-        cells = [_number(value).replace(" ", "\n"), *_evidence(value, width)]
+        cells = [_number(value).replace(" ", "\n"), *_difference(value, width)]
         table.add_row(row["name"], *cells, *([_examples(row["mcnemar"])] if examples else []))
     return Group(table, Text("\n" + _legend(rows, [metric], examples) + "\n", style="dim"))
 
@@ -98,7 +98,7 @@ def differences(rows: list[Row], width: int = 80) -> Group | None:
         table = _table(f"\nDifferences from the baseline: {metric}", HEADINGS[1:], False)
         for row in rows:
             if row["versus_baseline"]:
-                table.add_row(row["name"], *_evidence(_value(row, metric), width))
+                table.add_row(row["name"], *_difference(_value(row, metric), width))
         parts.append(table)
     return Group(*parts, Text("\n" + _legend(rows, DIFFERENCES, False), style="dim"))
 
@@ -157,7 +157,7 @@ def changes(rows: list[Row], names: Sequence[str] = ()) -> Group:
     return Group(table)
 
 
-def _evidence(value: Row, width: int) -> list[str]:
+def _difference(value: Row, width: int) -> list[str]:
     """Return a difference, its interval, p-values and seeds, stacked as the width demands."""
     versus = value["versus_baseline"]
     if versus is None:
@@ -166,9 +166,8 @@ def _evidence(value: Row, width: int) -> list[str]:
     if versus["low"] is not None:
         ends = [_number({"mean": versus[end], "low": None}, "+") for end in ("low", "high")]
         difference += f"\n[{ends[0]},{' ' if width >= tables.FULL else chr(10)}{ends[1]}]"
-    flip = _flip(versus).replace(" ", "\n")
-    needed = _needed(versus).replace("than ", "than\n")
-    return [difference, flip, _p(versus["p_holm"]), needed]
+    flip, holm, needed = evidence(versus)
+    return [difference, flip.replace(" ", "\n"), holm, needed.replace("than ", "than\n")]
 
 
 def _cells(value: Row) -> list[str]:
@@ -176,7 +175,12 @@ def _cells(value: Row) -> list[str]:
     if versus is None:
         return [_number(value), "", "", "", ""]
     numbers = [_number(value), _number(versus, "+")]
-    return [*numbers, _flip(versus), _p(versus["p_holm"]), _needed(versus)]
+    return [*numbers, *evidence(versus)]
+
+
+def evidence(versus: Row) -> list[str]:
+    """Return the two p-values of a difference and the seeds that would decide it, as text."""
+    return [_flip(versus), _p(versus["p_holm"]), _needed(versus)]
 
 
 def _number(value: Row, sign: str = "") -> str:
