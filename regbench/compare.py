@@ -72,7 +72,7 @@ def compare(
     versus = _versus(pairs, names)
     read = disagreements.reader(warn)
     disagreed = {
-        key: disagreements.by_seed(runs[key].folders(), theirs.folders(), read)
+        key: disagreements.by_seed(runs[key].tested(), theirs.tested(), read, warn)
         for key, theirs in (compared.items() if examples else ())
     }
     ordered = [*references, *(key for key in runs if key not in references)]
@@ -94,10 +94,14 @@ class _Runs:
     seconds: np.ndarray
     parameters: int
 
-    def folders(self) -> dict[int, Path]:
-        """Return the folder of each seed's run that did not diverge."""
-        kept = zip(self.seeds[self.completed], self.paths[self.completed], strict=True)
-        return {int(seed): Path(*path) for seed, path in kept}
+    def tested(self) -> dict[int, disagreements.Tested]:
+        """Return folder and test accuracy of each seed's run that did not diverge."""
+        accuracies = self.metrics[self.completed][:, METRICS.index("test_accuracy")]
+        kept = zip(self.seeds[self.completed], self.paths[self.completed], accuracies, strict=True)
+        return {
+            int(seed): disagreements.Tested(Path(*path), float(accuracy))
+            for seed, path, accuracy in kept
+        }
 
 
 def _runs(frame: pandas.DataFrame, asked: Sequence[str], warn: Warn | None) -> dict[Key, _Runs]:

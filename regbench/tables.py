@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 # In a spreadsheet, a cell that begins with one of these is a formula.
 FORMULA = ("=", "+", "-", "@", "\t")
+HEADINGS = ("train", "test", "gap", "Δ test", "Δ gap", "params", "time")
+FULL = 80  # columns that a terminal needs for params and time too
 WIDE = 110  # columns that a terminal needs for what each config changes
 
 
@@ -27,14 +29,16 @@ def terminal(rows: list[Row], width: int) -> Group:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("config", max_width=26, overflow="ellipsis", no_wrap=True)
-    for heading in ("train", "test", "gap", "Δ test", "Δ gap", "params", "time"):
+    narrow = width < FULL
+    table.add_column("config", max_width=18 if narrow else 26, overflow="ellipsis", no_wrap=True)
+    for heading in HEADINGS[: 5 if narrow else 7]:
         table.add_column(heading, justify="right", no_wrap=True)
     if width >= WIDE:
         table.add_column("changes", overflow="fold")
     for row in rows:
         cells = _terminal_cells(row)
-        table.add_row(*(cells if width >= WIDE else cells[:-1]))
+        # A number that is cut off could be read as another one: whole columns go instead.
+        table.add_row(*cells[: 6 if narrow else 8 if width < WIDE else 9])
     return Group(table, Text("\n" + _legend(rows), style="dim"))
 
 

@@ -247,7 +247,10 @@ def stored(tmp_path, labels, guesses):
     """Return a frame of runs with these guesses by (name, seed), stored under `tmp_path`."""
     from regbench import predictions
 
-    finished = [(name, name, seed, 0.5) for name, seed in guesses]
+    finished = [
+        (name, name, seed, sum(map(int.__eq__, labels, found)) / len(labels))
+        for (name, seed), found in guesses.items()
+    ]
     for name, seed in guesses:
         folder = tmp_path / f"{name}-{name}-s{seed}"
         folder.mkdir()
@@ -267,8 +270,21 @@ def test_mcnemar_counts_the_examples_that_one_model_alone_gets_right(tmp_path):
 
 def test_models_of_different_test_sets_are_not_compared_by_example(tmp_path):
     runs_ = stored(tmp_path, [0, 1], {("baseline", 0): [0, 1], ("l2", 0): [0, 0]})
-    (tmp_path / "l2-l2-s0" / "predictions.csv").write_text("label,predicted\n1,1\n0,0\n")
-    assert compare(runs_)[1]["mcnemar"] is None
+    (tmp_path / "l2-l2-s0" / "predictions.csv").write_text("label,predicted\n1,1\n0,1\n")
+    warnings = []
+    assert compare(runs_, warn=warnings.append)[1]["mcnemar"] is None
+    (warning,) = warnings
+    assert "test labels are not those of" in warning
+
+
+@pytest.mark.parametrize("rows", ["0,0\n", "0,0\n1,1\n", ""])
+def test_predictions_that_give_another_accuracy_are_a_warning_and_no_numbers(tmp_path, rows):
+    runs_ = stored(tmp_path, [0, 1], {("baseline", 0): [0, 1], ("l2", 0): [0, 0]})
+    (tmp_path / "l2-l2-s0" / "predictions.csv").write_text(f"label,predicted\n{rows}")
+    warnings = []
+    assert compare(runs_, warn=warnings.append)[1]["mcnemar"] is None
+    (warning,) = warnings
+    assert "not the run's test_accuracy of 0.5" in warning
 
 
 def test_damaged_predictions_are_a_warning_and_no_numbers(tmp_path):

@@ -180,3 +180,11 @@ def test_the_command_writes_the_page_without_loading_a_framework(results, tmp_pa
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "r.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_the_table_of_differences_tells_both_tests_and_the_seeds_needed(tmp_path):
+    made_up_runs.write(tmp_path, made_up_runs.twenty()[:3], seeds=2, epochs=2, probed=False)
+    page = report.page(runs.load(tmp_path))
+    for heading in ("p flip", "p Holm", "seeds needed"):
+        assert page.count(f'<th scope="col">{heading}</th>') == 2  # of test accuracy and of gap
+    assert "<td>0.5 (floor)</td>" in page

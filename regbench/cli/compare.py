@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,8 +30,16 @@ from regbench.cli.printing import console, print_json, warn
     metavar="NAME",
     help="A metric to show with its statistics, or accuracy or loss, also to plot.",
 )
-@click.option("--sort", metavar="NAME", help="Sort by name or a metric; -NAME: largest first.")
-@click.option("--changes", is_flag=True, help="Show only what each config changes.")
+@click.option(
+    "--sort",
+    metavar="NAME",
+    help="Sort by name or a metric, best first; -NAME: worst first. The baseline stays on top.",
+)
+@click.option(
+    "--changes",
+    is_flag=True,
+    help="Show what each config changes, and the test accuracy or each --metric.",
+)
 def compare(
     results: tuple[Path, ...],
     baseline: str | None,
@@ -46,39 +55,41 @@ def compare(
     Examples:
       regbench compare results/
       regbench compare results/ --plot curves.svg
-      regbench compare results/ --metric test_accuracy --sort=-test_accuracy
+      regbench compare results/ --metric test_accuracy --sort test_accuracy
       regbench compare results/ --json | jq '.[] | {name, gap}'
     """
     from regbench import compare as comparison
-    from regbench import evidence_table, runs, tables
+    from regbench import evidence_table, runs
 
     frame = runs.load(results, warn=warn)
     shown = evidence_table.spelled_out(metrics)
-    by = (sort or "name").removeprefix("-")
+    by = evidence_table.sort_key(sort or "name")
     asked = list(dict.fromkeys([*shown, *([] if by == "name" else [by])]))
     examples = form is not None or "test_accuracy" in shown
     rows = comparison.compare(frame, baseline, asked, warn=warn, examples=examples)
     if sort:
         rows = evidence_table.ordered(rows, sort)
-    if form == "json":
-        print_json(rows)
-    elif form == "csv":
-        click.echo(tables.comma_separated(rows), nl=False)
-    elif form == "markdown":
-        click.echo(tables.markdown(rows), nl=False)
-        for name in shown:
-            click.echo(f"\n{evidence_table.markdown(rows, name)}", nl=False)
-    else:
-        screen = console(stderr=False)
-        if changes:
-            screen.print(evidence_table.changes(rows))
-        for name in shown:
-            screen.print(evidence_table.terminal(rows, name))
-        if not changes and not shown:
-            screen.print(tables.terminal(rows, screen.width))
+    _print(rows, form, shown, changes)
     if plot:
         from regbench import figures
 
         loss = any(name.endswith("loss") for name in metrics)
         figures.save(figures.curves(frame, metric="loss" if loss else "accuracy"), plot)
         click.echo(f"The curves are in {plot}", err=True)
+
+
+def _print(rows: list[dict[str, Any]], form: str | None, shown: list[str], changes: bool) -> None:
+    from regbench import evidence_table, tables
+
+    if form == "json":
+        print_json(rows)
+    elif form == "csv":
+        click.echo(tables.comma_separated(rows), nl=False)
+    elif form == "markdown":
+        click.echo(tables.markdown(rows), nl=False)
+        for name in shown or evidence_table.differing(rows):
+            click.echo(f"\n{evidence_table.markdown(rows, name)}", nl=False)
+    else:
+        screen = console(stderr=False)
+        for part in evidence_table.view(rows, shown, changes, screen.width):
+            screen.print(part)

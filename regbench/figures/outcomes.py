@@ -97,5 +97,5 @@ def compared(frame: pandas.DataFrame, baseline: str | None) -> list[tuple[str, d
         (name, config_hash): label
         for name, config_hash, label in keys[["name", "config_hash", "variant"]].to_numpy()
     }
-    rows = compare.compare(frame, baseline)
+    rows = compare.compare(frame, baseline, examples=False)
     return [(labels[row["name"], row["config_hash"]], row) for row in rows]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from regbench import evidence_table
 from regbench.figures import FIGURES, probing, variants
 from regbench.figures import palette as colors
 from regbench.figures.outcomes import compared
@@ -155,10 +156,14 @@ def _difference_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
         "variant",
         "test accuracy",
         "95% interval",
-        "p",
+        "p flip",
+        "p Holm",
+        "seeds needed",
         "gap",
         "95% interval",
-        "p",
+        "p flip",
+        "p Holm",
+        "seeds needed",
         "pairs",
     ]
     return Table(headings, cells)
@@ -166,12 +171,12 @@ def _difference_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
 
 def _interval(value: dict[str, Any]) -> list[str]:
     if value["mean"] is None:
-        return ["", "", ""]
+        return [""] * 5
     ends = "" if value["low"] is None else f"{value['low']:+.3f} to {value['high']:+.3f}"
     return [
         f"{value['mean']:+.3f}",
         ends,
-        "" if value["p_value"] is None else f"{value['p_value']:.3g}",
+        *evidence_table.evidence(value),
     ]
 
 
