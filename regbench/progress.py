@@ -10,6 +10,7 @@ from regbench.download_bar import DownloadBar
 from regbench.executors import Event
 from regbench.sweep import Observer
 from regbench.sweep_state import RunState, SweepState
+from regbench.yaml12 import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -61,8 +62,9 @@ class Progress(Observer):
         self._bar.end()
 
     def say(self, line: str) -> None:
-        # Names come from files: no markup in them, and no wrapping of a line that is piped.
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        # Names, paths and errors come from files: neither markup nor control characters of theirs
+        # count, and a line that is piped is not wrapped.
+        self.console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
 
 
 class PlainProgress(Progress):

@@ -1,5 +1,7 @@
 """Files that are there whole or not at all."""
 
+import contextlib
+import os
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,24 @@ def test_everything_is_on_the_disk_before_it_gets_its_name_and_the_name_after(
     files.replace_folder(tmp_path / "it", fill)
     assert sorted(order[:2]) == ["one", "two"]
     assert order[2:] == [".it.tmp", "-> it", tmp_path.name]
+
+
+def test_a_sync_reaches_the_system(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor)))
+    files.write(tmp_path / "text", "1")
+    file, folder = synced
+    assert file.st_ino == (tmp_path / "text").stat().st_ino
+    assert folder.st_ino == tmp_path.stat().st_ino
+
+
+@pytest.mark.parametrize("name", [".it.tmp"])
+def test_a_link_in_place_of_a_temporary_folder_is_not_written_through(tmp_path, name):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / name).symlink_to(tmp_path / "precious")
+    with contextlib.suppress(OSError):  # refused, or written beside the link
+        files.replace_folder(tmp_path / "it", fill)
+    assert not list((tmp_path / "precious").iterdir())
 
 
 def test_a_link_in_place_of_a_temporary_file_is_not_written_through(tmp_path):

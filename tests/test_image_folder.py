@@ -168,6 +168,36 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
         load_tar(tmp_path, files())
 
 
+def test_a_large_file_in_a_folder_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path / "data", files())
+    with (folder / "train/cat/vast.png").open("wb") as file:
+        file.truncate(2**40)  # a hole, which takes no room
+    with pytest.raises(DataError, match=r"'vast.png': expected at most \d+ bytes"):
+        image_folder.load(folder, None)
+
+
+def test_many_members_are_refused_before_all_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(tar_stream, "MAX_MEMBERS", 2)
+    with pytest.raises(DataError, match="expected at most 2 members"):
+        load_tar(tmp_path, files())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege")
+def test_links_in_a_folder_lead_to_images_or_to_nothing(tmp_path):
+    """As people link their images: what they lead to is decoded, and never shown otherwise."""
+    folder = write_folder(tmp_path / "data", files())
+    (tmp_path / "secret").write_text("password")
+    (folder / "train/cat/gone.png").symlink_to(tmp_path / "nowhere")
+    (folder / "train/cat/device.png").symlink_to("/dev/zero")
+    (folder / "train/loop").symlink_to(folder / "train")
+    (folder / "train/cat/loop").symlink_to(folder / "train")
+    assert len(image_folder.load(folder, None).train_labels) == 3
+    (folder / "train/cat/link.png").symlink_to(tmp_path / "secret")
+    with pytest.raises(DataError, match=r"'link.png': cannot be decoded") as error:
+        image_folder.load(folder, None)
+    assert "password" not in str(error.value)
+
+
 def test_a_split_without_images_is_named(tmp_path):
     only = {name: data for name, data in files().items() if name.startswith("train")}
     with pytest.raises(DataError, match="received no images in test"):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from regbench import failures, signals
-from regbench.cli import compare, data, inspect, report, run, schema
+from regbench.cli import compare, data, inspect, printing, report, run, schema
 from regbench.errors import RegbenchError
 
 # In the order in which they are used.
@@ -37,14 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("Interrupted.", err=True)
         code = signals.INTERRUPTED
     except RegbenchError as error:
-        for line in str(error).splitlines():
-            click.echo(f"Error: {line}", err=True)
+        printing.fail(str(error))
         code = error.exit_code
     except BrokenPipeError:  # regbench compare | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except (OSError, MemoryError) as error:
-        click.echo(f"Error: {failures.message(error)}", err=True)
+        printing.fail(failures.message(error))
         code = 1
     sys.exit(code)
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regbench.yaml12 import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -23,4 +25,11 @@ def print_json(content: Any) -> None:
 
 
 def warn(message: str) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    """Print a warning; control characters in it, as a file's name can hold, are escaped."""
+    click.echo(f"Warning: {one_line(message)}", err=True)
+
+
+def fail(message: str) -> None:
+    """Print every line of an error; control characters in it are escaped."""
+    for line in message.split("\n"):
+        click.echo(f"Error: {one_line(line)}", err=True)

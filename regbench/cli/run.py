@@ -11,7 +11,7 @@ import click
 
 from regbench import signals
 from regbench.cli import options
-from regbench.cli.printing import console, print_json
+from regbench.cli.printing import console, fail, print_json
 
 if TYPE_CHECKING:
     from regbench.config import Experiment
@@ -109,7 +109,7 @@ def _print_plan(
     else:
         console(stderr=False).print(plan_table.terminal(plan))
     for name, problem in plan.problems.items():
-        click.echo(f"Error: {name}: {problem}", err=True)
+        fail(f"{name}: {problem}")
     return 1 if plan.problems else 0
 
 
@@ -133,15 +133,11 @@ def print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:
             click.echo(result_line(summary))
     if outcome.diverged_before:
         names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.diverged_before)
-        click.echo(
-            f"Error: diverged before, not trained again: {names} (repeat with --force)", err=True
-        )
+        fail(f"diverged before, not trained again: {names} (repeat with --force)")
     for experiment, failure in outcome.failed:
         details = results / experiment.run_name / "error.txt"
         more = f" (more in {details})" if details.exists() else ""
-        click.echo(
-            f"Error: {experiment.name} s{experiment.seed}: {failure.message}{more}", err=True
-        )
+        fail(f"{experiment.name} s{experiment.seed}: {failure.message}{more}")
     if not quiet and (outcome.done or outcome.skipped):
         click.echo(f"Compare them with: regbench compare {results}", err=True)
 

@@ -58,6 +58,11 @@ def _load_folder(path: Path, sha256: str | None) -> Splits:
         key = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape"))
         for name, file in files:
             state = file.stat()
+            if state.st_size > MAX_FILE_BYTES:
+                raise DataError(
+                    f"{path}: {name.split}/{name.label}/{name.file!a}: expected at most "
+                    f"{MAX_FILE_BYTES} bytes, received {state.st_size}"
+                )
             key.update(repr((name, state.st_size, state.st_mtime_ns)).encode())
         images = ((name, file.read_bytes()) for name, file in files)
         return cache.splits(
