@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 # In a spreadsheet, a cell that begins with one of these is a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t")
 WIDE = 110  # columns that a terminal needs for what each config changes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import tarfile
 import zlib
@@ -189,13 +190,15 @@ def test_links_in_a_folder_lead_to_images_or_to_nothing(tmp_path):
     (tmp_path / "secret").write_text("password")
     (folder / "train/cat/gone.png").symlink_to(tmp_path / "nowhere")
     (folder / "train/cat/device.png").symlink_to("/dev/zero")
-    (folder / "train/loop").symlink_to(folder / "train")
     (folder / "train/cat/loop").symlink_to(folder / "train")
     assert len(image_folder.load(folder, None).train_labels) == 3
     (folder / "train/cat/link.png").symlink_to(tmp_path / "secret")
     with pytest.raises(DataError, match=r"'link.png': cannot be decoded") as error:
         image_folder.load(folder, None)
     assert "password" not in str(error.value)
+    (folder / "train/loop").symlink_to(folder / "train")
+    with pytest.raises(DataError, match="expected images in"):
+        image_folder.load(folder, None)
 
 
 def test_a_split_without_images_is_named(tmp_path):
