@@ -181,6 +181,28 @@ def test_what_is_wrong_is_said_in_one_line(write, text, expected):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "token: [hunter2",
+        "hunter2 \"hunter2",
+        "hunter2: hunter2: hunter2",
+        "\thunter2",
+        "%hunter2\n---\nhunter2",
+        "- hunter2\nhunter2",
+        "hunter2\nhunter2",
+        "'hunter2",
+        "token: @hunter2",
+        "token: `hunter2`",
+        "token: |hunter2",
+    ],
+)
+def test_an_error_shows_nothing_of_an_extended_file_that_is_no_config(write, text):
+    write(text, "secret.yml")
+    for message in messages(write("extends: secret.yml")):
+        assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
     ("override", "expected"),
     [
         ("train.epochs", "expected KEY=VALUE"),
