@@ -184,7 +184,7 @@ def test_what_is_wrong_is_said_in_one_line(write, text, expected):
     "text",
     [
         "token: [hunter2",
-        "hunter2 \"hunter2",
+        'hunter2 "hunter2',
         "hunter2: hunter2: hunter2",
         "\thunter2",
         "%hunter2\n---\nhunter2",
