@@ -238,9 +238,10 @@ def test_a_link_in_place_of_the_checkpoints_is_removed_and_what_it_leads_to_is_n
     assert not folder.checkpoints.exists()
 
 
-def test_a_file_system_without_locks_is_refused_with_advice(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused_with_advice(tmp_path, monkeypatch, number):
     def no_locks(descriptor, operation):
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(number, os.strerror(number))
 
     fcntl = pytest.importorskip("fcntl")
     monkeypatch.setattr(fcntl, "flock", no_locks)
