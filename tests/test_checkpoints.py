@@ -280,6 +280,18 @@ def test_an_archive_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_
         kept.latest().restore(model)
 
 
+def test_a_state_that_is_too_large_is_a_damaged_checkpoint(tmp_path, monkeypatch):
+    _, kept = saved(tmp_path)
+    monkeypatch.setattr(checkpoints, "MAX_STATE_BYTES", 100)
+    assert kept.latest() is None
+
+
+@pytest.mark.parametrize("count", [0, -1, 2**16, "2", 2.0, True, None])
+def test_a_number_of_threads_that_cannot_be_is_none(tmp_path, count):
+    saved(tmp_path, threads=count)
+    assert checkpoints.threads(tmp_path) is None
+
+
 @pytest.mark.parametrize("linked", ["arrays.npz", "state.json", ".", ".."])
 def test_links_in_a_run_folder_are_not_followed(tmp_path, linked):
     saved(tmp_path / "checkpoint")

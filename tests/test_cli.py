@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from regbench import cli
-from regbench.cli import options
+from regbench.cli import options, printing
 from regbench.cli.run import resuming
+from tests import made_up_runs
 
 CONFIGS = sorted(path for path in Path("configs").glob("*.yaml"))
 REGBENCH = [sys.executable, "-m", "regbench"]
@@ -245,6 +246,21 @@ def test_no_control_character_of_an_error_or_a_warning_reaches_the_terminal(tmp_
         cli.main(["run", "configs/baseline.yaml", "--set", "data.name=image_folder", "--set",
                   "data.path=\u202e\x9b2J", "--results", str(tmp_path)])  # fmt: skip
     assert capsys.readouterr().err.replace("\n", "").isprintable()
+
+
+def test_no_control_characters_of_a_folder_or_an_error_reach_the_terminal(tmp_path, capsys):
+    made_up_runs.write(tmp_path, made_up_runs.twenty()[:1], epochs=2, probed=False)
+    (folder,) = tmp_path.iterdir()
+    (folder / "environment.json").write_text("{")
+    folder.rename(tmp_path / "\x1b[2Jrun")
+    for arguments in (["report", tmp_path, "-o", tmp_path / "r.html"], ["report", "\x1b[2J"]):
+        with pytest.raises(SystemExit):
+            cli.main(list(map(str, arguments)))
+    printing.complain("one\x1b[2J\ntwo\r")
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert r"Warning: \x1b[2Jrun: environment.json can't be read" in said
+    assert "Error: one\\x1b[2J\nError: two\\r\n" in said
 
 
 def test_a_run_that_fails_leaves_its_reason_and_the_others_finish(tmp_path):

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -101,6 +102,24 @@ def test_both_the_file_and_its_folder_are_fsynced(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
     files.write(tmp_path / "text", "1")
     assert synced == [(tmp_path / "text").stat().st_ino, tmp_path.stat().st_ino]
+
+
+def test_a_sync_reaches_the_system(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor)))
+    files.write(tmp_path / "text", "1")
+    file, folder = synced
+    assert file.st_ino == (tmp_path / "text").stat().st_ino
+    assert folder.st_ino == tmp_path.stat().st_ino
+
+
+@pytest.mark.parametrize("name", [".it.tmp"])
+def test_a_link_in_place_of_a_temporary_folder_is_not_written_through(tmp_path, name):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / name).symlink_to(tmp_path / "precious")
+    with contextlib.suppress(OSError):  # refused, or written beside the link
+        files.replace_folder(tmp_path / "it", fill)
+    assert not list((tmp_path / "precious").iterdir())
 
 
 def test_a_link_in_place_of_a_temporary_file_is_not_written_through(tmp_path):

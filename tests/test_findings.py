@@ -94,3 +94,25 @@ def test_a_file_that_is_no_mapping_is_refused(folder, content):
     (folder / findings.DETAILS).write_text(content)
     with pytest.raises(ValueError):
         findings.read(folder)
+
+
+@pytest.mark.parametrize(
+    "value", ["NaN", "Infinity", "1e999", '"0.1"', "null", "true", "-0.1", "1.1", "[]", "9" * 5000]
+)
+def test_a_share_that_cannot_be_is_refused(folder, value):
+    path = folder / "summary.json"
+    text = path.read_text().replace('"calibration_error": 0.1', f'"calibration_error": {value}')
+    assert value in text
+    path.write_text(text)
+    with pytest.raises(ValueError, match="the probes are damaged"):
+        findings.read(folder)
+    with pytest.raises(ValueError, match="the probes are damaged"):
+        findings.numbers(folder)
+
+
+@pytest.mark.parametrize("file", ["summary.json", findings.DETAILS])
+def test_a_file_that_is_too_large_is_refused_before_it_is_parsed(folder, file):
+    with (folder / file).open("r+b") as opened:
+        opened.truncate(findings.MAX_BYTES + 1)
+    with pytest.raises(ValueError, match="expected at most 8388608 bytes"):
+        findings.read(folder)

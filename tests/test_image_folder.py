@@ -169,6 +169,12 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
         load_tar(tmp_path, files())
 
 
+def test_many_members_are_refused_before_all_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(tar_stream, "MAX_MEMBERS", 2)
+    with pytest.raises(DataError, match="expected at most 2 members"):
+        load_tar(tmp_path, files())
+
+
 @pytest.mark.parametrize("place", ["before", "behind"])
 def test_an_archive_that_grows_a_thousandfold_is_refused(tmp_path, monkeypatch, place):
     """Each file is small enough; all of them together, or what follows them, would take hours."""

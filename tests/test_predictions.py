@@ -32,6 +32,13 @@ def test_a_file_that_lost_its_end_is_damaged_unless_it_lost_whole_rows(tmp_path)
                 predictions.read(tmp_path)
 
 
+def test_a_file_that_is_too_large_is_damage(tmp_path):
+    with (tmp_path / "predictions.csv").open("wb") as file:
+        file.truncate(predictions.MAX_BYTES + 1)
+    with pytest.raises(ValueError, match="expected at most 67108864 bytes"):
+        predictions.read(tmp_path)
+
+
 @pytest.mark.parametrize("row", ["1", "1,2,3", "1,-2", "1,x", "1,²", f"1,{2**63}", ",", "1\n2,3,4"])
 def test_a_row_that_is_not_two_classes_is_damage(tmp_path, row):
     (tmp_path / "predictions.csv").write_text(f"label,predicted\n{row}\n")

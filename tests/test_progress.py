@@ -186,3 +186,23 @@ def test_a_note_of_a_run_is_said():
     first, second = output.getvalue().splitlines()
     assert first == "dropout s0: goes on from epoch 7"
     assert "Ctrl-C again ends at once" in second
+
+
+def test_neither_markup_nor_control_characters_of_an_error_reach_the_terminal():
+    failure = Failure("DataError", "[red]x\x1b[2J\n.png", "")
+    events = [Event(0, "started"), Event(0, "failed", failure=failure)]
+    for display in (PlainProgress, LiveProgress):
+        watching, output = watched(display, False, events)
+        watching.end()
+        assert r"failed: dropout s0: [red]x\x1b[2J\n.png" in output.getvalue()
+        assert "\x1b" not in output.getvalue()
+
+
+def test_a_name_is_no_markup_in_the_live_table():
+    forged = experiment().model_copy(update={"name": "[red]x"})
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    watching = LiveProgress(console)
+    watching.begin([forged], [], 1)
+    watching.see(forged, Event(0, "started"))
+    assert "[red]x" in drawn(watching, 80)
+    watching.end()

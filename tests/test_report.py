@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from regbench import report, runs
+from regbench import config, report, runs
 from regbench.errors import RegbenchError
 from regbench.figures import FIGURES, palette
 from regbench.report import charts, origins
@@ -107,6 +107,72 @@ def test_a_command_can_neither_end_a_script_nor_the_page(tmp_path):
     text = report.page(runs.load(tmp_path))
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert" in text
+
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+
+def test_environment_values_and_packages_are_escaped(tmp_path):
+    made_up_runs.write(tmp_path, made_up_runs.twenty()[:1], epochs=2, probed=False)
+    values = {key: f"{HOSTILE}{key}" for key in origins.SHOWN}
+    values |= {"packages": {HOSTILE[:40]: HOSTILE}, "git_commit": HOSTILE, "devices": [HOSTILE]}
+    next(tmp_path.glob("*/environment.json")).write_text(json.dumps(values))
+    text = report.page(runs.load(tmp_path))
+    assert HOSTILE not in text
+    assert "<img src=x onerror" not in text
+    assert html.escape(HOSTILE) in text
+
+
+def test_changes_are_escaped_wherever_they_are_shown(tmp_path):
+    path = json.dumps(HOSTILE)
+    baseline = config.load("configs/baseline.yaml")
+    other = config.load(
+        "configs/baseline.yaml", ["name=other", "data.name=image_folder", f"data.path={path}"]
+    )
+    made_up_runs.write(tmp_path, [baseline, other], epochs=2, probed=False)
+    text = report.page(runs.load(tmp_path))
+    assert HOSTILE not in text
+    assert "<img src=x onerror" not in text
+    assert "&lt;img src=x" in text
+
+
+def test_a_name_that_may_be_broken_into_lines_is_escaped():
+    assert report._breakable("<i>a_b") == "&lt;i&gt;a_<wbr>b"
+
+
+def test_half_a_character_in_an_environment_is_replaced(tmp_path):
+    made_up_runs.write(tmp_path, made_up_runs.twenty()[:1], epochs=2, probed=False)
+    half = json.dumps({"cpu": "\ud800", "packages": {"\udfff": "1"}, "command": ["\ud8ff"]})
+    next(tmp_path.glob("*/environment.json")).write_text(half)
+    report.write(runs.load(tmp_path), tmp_path / "report.html")
+    assert (tmp_path / "report.html").exists()
+
+
+WATCHED = """
+import sys
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+from regbench.cli import main
+for arguments in (["compare"], ["report", "-o", sys.argv[2]]):
+    try:
+        main([arguments[0], sys.argv[1], *arguments[1:]])
+    except SystemExit as end:
+        assert not end.code, end
+assert any(path.endswith("summary.json") for path in opened)  # it does watch
+print([path for path in opened if path.endswith(".keras") or "/checkpoint" in path])
+"""
+
+
+def test_comparing_and_reporting_opens_no_model_and_no_checkpoint(tmp_path):
+    made_up_runs.write(tmp_path / "results", made_up_runs.twenty()[:2], epochs=2)
+    for folder in (tmp_path / "results").iterdir():
+        (folder / "model.keras").write_bytes(b"hostile")
+        (folder / "checkpoint/000001-000000000").mkdir(parents=True)
+        (folder / "checkpoint/000001-000000000/state.json").write_bytes(b"hostile")
+    command = [sys.executable, "-c", WATCHED, str(tmp_path / "results"), str(tmp_path / "r.html")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_runs_without_probes_are_reported_on_and_it_says_so(tmp_path):

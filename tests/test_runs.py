@@ -146,6 +146,9 @@ def test_a_damaged_file_leaves_its_run_out(tmp_path, file, content, expected):
         ("config_hash", "../../up"),
         ("seed", -1),
         ("seed", True),
+        ("seed", 2**63),
+        ("name", "baseline\n"),
+        ("config_hash", 44136123),
         ("status", "fine"),
         ("parameters", 1e9),
         ("epochs", 3),
@@ -159,6 +162,15 @@ def test_a_summary_that_cannot_be_true_leaves_its_run_out(tmp_path, key, value):
     frame, (warning,) = loaded(tmp_path)
     assert len(frame) == 0
     assert key in warning or "epochs" in warning
+
+
+@pytest.mark.parametrize("file", ["summary.json", "history.csv"])
+def test_a_file_that_is_too_large_leaves_its_run_out(tmp_path, file):
+    with (written(tmp_path) / file).open("r+b") as opened:
+        opened.truncate(runs.MAX_BYTES + 1)
+    frame, (warning,) = loaded(tmp_path)
+    assert len(frame) == 0
+    assert "expected at most 67108864 bytes" in warning
 
 
 def test_a_results_folder_in_a_results_folder_is_left_to_its_own_comparison(tmp_path):
@@ -247,9 +259,10 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
     assert (tmp_path / "precious").read_text() == "mine"
 
 
-def test_a_file_system_without_locks_is_refused_with_advice(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused_with_advice(tmp_path, monkeypatch, number):
     def no_locks(descriptor, operation):
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(number, os.strerror(number))
 
     fcntl = pytest.importorskip("fcntl")
     monkeypatch.setattr(fcntl, "flock", no_locks)

@@ -70,6 +70,13 @@ def test_neither_markup_nor_control_characters_reach_the_terminal():
     assert r"[red]\u001b[2J\n" in text
 
 
+def test_a_name_is_no_markup_in_any_table():
+    assert "[red]x" in printed([row("[red]x")], 80)
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(tables.profiles([({"name": "[red]x", "seed": 0}, {"step": 1.0})]))
+    assert "[red]x s0" in console.file.getvalue()
+
+
 def test_csv_has_a_column_for_every_number():
     lines = list(csv.DictReader(io.StringIO(tables.comma_separated([row(), row("l2", 0.01)]))))
     assert [line["name"] for line in lines] == ["baseline", "l2"]

@@ -39,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("Interrupted.", err=True)
         code = signals.INTERRUPTED
     except RegbenchError as error:
-        for line in str(error).splitlines():
-            complain(line)
+        complain(str(error))
         code = error.exit_code
     except BrokenPipeError:  # regbench compare | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -27,12 +27,12 @@ def warn(message: str) -> None:
 
 
 def complain(message: str) -> None:
-    """Say what went wrong, in one line."""
-    _say("Error", message)
+    """Say what went wrong: what is wrong in several places is a line for each."""
+    for line in message.split("\n"):
+        _say("Error", line)
 
 
 def _say(kind: str, message: str) -> None:
-    from regbench.yaml12 import one_line
 
     # Names of files and what they hold must not control the terminal.
     click.echo(f"{kind}: {one_line(message)}", err=True)

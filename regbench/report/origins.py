@@ -51,7 +51,7 @@ def _facts(content: Any) -> list[tuple[str, str]]:
     facts = [(key, _text(content[key])) for key in SHOWN if content.get(key) is not None]
     packages = content.get("packages")
     if isinstance(packages, dict):
-        facts += [(str(name)[:40], _text(version)) for name, version in packages.items()]
+        facts += [(_text(name)[:40], _text(version)) for name, version in packages.items()]
     if content.get("git_commit"):
         facts.append(("git commit", _text(content["git_commit"])))
     return facts
@@ -67,6 +67,10 @@ def _command(content: Any) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))[:500]
-    return str(value)[:500]
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return _encodable(text[:500])
+
+
+def _encodable(text: str) -> str:
+    """Return the text with "?" for each half of a character, which JSON can hold and UTF-8 not."""
+    return text.encode("utf-8", "replace").decode("utf-8")
