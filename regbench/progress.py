@@ -83,7 +83,8 @@ class Progress(Observer):
         state = self.states[experiment.run_name]
         state.see(event)
         self.pace = state.seconds_per_epoch or self.pace
-        if event.kind == "failed" and event.failure:
+        # Of a single run the command itself says so, at once.
+        if event.kind == "failed" and event.failure and len(self.states) > 1:
             self.say(f"failed: {state.label}: {event.failure.message}")
         elif event.kind == "note":
             self.say(f"{state.label}: {event.figures['text']}")

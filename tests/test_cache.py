@@ -74,11 +74,22 @@ def test_a_damaged_entry_is_decoded_again(damage):
     assert cache.splits("toy", "key", never).train_images.max() == 3
 
 
-def test_an_array_of_objects_in_the_cache_is_not_unpickled():
+class Touch:
+    """Pickled, it makes a file when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_an_array_of_objects_in_the_cache_is_not_unpickled(tmp_path):
     cache.splits("toy", "key", toy)
-    objects = np.array([None] * 4, dtype=object)
+    objects = np.array([Touch(tmp_path / "hacked")] * 4, dtype=object)
     np.save(cache.entry("toy", "key") / "train_labels.npy", objects, allow_pickle=True)
     assert cache.read(cache.entry("toy", "key")) is None
+    assert not (tmp_path / "hacked").exists()
 
 
 def test_a_decoder_that_fails_leaves_nothing_behind(folder):

@@ -173,7 +173,8 @@ def test_workers_end_with_their_parent_even_if_it_was_killed(tmp_path):
     while parent.stdout.readline().strip() != "asleep":
         pass
     parent.kill()
-    parent.communicate()
+    parent.wait()  # not for the end of its output, which the worker may hold open
+    parent.stdout.close()
     pid = int((tmp_path / "pid").read_text())
     for _ in range(100):
         if not is_running(pid):

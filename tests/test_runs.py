@@ -247,9 +247,10 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
     assert (tmp_path / "precious").read_text() == "mine"
 
 
-def test_a_file_system_without_locks_is_refused_with_advice(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused_with_advice(tmp_path, monkeypatch, number):
     def no_locks(descriptor, operation):
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(number, os.strerror(number))
 
     fcntl = pytest.importorskip("fcntl")
     monkeypatch.setattr(fcntl, "flock", no_locks)
