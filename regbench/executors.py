@@ -27,8 +27,8 @@ Function = Callable[[Any, Callable[[str, dict[str, Any]], None]], Any]
 
 # How long a worker may take to reach the end of a step, or of a measurement, and a checkpoint.
 SECONDS_TO_STOP = 60.0
-# TensorFlow keeps some 12 MB of every model that it compiled, whatever is cleared and collected: so
-# a worker is replaced before that adds up, and not at every job, since its start takes seconds.
+# TensorFlow keeps some 10 MB of every run's model, whatever is cleared and collected: so a worker
+# is replaced before that adds up, and not at every job, since its start takes seconds.
 JOBS_PER_WORKER = 20
 
 
