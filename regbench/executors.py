@@ -29,8 +29,8 @@ Function = Callable[[Any, Callable[[str, dict[str, Any]], None]], Any]
 
 # How long a worker may take to reach the end of a step, or of a measurement, and a checkpoint.
 SECONDS_TO_STOP = 60.0
-# TensorFlow keeps some 12 MB of every model that it compiled, whatever is cleared and collected: so
-# a worker is replaced before that adds up, and not at every job, since its start takes seconds.
+# TensorFlow keeps some 10 MB of every run's model, whatever is cleared and collected: so a worker
+# is replaced before that adds up, and not at every job, since its start takes seconds.
 JOBS_PER_WORKER = 20
 # What kills a worker is seldom its job: the system ends any process where memory is short. A job
 # that is at fault, since it needs more than there is, dies at every attempt, and must end.

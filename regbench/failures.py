@@ -13,13 +13,16 @@ from regbench.errors import RegbenchError
 OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 MORE_MEMORY = "try fewer --jobs, or a smaller train.batch_size"
 GOES_ON = "the same command goes on from the last checkpoint"
+CHOOSE = "choose a folder that can be written"
 ADVICE = {
-    errno.ENOSPC: f"make room; {GOES_ON}",
-    errno.EDQUOT: f"make room; {GOES_ON}",
-    errno.EROFS: "choose a folder that can be written with --results",
-    errno.EACCES: "choose a folder that can be written with --results",
-    errno.EPERM: "choose a folder that can be written with --results",
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EROFS: CHOOSE,
+    errno.EACCES: CHOOSE,
+    errno.EPERM: CHOOSE,
 }
+# What to do besides where it is a run that failed.
+ADVICE_FOR_RUNS = {"make room": f"; {GOES_ON}", CHOOSE: " with --results"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,11 @@ class Failure:
 def of_exception(error: BaseException) -> Failure:
     """Return the failure for an exception that is being handled."""
     details = "".join(traceback.format_exception(error))
-    return Failure(type(error).__name__, message(error), details)
+    text = message(error)
+    advice = _advice(error)
+    if advice:
+        text += ADVICE_FOR_RUNS[advice]
+    return Failure(type(error).__name__, text, details)
 
 
 def of_death(exit_code: int, output: str) -> Failure:
@@ -61,7 +68,11 @@ def message(error: BaseException) -> str:
     if name in OUT_OF_MEMORY:
         return f"out of memory: {MORE_MEMORY}"
     if isinstance(error, OSError) and error.strerror:
-        advice = ADVICE.get(error.errno or 0)
+        advice = _advice(error)
         where = error.filename or "input or output"
         return f"{where}: {error.strerror}" + (f"; {advice}" if advice else "")
     return f"{name}: {text.splitlines()[0] if text else 'no message'}"
+
+
+def _advice(error: BaseException) -> str | None:
+    return ADVICE.get(error.errno or 0) if isinstance(error, OSError) else None

@@ -44,7 +44,8 @@ class Progress(Observer):
     def see(self, experiment: Experiment, event: Event) -> None:
         state = self.state.runs[experiment.run_name]
         state.see(event)
-        if event.kind == "failed" and event.failure:
+        # Of a single run the command itself says so, at once.
+        if event.kind == "failed" and event.failure and len(self.state.runs) > 1:
             self.say(f"failed: {state.label}: {event.failure.message}")
         elif event.kind in ("note", "repeated"):
             self.say(f"{state.label}: {event.figures['text']}")

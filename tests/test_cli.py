@@ -1,6 +1,7 @@
 """The command line as a user types it, in processes of its own."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from regbench import cli
+from regbench import cli, runs
 from regbench.cli import options, printing
 from regbench.cli.run import resuming
 from tests import made_up_runs
@@ -234,7 +235,12 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(arguments, expected, capsys
     assert printed.out == ""
 
 
-def test_no_control_character_of_an_error_or_a_warning_reaches_the_terminal(tmp_path, capsys):
+def test_no_control_character_of_an_error_or_a_warning_reaches_the_terminal(
+    tmp_path, capsys, monkeypatch
+):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "\x1b[2J.csv")
+
     (tmp_path / "\x1b]0;owned\x07").mkdir()
     for error in (tmp_path / "\x1b[2J", tmp_path):
         with pytest.raises(SystemExit):
@@ -242,6 +248,10 @@ def test_no_control_character_of_an_error_or_a_warning_reaches_the_terminal(tmp_
     printed = capsys.readouterr()
     assert printed.err.replace("\n", "").isprintable()
     assert "Warning: " in printed.err
+    monkeypatch.setattr(runs, "load", fail)
+    with pytest.raises(SystemExit):
+        cli.main(["compare", str(tmp_path)])
+    assert capsys.readouterr().err == "Error: \\x1b[2J.csv: Input/output error\n"
     with pytest.raises(SystemExit):
         cli.main(["run", "configs/baseline.yaml", "--set", "data.name=image_folder", "--set",
                   "data.path=\u202e\x9b2J", "--results", str(tmp_path)])  # fmt: skip

@@ -180,6 +180,14 @@ def test_what_is_wrong_is_said_in_one_line(write, text, expected):
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("text", ["l2: '{}'", "{}: 1", "extends: '{}.yaml'", "!{} x", "*{}", "{}"])
+def test_what_turns_text_around_in_a_terminal_is_escaped(write, text):
+    """Such characters are printable by YAML's rules, and not by Python's."""
+    for character in "\u202e\u200b\u2028":
+        for message in messages(write(text.format(f"a{character}b"))):
+            assert message.isprintable(), ascii(message)
+
+
 @pytest.mark.parametrize(
     "content",
     [

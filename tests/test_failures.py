@@ -37,6 +37,19 @@ def test_an_error_is_one_line_with_advice(error, expected):
     assert failures.of_exception(error).error == type(error).__name__
 
 
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "make room; the same command goes on from the last checkpoint"),
+        (errno.EROFS, "choose a folder that can be written with --results"),
+    ],
+)
+def test_a_run_is_told_more_than_a_command_that_writes_a_page(number, advice):
+    error = full(number)
+    assert failures.of_exception(error).message.endswith(f"No space left on device; {advice}")
+    assert not failures.message(error).endswith(advice)
+
+
 def test_a_killed_worker_is_told_why_that_happens_and_what_it_said_last():
     failure = failures.of_death(-9, "one\n" * 30 + "last words\n")
     assert failure.message.startswith("the worker process died: signal SIGKILL, often sent when")

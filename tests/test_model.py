@@ -207,6 +207,24 @@ def test_sgd_has_momentum_and_the_cosine_schedule_ends_at_zero():
     assert float(model.optimizer.learning_rate) == pytest.approx(0.0, abs=1e-8)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_first_step_makes_no_variable(optimizer):
+    """One that does is traced twice, and TensorFlow keeps what it traced."""
+    experiment = config.load("configs/baseline.yaml", [f"train.optimizer={optimizer}"])
+    model = built("baseline")
+    compile_model(model, experiment, 1)
+
+    def variables():
+        return [each.path for each in [*model.optimizer.variables, *model.metrics_variables]]
+
+    before = variables()
+    assert all(np.array(each).sum() == 0 for each in model.metrics_variables)
+    model.train_on_batch(np.zeros((2, 32, 32, 3), np.float32), np.zeros(2, np.int64))
+    assert variables() == before
+    assert any("momentum" in path for path in before)
+    assert any("accuracy" in path for path in before)
+
+
 def test_inputs_are_the_pixels_scaled_to_one():
     inputs = to_inputs(np.array([[0, 51, 255]], np.uint8))
     assert inputs.dtype == np.float32

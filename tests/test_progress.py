@@ -26,12 +26,12 @@ def done(status="completed"):
     return Event(0, "done", result={"name": "dropout", "seed": 0, "status": status, **figures})
 
 
-def watched(display, terminal, events, width=80):
+def watched(display, terminal, events, width=80, runs=1):
     """Let a display see events of one run; return it and what it printed."""
     output = io.StringIO()
     console = Console(file=output, force_terminal=terminal, width=width, color_system=None)
     watching = display(console)
-    watching.begin([experiment()], [], 1)
+    watching.begin([experiment(seed) for seed in range(runs)], [], 1)
     for event in events:
         watching.see(experiment(), event)
     return watching, output
@@ -53,16 +53,20 @@ def test_a_pipe_gets_one_plain_line_an_epoch():
 
 
 @pytest.mark.parametrize("display", [PlainProgress, LiveProgress])
-def test_a_failure_is_said_at_once(display):
+def test_a_failure_is_said_at_once_where_other_runs_go_on(display):
     failure = Failure("DataError", "no [bold]data[/bold]", "")
-    watching, output = watched(display, False, [Event(0, "failed", failure=failure)])
-    watching.end()
-    assert "failed: dropout s0: no [bold]data[/bold]" in output.getvalue()
+    said = {}
+    for runs in (1, 2):
+        watching, output = watched(display, False, [Event(0, "failed", failure=failure)], runs=runs)
+        watching.end()
+        said[runs] = output.getvalue()
+    assert "failed" not in said[1]  # the command is about to say it
+    assert "failed: dropout s0: no [bold]data[/bold]" in said[2]
 
 
 def test_no_control_character_of_a_message_reaches_the_terminal():
     failure = Failure("DataError", "\x1b]0;owned\x07\x1b[2J\u202e", "")
-    watching, output = watched(PlainProgress, False, [Event(0, "failed", failure=failure)])
+    watching, output = watched(PlainProgress, False, [Event(0, "failed", failure=failure)], runs=2)
     watching.end()
     assert output.getvalue() == "failed: dropout s0: \\x1b]0;owned\\x07\\x1b[2J\\u202e\n"
 

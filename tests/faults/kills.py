@@ -48,14 +48,15 @@ def _kill_randomly(
 ) -> Counter[str]:
     counts: Counter[str] = Counter()
     results = folder / "run"
+    reached = 0
     while counts["kills"] < kills:
-        # Most of a tiny run is its start; most kills are to hit what is written after it.
-        once_begun = moments.random() < 0.75
-        moment = moments.uniform(0, 0.4 if once_begun else 2.5)
-        code = victims.kill_after(victims.start(run, results), moment, once_begun)
+        epoch, seconds = _moment(moments, reached)
+        code, seen = victims.kill_after(victims.start(run, results), epoch, seconds)
+        reached = max(reached, seen)
         counts["kills"] += code == -signal.SIGKILL
         if code == 0:
             counts += _finished(run, results, reference)
+            reached = 0
         else:
             counts["lost"] += code == 1 or _pretends_to_be_finished(results)
         show(f"{folder.name}: {counts['kills']} of {kills} kills, {dict(counts)}")
@@ -63,6 +64,18 @@ def _kill_randomly(
         counts["lost"] += not victims.run_to_the_end(run, results)
         counts += _finished(run, results, reference)
     return counts
+
+
+def _moment(moments: random.Random, reached: int) -> tuple[int, float]:
+    """Return when to kill: the epoch to wait for, and the seconds after it.
+
+    Half of a tiny run is its start, and a good part its end, where it writes model, probes and
+    summary. A kill in ten at the start is enough; the others move on, some epochs each.
+    """
+    if moments.random() < 0.1:
+        return 0, moments.uniform(0, 2.5)
+    epoch = min(LONG, reached + moments.randint(1, 6))
+    return epoch, moments.uniform(0, 1.5 if epoch == LONG else 0.1)
 
 
 def _finished(run: victims.Experiment, results: Path, reference: victims.Outcome) -> Counter[str]:

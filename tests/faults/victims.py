@@ -60,8 +60,8 @@ def start(
 ) -> tuple[int, int]:
     """Fork a victim that calls `before` and trains; return its process id and a pipe.
 
-    A byte comes through the pipe at the end of every epoch. The exit code is 0 for a run that
-    finished, 1 for one that raised; the traceback is then in `<results>.log`.
+    The number of every epoch comes through the pipe at its end, as a byte. The exit code is 0 for a
+    run that finished, 1 for one that raised; the traceback is then in `<results>.log`.
     """
     begun, told = os.pipe()
     pid = os.fork()
@@ -85,7 +85,7 @@ def start(
 def _tell(pipe: int) -> Callable[[str, dict[str, Any]], None]:
     def emit(kind: str, figures: dict[str, Any]) -> None:
         if kind == "epoch":
-            os.write(pipe, b".")
+            os.write(pipe, bytes([figures["epoch"]]))
 
     return emit
 
@@ -98,13 +98,18 @@ def wait(victim: tuple[int, int]) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def kill_after(victim: tuple[int, int], seconds: float, once_begun: bool) -> int:
-    """Kill a victim after some seconds, from its start or from when it has trained an epoch."""
-    if once_begun:
-        os.read(victim[1], 1)  # empty if it ended before
+def kill_after(victim: tuple[int, int], epoch: int, seconds: float) -> tuple[int, int]:
+    """Kill a victim some seconds after it has trained an epoch; 0 stands for its start.
+
+    Returns its exit code and the last epoch that it is known to have trained, 0 for none.
+    """
+    pid, pipe = victim
+    reached = 0
+    while reached < epoch and (told := os.read(pipe, 1)):  # nothing if it ended before
+        reached = told[0]
     time.sleep(seconds)
-    os.kill(victim[0], signal.SIGKILL)
-    return wait(victim)
+    os.kill(pid, signal.SIGKILL)
+    return wait(victim), reached
 
 
 def run_to_the_end(run: Experiment, results: Path) -> bool:
