@@ -196,7 +196,7 @@ def test_neither_markup_nor_control_characters_of_an_error_reach_the_terminal():
     failure = Failure("DataError", "[red]x\x1b[2J\n.png", "")
     events = [Event(0, "started"), Event(0, "failed", failure=failure)]
     for display in (PlainProgress, LiveProgress):
-        watching, output = watched(display, False, events)
+        watching, output = watched(display, False, events, runs=2)
         watching.end()
         assert r"failed: dropout s0: [red]x\x1b[2J\n.png" in output.getvalue()
         assert "\x1b" not in output.getvalue()

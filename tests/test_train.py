@@ -44,7 +44,7 @@ def test_a_run_leaves_the_files_of_the_contract_and_no_others(tmp_path):
     folder, history, summary, events = run(tmp_path)
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     expected = {"config.yaml", "environment.json", "history.csv", "model.keras"}
-    expected |= {"probes.json", "summary.json"}
+    expected |= {"predictions.csv", "probes.json", "summary.json"}
     assert names == expected
     assert [row["epoch"] for row in history] == [0, 1, 2]
     assert [kind for kind, _ in events].count("epoch") == 3
