@@ -25,7 +25,7 @@ from regbench.executors import local
 from regbench.failures import Failure
 from regbench.inspection import Size
 from regbench.model import build
-from regbench.runs import HISTORY
+from regbench.run_folder import HISTORY
 
 # Images that the probes are tried on. What they take beyond that is so many passes through the
 # network, of every image that a measurement reads: predictions, and the ledger's modes.

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from regbench import files
 from regbench.errors import RunFailed
-from regbench.runs import HISTORY
+from regbench.run_folder import HISTORY
 from regbench.yaml12 import one_line
 
 KEPT = 2  # should the last one turn out to be damaged, there is one more

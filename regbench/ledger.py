@@ -68,7 +68,7 @@ def of_row(row: dict[str, Any], training_mode: dict[str, float]) -> dict[str, Le
     """Return the ledgers of loss and accuracy from a row of the history; None before training.
 
     Args:
-        row: the last row, with the columns of `regbench.runs.HISTORY`.
+        row: the last row, with the columns of `regbench.run_folder.HISTORY`.
         training_mode: `loss` and `accuracy` of the same weights with the regularizers at work.
     """
     if row["reported_loss"] is None or not all(map(math.isfinite, training_mode.values())):

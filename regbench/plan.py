@@ -14,7 +14,7 @@ from regbench.config import Experiment
 from regbench.environment import Runtime
 from regbench.executors import makespan
 from regbench.failures import Failure
-from regbench.runs import RunFolder
+from regbench.run_folder import RunFolder
 
 State = Literal["finished", "diverged", "interrupted", "failed", "to do"]
 

@@ -18,7 +18,7 @@ from regbench.environment import Runtime
 from regbench.errors import RegbenchError
 from regbench.executors import EXECUTORS, Event
 from regbench.failures import Failure
-from regbench.runs import RunFolder
+from regbench.run_folder import RunFolder
 from regbench.train import Job, train
 
 # A generous guess: libraries take half a gigabyte, the rest is for maps and weights.

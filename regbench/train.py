@@ -30,7 +30,7 @@ from regbench.environment import Runtime
 from regbench.findings import DETAILS
 from regbench.model import build, compile_model, to_inputs
 from regbench.predictions import PREDICTIONS
-from regbench.runs import HISTORY, RunFolder
+from regbench.run_folder import HISTORY, RunFolder
 from regbench.stopwatch import Stopwatch
 
 # What a run tells whoever watches it: a kind ("step", "epoch" or "note") and its figures.
@@ -116,8 +116,8 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
         if summary["status"] == "completed":  # weights that are not finite have nothing to say
             with watch.time("probes"):
                 found = probes.measure(model, experiment, splits, curves.train, position.rows[-1])
+                folder.save(PREDICTIONS, lambda path: _write_predictions(run, path))
             folder.save(DETAILS, found.save_details)
-            folder.save(PREDICTIONS, lambda path: _write_predictions(run, path))
             summary["probes"] = found.for_summary()
         if job.profile:
             folder.write_profile(watch.breakdown())

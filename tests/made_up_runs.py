@@ -25,7 +25,7 @@ from regbench.findings import (
     Predictions,
     Quality,
 )
-from regbench.runs import RunFolder
+from regbench.run_folder import RunFolder
 
 CLASSES = ["disk", "ring", "<b>tri&angle</b>"]
 ENVIRONMENT = {

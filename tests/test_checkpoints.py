@@ -13,7 +13,7 @@ import pytest
 from regbench import checkpoints, config, signals, train
 from regbench.checkpoints import CheckpointRefused, Checkpoints, Position
 from regbench.environment import Runtime
-from regbench.runs import HISTORY, RunFolder
+from regbench.run_folder import HISTORY, RunFolder
 from regbench.train import Job
 
 # Everything that has a state: Adam's slots, a falling rate, dropout, batch normalization.

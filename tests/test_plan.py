@@ -10,7 +10,7 @@ from regbench.calibration import Pace
 from regbench.checkpoints import Checkpoint, Position
 from regbench.failures import Failure
 from regbench.plan import plan
-from regbench.runs import RunFolder
+from regbench.run_folder import RunFolder
 
 PACE = Pace(start=5.0, overhead=3.0, training=10.0, measuring=1.0)
 

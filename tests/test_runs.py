@@ -13,7 +13,7 @@ import pytest
 
 from regbench import config, runs
 from regbench.errors import RegbenchError, RunFailed
-from regbench.runs import HISTORY, RunBusy, RunFolder
+from regbench.run_folder import HISTORY, RunBusy, RunFolder
 
 
 def row(epoch, **values):
@@ -273,7 +273,7 @@ def test_a_file_system_without_locks_is_refused_with_advice(tmp_path, monkeypatc
 HOLD = """
     import sys
     from pathlib import Path
-    from regbench.runs import RunFolder
+    from regbench.run_folder import RunFolder
     with RunFolder(Path(sys.argv[1])).lock():
         print("held", flush=True)
         sys.stdin.read()

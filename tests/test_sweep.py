@@ -8,7 +8,7 @@ from regbench import checkpoints, config, environment, executors, sweep
 from regbench.errors import RegbenchError
 from regbench.executors import Event
 from regbench.failures import Failure
-from regbench.runs import RunFolder
+from regbench.run_folder import RunFolder
 from regbench.sweep import Outcome
 from tests.faults import sweeps
 

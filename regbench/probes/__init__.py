@@ -24,7 +24,7 @@ def measure(
 
     Args:
         sample: images and labels of the training set, those that `row` was measured on.
-        row: the last row of the history, with the columns of `regbench.runs.HISTORY`.
+        row: the last row of the history, with the columns of `regbench.run_folder.HISTORY`.
     """
     test = splits.test_images, splits.test_labels
     subject = Subject(model, experiment, sample, test)

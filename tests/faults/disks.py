@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from regbench import checkpoints, failures, runs, train
-from regbench.runs import HISTORY, RunFolder
+from regbench.run_folder import HISTORY, RunFolder
 from regbench.train import Job
 from tests.faults import lanes, victims
 from tests.faults.report import Line, show

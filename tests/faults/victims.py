@@ -21,7 +21,7 @@ from typing import Any
 from regbench import config, train
 from regbench.config import Experiment
 from regbench.environment import Runtime
-from regbench.runs import HISTORY, RunFolder
+from regbench.run_folder import HISTORY, RunFolder
 from regbench.train import Job
 
 RUNTIME = Runtime("tensorflow", "cpu", 1)
