@@ -1,6 +1,5 @@
 """The run folder: what a run writes is what a comparison reads, or it is named in a warning."""
 
-import errno
 import json
 import math
 import os
@@ -12,8 +11,8 @@ import textwrap
 import pytest
 
 from regbench import config, runs
-from regbench.errors import RegbenchError, RunFailed
-from regbench.run_folder import HISTORY, RunBusy, RunFolder
+from regbench.errors import RegbenchError
+from regbench.run_folder import HISTORY, RunFolder
 
 
 def row(epoch, **values):
@@ -211,86 +210,6 @@ def test_a_diverged_run_is_json_without_nan_and_read_back(tmp_path):
     assert warnings == []
     assert set(frame.status) == {"diverged"}
     assert math.isnan(frame.train_loss.iloc[-1])
-
-
-def test_starting_again_removes_what_was_there_the_sign_of_completion_first(tmp_path):
-    folder = RunFolder(written(tmp_path))
-    (folder.path / "model.keras").touch()
-    (folder.path / ".model.tmp.keras").touch()
-    folder.fail("earlier")
-    folder.start("name: baseline\n", {})
-    assert not folder.is_complete
-    names = {path.name for path in folder.path.iterdir()} - {".lock"}
-    assert names == {"config.yaml", "environment.json"}
-    folder.append(row(0))
-    assert len((folder.path / "history.csv").read_text().splitlines()) == 2
-
-
-def test_going_on_keeps_rows_and_checkpoints_and_beginning_anew_does_not(tmp_path):
-    folder = RunFolder(written(tmp_path))
-    folder.checkpoints.mkdir()
-    folder.start("name: baseline\n", {}, [row(0), row(1)])
-    assert folder.checkpoints.exists()
-    assert len((folder.path / "history.csv").read_text().splitlines()) == 3
-    folder.append(row(2))
-    assert len((folder.path / "history.csv").read_text().splitlines()) == 4
-    folder.start("name: baseline\n", {})
-    assert not folder.checkpoints.exists()
-    assert not (folder.path / "history.csv").exists()
-
-
-def test_a_link_in_place_of_the_checkpoints_is_removed_and_what_it_leads_to_is_not(tmp_path):
-    (tmp_path / "precious").mkdir()
-    folder = RunFolder(tmp_path / "run")
-    folder.path.mkdir()
-    folder.checkpoints.symlink_to(tmp_path / "precious")
-    folder.start("name: baseline\n", {})
-    assert (tmp_path / "precious").exists()
-    assert not folder.checkpoints.exists()
-
-
-def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
-    """Locking truncates its file: a link to another would cost that one's content."""
-    (tmp_path / "precious").write_text("mine")
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "precious")
-    with pytest.raises(OSError, match="symbolic links"), RunFolder(tmp_path / "run").lock():
-        pass
-    assert (tmp_path / "precious").read_text() == "mine"
-
-
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_refused_with_advice(tmp_path, monkeypatch, number):
-    def no_locks(descriptor, operation):
-        raise OSError(number, os.strerror(number))
-
-    fcntl = pytest.importorskip("fcntl")
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-    with pytest.raises(RunFailed, match=r"can lock files.*--results"), RunFolder(tmp_path).lock():
-        pass
-
-
-HOLD = """
-    import sys
-    from pathlib import Path
-    from regbench.run_folder import RunFolder
-    with RunFolder(Path(sys.argv[1])).lock():
-        print("held", flush=True)
-        sys.stdin.read()
-"""
-
-
-def test_one_process_writes_and_a_dead_one_blocks_nobody(tmp_path):
-    folder = RunFolder(tmp_path / "run")
-    command = [sys.executable, "-c", textwrap.dedent(HOLD), str(folder.path)]
-    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert other.stdout.readline().strip() == b"held"
-    with pytest.raises(RunBusy, match="another process is training this run"), folder.lock():
-        pass
-    other.kill()
-    other.communicate()
-    with folder.lock():
-        pass
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root reads everything")
