@@ -62,10 +62,13 @@ def full_at_every_call(folder: Path) -> Iterator[Line]:
             points.install()
             message = _train(results)
             points.remove()
-            if message is None:
+            if points.count < point:
                 return counts
-            fine = _is_clear(message) and _is_whole(results)
-            _count(counts, fine and _goes_on(results, reference), message)
+            if message is None:  # of a folder that is there already, nobody needs to hear
+                fine = victims.outcome(victims.experiment(EPOCHS), results) == reference
+            else:
+                fine = _is_clear(message) and _is_whole(results)
+            _count(counts, fine and _goes_on(results, reference), message or "")
             show(f"{own.name}: call {point}, {dict(counts)}: {message}")
             point += count
 
@@ -124,7 +127,7 @@ def _is_whole(results: Path) -> bool:
         list(runs._history(history.read_text()))
         assert history.read_text().startswith(",".join(HISTORY))
     for path in checkpoints._newest_first(folder.checkpoints):
-        checkpoints._read(path)
+        checkpoints._read(path, checkpoints.CONTENT)
     return not list(folder.path.rglob(".*.tmp*"))
 
 
