@@ -87,8 +87,7 @@ def judge(
     frame = runs.load([each for each in folders if (each / "summary.json").is_file()], warn)
     named = dict.fromkeys([*study_tables.SHOWN, *(claim.metric for claim in study.claims)])
     table = metrics.table(frame, list(named), warn)
-    found = verdicts.judge(study, frame)
-    return StudyResult(study, _variants(study, table), found, outcome)
+    return StudyResult(study, _variants(study, table), verdicts.judge(study, table), outcome)
 
 
 def save(result: StudyResult, results: Path) -> None:

@@ -88,15 +88,14 @@ class _Evidence:
     p_value: float | None
 
 
-def judge(study: Study, frame: pandas.DataFrame, warn: metrics.Warn | None = None) -> list[Verdict]:
+def judge(study: Study, table: pandas.DataFrame) -> list[Verdict]:
     """Return a verdict for every claim, in their order.
 
     Args:
         study: the claims, and which runs count: those of its variants and seeds.
-        frame: what `regbench.runs.load` returns.
-        warn: called with a line for each run whose probes are damaged.
+        table: what `regbench.metrics.table` returns, with the metrics of the claims.
     """
-    runs = _Runs(study, metrics.table(frame, sorted({c.metric for c in study.claims}), warn))
+    runs = _Runs(study, table)
     evidence = [_evidence(claim, runs) for claim in study.claims]
     sampled = [each.p_value if not each.exact else None for each in evidence]
     adjusted = statistics.holm(sampled)

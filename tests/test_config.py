@@ -17,19 +17,6 @@ from regbench.regularizers import REGULARIZERS
 CONFIGS = sorted(Path("configs").glob("*.yaml"))
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Write a config into a folder of its own; return its path."""
-
-    def write(text, name="mine.yaml"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return path
-
-    return write
-
-
 def messages(path, *overrides):
     with pytest.raises(ConfigError) as error:
         config.load(path, overrides)

@@ -13,16 +13,6 @@ from regbench import config, yaml12
 from regbench.config import ConfigError
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(text, name="mine.yaml"):
-        path = tmp_path / name
-        path.write_text(text)
-        return path
-
-    return write
-
-
 def names(path, *overrides):
     return [each.name for each in config.load_all([path], overrides)]
 

@@ -36,16 +36,6 @@ claims:
 """
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(text, name="mine.yaml"):
-        path = tmp_path / name
-        path.write_text(text)
-        return path
-
-    return write
-
-
 def messages(path, *overrides):
     with pytest.raises(ConfigError) as error:
         study_file.read(path, overrides=overrides)

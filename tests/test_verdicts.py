@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from regbench import config, runs, verdicts
+from regbench import config, metrics, runs, verdicts
 from regbench.study_file import Claim, Study
 
 BASE = config.load("configs/baseline.yaml")
@@ -45,7 +45,8 @@ def judge(claims, values, variants=None, seeds=None, **more):
     study = Study(
         "study", "?", "quick", tuple(range(seeds or count)), variants or VARIANTS, tuple(claims)
     )
-    return verdicts.judge(study, frame(values, **more))
+    asked = sorted({claim.metric for claim in study.claims})
+    return verdicts.judge(study, metrics.table(frame(values, **more), asked))
 
 
 def paired(differences):

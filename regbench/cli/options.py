@@ -85,3 +85,11 @@ baseline = click.option(
     "--baseline", metavar="NAME", help="What the others are compared with.  [default: baseline]"
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def training(command: Any) -> Any:
+    """Give a command that trains runs the options of `regbench.sweep.run`, and `--dry-run`."""
+    # Decorators are applied from the last to the first, and `--help` shows them in this order.
+    for option in reversed((backend, device, jobs, threads, force, fail_fast, dry_run)):
+        command = option(command)
+    return command

@@ -34,13 +34,7 @@ SMOKE = (
 @options.seeds
 @options.epochs
 @options.results_to_write
-@options.backend
-@options.device
-@options.jobs
-@options.threads
-@options.force
-@options.fail_fast
-@options.dry_run
+@options.training
 @options.as_json
 @click.option("--profile", is_flag=True, help="Write and print where the time goes.")
 @options.smoke

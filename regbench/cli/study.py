@@ -27,13 +27,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Where the runs are.  [default: results/studies/STUDY]",
 )
-@options.backend
-@options.device
-@options.jobs
-@options.threads
-@options.force
-@options.fail_fast
-@options.dry_run
+@options.training
 @click.option("--no-run", is_flag=True, help="Judge the runs that are there; train nothing.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
