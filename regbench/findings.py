@@ -207,10 +207,15 @@ class Details(Finding):
 
 
 class Findings(Finding):
-    """All that the probes found in one model."""
+    """All that the probes found in one model.
+
+    `predicted` is the class of each test example, in their order. It is stored by itself
+    (`regbench.predictions`), and None where the findings were read.
+    """
 
     numbers: Numbers
     details: Details
+    predicted: list[Count] | None = None
 
     def for_summary(self) -> dict[str, Any]:
         """Return what belongs under `probes` in `summary.json`."""

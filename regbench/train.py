@@ -24,10 +24,10 @@ from regbench import (
 )
 from regbench.checkpoints import Checkpoints, Position
 from regbench.config import Experiment
-from regbench.curves import Curves, predict
+from regbench.curves import Curves
 from regbench.datasets import Splits
 from regbench.environment import Runtime
-from regbench.findings import DETAILS
+from regbench.findings import DETAILS, Findings
 from regbench.model import build, compile_model, to_inputs
 from regbench.predictions import PREDICTIONS
 from regbench.run_folder import HISTORY, RunFolder
@@ -116,8 +116,8 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
         if summary["status"] == "completed":  # weights that are not finite have nothing to say
             with watch.time("probes"):
                 found = probes.measure(model, experiment, splits, curves.train, position.rows[-1])
-                folder.save(PREDICTIONS, lambda path: _write_predictions(run, path))
             folder.save(DETAILS, found.save_details)
+            _save_predictions(folder, splits, found)
             summary["probes"] = found.for_summary()
         if job.profile:
             folder.write_profile(watch.breakdown())
@@ -240,9 +240,9 @@ def _summary(run: _Run) -> dict[str, Any]:
     }
 
 
-def _write_predictions(run: _Run, path: Path) -> None:
-    predicted = predict(run.model, run.splits.test_images).argmax(axis=1)
-    predictions.write(path, run.splits.test_labels, predicted)
+def _save_predictions(folder: RunFolder, splits: Splits, found: Findings) -> None:
+    predicted = np.array(found.predicted, np.int64)
+    folder.save(PREDICTIONS, lambda path: predictions.write(path, splits.test_labels, predicted))
 
 
 def _speed(splits: Splits, rows: list[dict[str, Any]]) -> float | None:

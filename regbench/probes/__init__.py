@@ -47,4 +47,4 @@ def measure(
         mistake_images=found.mistake_images,
         filters=weights.filters(model),
     )
-    return Findings(numbers=numbers, details=details)
+    return Findings(numbers=numbers, details=details, predicted=found.predicted)

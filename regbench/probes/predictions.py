@@ -29,6 +29,7 @@ class Found:
     """What the predictions show; as in `regbench.findings`."""
 
     numbers: Predictions
+    predicted: list[int]
     reliability: list[Bin]
     margins: dict[str, Histogram]
     confusion: list[list[int]]
@@ -51,6 +52,7 @@ def measure(subject: Subject, classes: tuple[str, ...]) -> Found:
     )
     return Found(
         numbers=numbers,
+        predicted=outputs.argmax(axis=1).tolist(),
         reliability=bins,
         margins={"train": _histogram(train_margins), "test": _histogram(test_margins)},
         confusion=confusion(outputs, labels, len(classes)).tolist(),
