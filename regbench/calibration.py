@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from regbench import curves, environment, inspection, probes, train
+from regbench import curves, environment, inspection, leftovers, probes, train
 from regbench.config import Experiment
 from regbench.datasets import Splits
 from regbench.environment import Runtime
@@ -92,6 +92,7 @@ def calibrate(
     return failed | {key: _mean(start, paces) for key, paces in answers.items()}
 
 
+@leftovers.cleared()
 def measure(question: Question, emit: train.Emit) -> Pace:
     """Measure one config in this process; `start` is left to the process that waits for it."""
     experiment = question.experiment

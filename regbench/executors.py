@@ -29,9 +29,6 @@ Function = Callable[[Any, Callable[[str, dict[str, Any]], None]], Any]
 
 # How long a worker may take to reach the end of a step, or of a measurement, and a checkpoint.
 SECONDS_TO_STOP = 60.0
-# TensorFlow keeps some 10 MB of every run's model, whatever is cleared and collected: so a worker
-# is replaced before that adds up, and not at every job, since its start takes seconds.
-JOBS_PER_WORKER = 20
 # What kills a worker is seldom its job: the system ends any process where memory is short. A job
 # that is at fault, since it needs more than there is, dies at every attempt, and must end.
 REPEATS = 2
@@ -59,10 +56,10 @@ def local(
     """Run jobs in `workers` processes of this machine; yield their events as they come.
 
     A worker sets `variables` in its environment before it imports anything else. It serves job
-    after job, up to `JOBS_PER_WORKER`. The job of one that dies begins again on a fresh worker,
-    when no other job waits, and fails after `REPEATS` such attempts. Closing the iterator ends all:
-    a job sees it in `signals.stop_requested`, and has a minute; an exception meanwhile ends it at
-    once.
+    after job, since its start takes seconds. The job of one that dies begins again on a fresh
+    worker, when no other job waits, and fails after `REPEATS` such attempts. Closing the iterator
+    ends all: a job sees it in `signals.stop_requested`, and has a minute; an exception meanwhile
+    ends it at once.
     """
     waiting = deque(range(len(jobs)))
     repeats = dict.fromkeys(waiting, 0)
@@ -88,7 +85,7 @@ def local(
                     continue
                 worker.job = None
                 if waiting:
-                    if worker.is_spent:
+                    if not worker.alive:
                         worker.kill()
                         pool[pool.index(worker)] = worker = _Worker(variables)
                     yield worker.begin(waiting.popleft(), function, jobs)
@@ -99,21 +96,18 @@ def local(
 EXECUTORS = {"local": local}
 
 
-def makespan(waiting: Sequence[float], busy: Sequence[float], start: float = 0.0) -> float:
+def makespan(waiting: Sequence[float], busy: Sequence[float]) -> float:
     """Return the seconds until the last job ends, each given to the first worker that is free.
 
     Args:
         waiting: the seconds that each job takes which has not begun, in their order.
         busy: the seconds until each worker is free.
-        start: the seconds that a worker takes to start, as it does after `JOBS_PER_WORKER` jobs.
     """
-    free = [(seconds, 0) for seconds in busy]
+    free = list(busy)
     heapq.heapify(free)
     for each in waiting:
-        when, served = heapq.heappop(free)
-        renewed = start if served and served % JOBS_PER_WORKER == 0 else 0.0
-        heapq.heappush(free, (when + renewed + each, served + 1))
-    return max(free, default=(0.0, 0))[0]
+        heapq.heapreplace(free, free[0] + each)
+    return max(free, default=0.0)
 
 
 def _end(pool: list[_Worker]) -> None:
@@ -136,7 +130,6 @@ class _Worker:
         # Not fork: a forked TensorFlow deadlocks, and Windows and macOS do not have it.
         context = multiprocessing.get_context("spawn")
         self.job: int | None = None
-        self.served = 0
         self.alive = True
         file, name = tempfile.mkstemp(prefix="regbench-worker-", suffix=".log")
         os.close(file)
@@ -148,14 +141,8 @@ class _Worker:
         self._process.start()
         theirs.close()
 
-    @property
-    def is_spent(self) -> bool:
-        """Whether the next job is for another worker."""
-        return not self.alive or self.served >= JOBS_PER_WORKER
-
     def begin(self, job: int, function: Function, jobs: Sequence[Any]) -> Event:
         self.job = job
-        self.served += 1
         with contextlib.suppress(OSError):  # it died meanwhile: receive() will say so
             self.connection.send((function, jobs[job]))
         return Event(job, "started")

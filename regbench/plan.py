@@ -89,7 +89,7 @@ def plan(
         starts = [pace.start for pace in paces.values() if isinstance(pace, Pace)]
         times = [run.seconds for run in planned if run.seconds is not None]
         start = max(starts, default=0.0)
-        seconds += makespan(times, [start] * min(workers_of_group, len(times)), start)
+        seconds += makespan(times, [start] * min(workers_of_group, len(times)))
     ordered = [runs[each.run_name] for each in experiments]
     incomplete = any(run.problem for run in ordered)
     return Plan(ordered, workers, None if incomplete else seconds)

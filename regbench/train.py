@@ -17,6 +17,7 @@ from regbench import (
     config,
     datasets,
     environment,
+    leftovers,
     predictions,
     probes,
     seeding,
@@ -74,6 +75,7 @@ class _Run:
         return _steps(self.experiment, self.splits)
 
 
+@leftovers.cleared()
 def train(job: Job, emit: Emit) -> dict[str, Any]:
     """Train one run, write its folder, and return its summary (the keys of `summary.json`)."""
     experiment, watch = job.experiment, Stopwatch()

@@ -85,13 +85,6 @@ def test_a_worker_serves_job_after_job_with_its_variables_set():
     assert ended[0].result[0] != os.getpid()
 
 
-def test_a_worker_is_replaced_before_what_jobs_leave_in_it_adds_up(monkeypatch):
-    monkeypatch.setattr(executors, "JOBS_PER_WORKER", 2)
-    ended, _ = results(process_and_variable, [0] * 5, 1, {"REGBENCH_TEST": "yes"})
-    first, second, third, fourth, fifth = (ended[job].result[0] for job in range(5))
-    assert first == second != third == fourth != fifth
-
-
 def test_an_exception_fails_its_job_alone():
     ended, _ = results(fail_on_two, [1, 2, 3])
     assert [ended[job].kind for job in range(3)] == ["done", "failed", "done"]
@@ -222,11 +215,6 @@ def is_running(pid):
 )
 def test_jobs_go_to_the_first_worker_that_is_free(waiting, busy, seconds):
     assert executors.makespan(waiting, busy) == seconds
-
-
-def test_a_worker_that_is_replaced_starts_again(monkeypatch):
-    monkeypatch.setattr(executors, "JOBS_PER_WORKER", 2)
-    assert executors.makespan([1.0] * 5, [10.0], start=10.0) == 10 + 2 + 10 + 2 + 10 + 1
 
 
 def test_no_jobs_need_no_worker():
