@@ -110,6 +110,14 @@ def test_a_share_that_cannot_be_is_refused(folder, value):
         findings.numbers(folder)
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_margin_that_is_not_finite_is_refused(folder, value):
+    path = folder / "summary.json"
+    path.write_text(path.read_text().replace('"train_margin": 0.9', f'"train_margin": {value}'))
+    with pytest.raises(ValueError, match="the probes are damaged"):
+        findings.numbers(folder)
+
+
 @pytest.mark.parametrize("file", ["summary.json", findings.DETAILS])
 def test_a_file_that_is_too_large_is_refused_before_it_is_parsed(folder, file):
     with (folder / file).open("r+b") as opened:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import struct
 import tarfile
 import zlib
@@ -207,6 +208,15 @@ def test_a_link_out_of_a_folder_is_refused_and_one_inside_is_followed(tmp_path, 
     (folder / linked).symlink_to(tmp_path / "private")
     with pytest.raises(DataError, match="a link out of it: train/'"):
         image_folder.load(folder, None)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes in folders")
+def test_what_is_no_regular_file_is_no_image(tmp_path):
+    cats = write_folder(tmp_path / "data", files()) / "train" / "cat"
+    (cats / "folder.png").mkdir()
+    (cats / "gone.png").symlink_to("nowhere.png")
+    os.mkfifo(cats / "pipe.png")  # reading it would wait forever
+    assert len(image_folder.load(tmp_path / "data", None).train_labels) == 3
 
 
 def test_a_split_without_images_is_named(tmp_path):

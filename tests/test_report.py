@@ -112,6 +112,15 @@ def test_a_command_can_neither_end_a_script_nor_the_page(tmp_path):
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
+def test_a_name_cannot_end_the_script_that_holds_the_figures_data(tmp_path):
+    made_up_runs.write(tmp_path, made_up_runs.twenty()[:1], epochs=2)
+    frame = runs.load(tmp_path)  # refuses such names, but a frame may come from elsewhere
+    text = report.page(frame.assign(name=HOSTILE))
+    assert HOSTILE not in text
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
+    assert HOSTILE in str(json.loads(data))
+
+
 def test_environment_values_and_packages_are_escaped(tmp_path):
     made_up_runs.write(tmp_path, made_up_runs.twenty()[:1], epochs=2, probed=False)
     values = {key: f"{HOSTILE}{key}" for key in origins.SHOWN}

@@ -91,3 +91,12 @@ def test_one_process_writes_and_a_dead_one_blocks_nobody(tmp_path):
     other.communicate()
     with folder.lock():
         pass
+
+
+@pytest.mark.parametrize("content", ["", "99\nanother-machine\n"])
+def test_what_is_in_a_lock_file_locks_nothing(tmp_path, content):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    (folder.path / ".lock").write_text(content)
+    with folder.lock():
+        pass

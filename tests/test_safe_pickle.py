@@ -132,8 +132,10 @@ def test_a_pickle_out_of_order_is_refused(content, received):
 
 
 @pytest.mark.parametrize("name", ["numpy\nndarray", "numpy\ndtype", "_codecs\nencode"])
-def test_no_pickle_changes_what_the_next_one_finds(name):
-    state = b"N}" + string(b"__init__") + b"Ns\x86"  # as if to set an attribute of the class
+@pytest.mark.parametrize("attribute", [b"__init__", b"__new__"])
+def test_no_pickle_changes_what_the_next_one_finds(name, attribute):
+    # As if to set an attribute of the class; the name in Unicode, since bytes can't be one.
+    state = b"N}X" + struct.pack("<I", len(attribute)) + attribute + b"Ns\x86"
     for stated in (b"}" + string(b"x") + b"Ns", state):
         with pytest.raises(UnsafePickle):
             safe_pickle.dictionary(b"\x80\x02c" + name.encode() + b"\n" + stated + b"b.")

@@ -1,6 +1,8 @@
 """YAML from strangers: limits that hold before memory and time run out, and plain values alone."""
 
+import os
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,18 @@ def test_a_file_beyond_a_mebibyte_is_not_parsed(tmp_path):
     path.write_bytes(b"#" * (yaml12.MAX_BYTES + 1))
     with pytest.raises(YamlError, match="expected a config of at most 1048576 bytes"):
         yaml12.read(path, "x.yaml")
+
+
+def test_a_file_is_not_read_far_beyond_that(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.touch()
+    os.truncate(path, 64 * yaml12.MAX_BYTES)
+    tracemalloc.start()
+    with pytest.raises(YamlError):
+        yaml12.read(path, "x.yaml")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 16 * yaml12.MAX_BYTES
 
 
 def test_values_are_counted():
@@ -84,7 +98,9 @@ def test_the_last_of_two_equal_keys_does_not_win_in_silence():
 
 @pytest.mark.parametrize("character", ["\x1b", "\x07", "\x9b", "\x7f", "\0"])
 def test_a_control_character_is_refused_and_never_repeated(character):
-    assert character not in refused(f"a: {character}[2J")
+    reason = refused(f"a: {character}[2J")
+    assert reason.startswith("x.yaml:1:4: expected printable text, received character")
+    assert character not in reason
 
 
 @pytest.mark.parametrize("escape", [r"\e", r"\x07", r"\x9b", r"\x7f", r"\0"])

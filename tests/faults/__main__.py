@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.faults import configs, damage, disks, kills, memory, sweeps, victims
+from tests.faults import configs, damage, disks, guards, kills, memory, sweeps, victims
 from tests.faults.report import Line, table
 
 
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="the campaigns whose name contains this")
     asked = parser.parse_args()
     campaigns: dict[str, Callable[[Path], Iterator[Line]]] = {
+        "guards": guards.remove_each,
         "configs": lambda folder: configs.fuzz(folder, asked.configs),
         "damage": damage.cut_at_every_byte,
         "kills": lambda folder: kills.at_random_moments(folder, asked.kills, asked.seed),
