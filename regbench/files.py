@@ -27,7 +27,7 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        _name(error, path)
+        _name(error, path, temporary)
         raise
     _sync(path.parent)
 
@@ -52,7 +52,7 @@ def replace_folder(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException as error:
         with contextlib.suppress(OSError):
             remove(temporary)
-        _name(error, path)
+        _name(error, path, temporary)
         raise
     _sync(path.parent)
 
@@ -85,9 +85,10 @@ def read(path: Path, limit: int) -> str:
     return content.decode("utf-8")
 
 
-def _name(error: BaseException, path: Path) -> None:
-    """Let an error that names no file, as that of a full disk, name the one at `path`."""
-    if isinstance(error, OSError) and error.errno and error.filename is None:
+def _name(error: BaseException, path: Path, temporary: Path) -> None:
+    """Let an error that names no file, as that of a full disk, or a temporary one name `path`."""
+    own = (None, str(temporary))
+    if isinstance(error, OSError) and error.errno and error.filename in own:
         error.filename = str(path)
 
 

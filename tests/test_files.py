@@ -23,6 +23,19 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["summary.json"]
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_write_that_fails_names_the_file_that_was_to_be(tmp_path, named):
+    path = tmp_path / "summary.json"
+
+    def fail(temporary):
+        raise OSError(30, "Read-only file system", *([str(temporary)] if named else []))
+
+    for replace in (files.replace, files.replace_folder):
+        with pytest.raises(OSError) as error:
+            replace(path, fail)
+        assert error.value.filename == str(path)
+
+
 def test_a_temporary_name_keeps_the_suffix_that_writers_go_by(tmp_path):
     seen = []
     files.replace(tmp_path / "model.keras", lambda path: (seen.append(path), path.touch()))
