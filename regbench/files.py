@@ -20,13 +20,14 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
     A crash at any moment leaves what was at `path` before, or the new file, and nothing between.
     """
     temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
-    temporary.unlink(missing_ok=True)  # what a crash left, or a link that was planted
     try:
+        temporary.unlink(missing_ok=True)  # what a crash left, or a link that was planted
         write(temporary)
         _sync(temporary)
         temporary.replace(path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         _name(error, path, temporary)
         raise
     _sync(path.parent)

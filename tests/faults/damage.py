@@ -77,7 +77,7 @@ def _cut(path: Path, step: int) -> Iterator[int]:
 
 def _compared(results: Path) -> tuple[dict[str, Any], list[str]]:
     warnings: list[str] = []
-    rows = compare.compare(runs.load(results, warnings.append))
+    rows = compare.compare(runs.load(results, warnings.append), warn=warnings.append)
     return {row["name"]: row for row in rows}, warnings
 
 

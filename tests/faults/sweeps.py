@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from regbench import sweep
@@ -55,7 +55,7 @@ def different(runs: Sequence[Experiment], folder: Path, references: Path) -> lis
     ]
 
 
-def kill_a_worker(folder: Path, count: int = 12) -> Line:
+def kill_a_worker(folder: Path, count: int = 12) -> Iterator[Line]:
     """Kill a worker of a sweep of `count` runs; compare each run with one that ran alone."""
     killer, outcome, runs = run(folder / "sweep", count)
     left = multiprocessing.active_children()
@@ -65,4 +65,4 @@ def kill_a_worker(folder: Path, count: int = 12) -> Line:
         f"{len(others)} different, {len(left)} processes left"
     )
     passed = len(outcome.done) == count and len(killer.repeated) == 1 and not others and not left
-    return Line("SIGKILL of a worker of a sweep", count, result, passed)
+    yield Line("SIGKILL of a worker of a sweep", count, result, passed)
