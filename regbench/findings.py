@@ -19,17 +19,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from regbench import files
+from regbench.bounds import Count, Name, Number, Share
 from regbench.ledger import Ledger
 
 DETAILS = "probes.json"
 # Far more than any run writes: 256 histograms, or a confusion matrix of 200 classes.
 MAX_BYTES = 8 * 2**20
 MAX_PIXELS = 2**20
-
-Count = Annotated[int, Field(ge=0, lt=2**53)]
-Share = Annotated[float, Field(ge=0, le=1)]
-# A class of an image folder is named by its folder.
-ClassName = Annotated[str, Field(max_length=255)]
 
 
 class Finding(BaseModel):
@@ -55,23 +51,23 @@ class Quality(Finding):
     """Accuracy, and cross-entropy in nats, on a set of examples."""
 
     accuracy: Share
-    loss: float
+    loss: Number
 
 
 class Kernel(Finding):
     """Norms of one layer's kernel. `sparsity` is the share of weights with |w| < 0.001."""
 
-    layer: str
-    weights: Count
-    one_norm: float
-    two_norm: float
+    layer: Name
+    weights: Annotated[int, Field(ge=1, lt=2**53)]
+    one_norm: Number
+    two_norm: Number
     sparsity: Share
 
 
 class Dropped(Finding):
     """A dropout layer: the rate asked for, and the share of units seen to be off."""
 
-    layer: str
+    layer: Name
     rate: Share
     dropped: Share
 
@@ -85,6 +81,12 @@ class Dropout(Finding):
     passes: list[Count]
     ensemble: list[Quality]
 
+    @model_validator(mode="after")
+    def _a_quality_for_each(self) -> Dropout:
+        if len(self.ensemble) != len(self.passes):
+            raise ValueError(f"ensemble: expected {len(self.passes)}, one for each of passes")
+        return self
+
 
 class NormalizedLayer(Finding):
     """A batch normalization's moving averages against the statistics of the training sample.
@@ -94,11 +96,11 @@ class NormalizedLayer(Finding):
     `beta_moved` are the mean distances of what is learned from where it began, 1 and 0.
     """
 
-    layer: str
-    mean_shift: float
-    variance_ratio: float
-    gamma_moved: float | None = None
-    beta_moved: float | None = None
+    layer: Name
+    mean_shift: Number
+    variance_ratio: Number
+    gamma_moved: Number | None = None
+    beta_moved: Number | None = None
 
 
 class BatchNorm(Finding):
@@ -115,8 +117,8 @@ class Predictions(Finding):
     """Expected calibration error on the test set; median margins of training sample and test."""
 
     calibration_error: Share
-    train_margin: float
-    test_margin: float
+    train_margin: Number
+    test_margin: Number
 
 
 class Numbers(Finding):
@@ -124,7 +126,7 @@ class Numbers(Finding):
 
     costs: Costs | None = None
     ledger: dict[str, Ledger] | None
-    weights: list[Kernel]
+    weights: Annotated[list[Kernel], Field(min_length=1)]
     dropout: Dropout | None
     batch_norm: BatchNorm | None
     predictions: Predictions
@@ -133,8 +135,8 @@ class Numbers(Finding):
 class Histogram(Finding):
     """Counts in equal bins from `low` to `high`."""
 
-    low: float
-    high: float
+    low: Number
+    high: Number
     counts: list[Count]
 
 
@@ -184,8 +186,8 @@ class Mistake(Finding):
 class Details(Finding):
     """What `probes.json` holds. `confusion[i][j]` counts examples of class i taken for j."""
 
-    classes: list[ClassName]
-    histograms: dict[str, Histogram]
+    classes: list[Name]
+    histograms: dict[Name, Histogram]
     reliability: list[Bin]
     margins: dict[str, Histogram]
     confusion: list[list[Count]]

@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from regbench.bounds import Number
+
 # The terms in the order in which they lead from the reported training number to the test number.
 TERMS = {
     "penalty": "penalty: what L1, L2 and their like add to the loss",
@@ -28,12 +30,12 @@ class Ledger(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
-    reported: float
-    penalty: float
-    noise: float
-    moving: float
-    gap: float
-    test: float
+    reported: Number
+    penalty: Number
+    noise: Number
+    moving: Number
+    gap: Number
+    test: Number
 
     @property
     def terms(self) -> dict[str, float]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench import config, files
+from regbench.bounds import MOST
 from regbench.config import run_name
 from regbench.errors import RegbenchError
 from regbench.run_folder import HISTORY, MAX_BYTES
@@ -151,7 +152,16 @@ def _history(text: str) -> Iterator[tuple[float, ...]]:
     for number, line in enumerate(lines):
         if len(line) != len(HISTORY) or line[0] != str(number):
             raise ValueError(f"expected epoch {number} in line {number + 2}")
-        yield (number, *(float(value) if value else math.nan for value in line[1:]))
+        yield (number, *map(_number, HISTORY[1:], line[1:]))
+
+
+def _number(column: str, text: str) -> float:
+    """Return a number of the history; NaN where there is none. Raises ValueError."""
+    value = float(text) if text else math.nan
+    lowest, highest = (0.0, 1.0) if column.endswith("accuracy") else (-MOST, MOST)
+    if "_" in text or (math.isfinite(value) and not lowest <= value <= highest):
+        raise ValueError(f"{column}: expected a number, received {text!a:.60}")
+    return value
 
 
 def _check_agreement(summary: dict[str, Any], history: list[tuple[float, ...]]) -> None:

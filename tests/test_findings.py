@@ -80,6 +80,7 @@ def test_a_lost_details_file_is_no_probes(folder):
         ("filters", {"shape": [1, 99999, 99999, 3], "uint8": ""}, "expected images"),
         ("filters", {"shape": [0, 1, 1, 3], "uint8": ""}, "expected images"),
         ("classes", None, "classes: Input should be a valid array"),
+        ("classes", ["cat", "\x1b[2J"], "expected printable characters"),
     ],
 )
 def test_damaged_details_are_refused_with_their_place(folder, key, value, expected):
@@ -87,6 +88,27 @@ def test_damaged_details_are_refused_with_their_place(folder, key, value, expect
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
     with pytest.raises(ValueError, match=expected):
         findings.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("weights", [], "at least 1 item"),
+        ("weights", [{"layer": "a", "weights": 0, "one_norm": 0.0, "two_norm": 0.0,
+                      "sparsity": 0.0}], "greater than or equal to 1"),
+        ("weights", [{"layer": "\x1b", "weights": 1, "one_norm": 0.0, "two_norm": 0.0,
+                      "sparsity": 0.0}], "expected printable characters"),
+        ("dropout", {"layers": [], "examples": 1, "weight_scaling": {"accuracy": 1.0, "loss": 0.0},
+                     "passes": [1, 2], "ensemble": []}, "ensemble: expected 2"),
+    ],
+)  # fmt: skip
+def test_damaged_numbers_are_refused_with_their_place(folder, key, value, expected):
+    path = folder / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["probes"][key] = value
+    path.write_text(json.dumps(summary))
+    with pytest.raises(ValueError, match=expected):
+        findings.numbers(folder)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000])
@@ -110,7 +132,7 @@ def test_a_share_that_cannot_be_is_refused(folder, value):
         findings.numbers(folder)
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "1e41"])
 def test_a_margin_that_is_not_finite_is_refused(folder, value):
     path = folder / "summary.json"
     path.write_text(path.read_text().replace('"train_margin": 0.9', f'"train_margin": {value}'))

@@ -149,12 +149,14 @@ def test_a_name_that_may_be_broken_into_lines_is_escaped():
     assert report._breakable("<i>a_b") == "&lt;i&gt;a_<wbr>b"
 
 
-def test_half_a_character_in_an_environment_is_replaced(tmp_path):
+def test_unprintable_characters_in_an_environment_are_escaped(tmp_path):
     made_up_runs.write(tmp_path, made_up_runs.twenty()[:1], epochs=2, probed=False)
-    half = json.dumps({"cpu": "\ud800", "packages": {"\udfff": "1"}, "command": ["\ud8ff"]})
-    next(tmp_path.glob("*/environment.json")).write_text(half)
+    values = {"cpu": "\ud800", "packages": {"\udfff": "1"}, "command": ["\ud8ff\x1b[2J"]}
+    next(tmp_path.glob("*/environment.json")).write_text(json.dumps(values))
     report.write(runs.load(tmp_path), tmp_path / "report.html")
-    assert (tmp_path / "report.html").exists()
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert r"\ud800" in text
+    assert r"\x1b[2J" in text
 
 
 WATCHED = """

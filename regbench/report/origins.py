@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench import files
+from regbench.yaml12 import one_line
 
 if TYPE_CHECKING:
     import pandas
@@ -68,9 +69,4 @@ def _command(content: Any) -> list[str]:
 
 def _text(value: Any) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return _encodable(text[:500])
-
-
-def _encodable(text: str) -> str:
-    """Return the text with "?" for each half of a character, which JSON can hold and UTF-8 not."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return one_line(text[:500])  # JSON can hold half a character, which UTF-8 can't

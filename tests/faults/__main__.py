@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.faults import configs, damage, disks, guards, kills, memory, sweeps, victims
+from tests.faults import configs, damage, disks, guards, kills, memory, sweeps, values, victims
 from tests.faults.report import Line, table
 
 
@@ -20,14 +20,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="at random moments")
     parser.add_argument("--configs", type=int, default=10_000)
+    parser.add_argument("--values", type=int, default=1000, help="of results files")
     parser.add_argument("--runs", type=int, default=200, help="one after the other, for memory")
-    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments and values")
     parser.add_argument("--only", default="", help="the campaigns whose name contains this")
     asked = parser.parse_args()
     campaigns: dict[str, Callable[[Path], Iterator[Line]]] = {
         "guards": guards.remove_each,
         "configs": lambda folder: configs.fuzz(folder, asked.configs),
         "damage": damage.cut_at_every_byte,
+        "values": lambda folder: values.replaced(folder, asked.values, asked.seed),
         "kills": lambda folder: kills.at_random_moments(folder, asked.kills, asked.seed),
         "points": kills.at_every_write_point,
         "sweep": sweeps.kill_a_worker,
