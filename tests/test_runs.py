@@ -125,9 +125,13 @@ def test_a_warning_is_one_line_without_control_characters(tmp_path):
         ("history.csv", ",".join(HISTORY) + "\n", "expected 2 epochs"),
         ("history.csv", ",".join(HISTORY) + "\n0,x,,,,,,,,\n", "could not convert"),
         ("history.csv", ",".join(HISTORY) + "\n1,,,,,,,,,\n", "expected epoch 0 in line 2"),
-        ("history.csv", ",".join(HISTORY) + "\n0,1e41,,,,,,,,\n", "seconds: expected a number"),
-        ("history.csv", ",".join(HISTORY) + "\n0,1_0,,,,,,,,\n", "seconds: expected a number"),
-        ("history.csv", ",".join(HISTORY) + "\n0,,,,1.1,,,,,\n", "train_accuracy: expected a num"),
+        (
+            "history.csv",
+            ",".join(HISTORY) + "\n0,1e41,,,,,,,,\n",
+            "seconds: unexpected value 1e+41",
+        ),
+        ("history.csv", ",".join(HISTORY) + "\n0,1_0,,,,,,,,\n", "received _"),
+        ("history.csv", ",".join(HISTORY) + "\n0,,,,1.1,,,,,\n", "train_accuracy: unexpected"),
     ],
 )
 def test_a_damaged_file_leaves_its_run_out(tmp_path, file, content, expected):
