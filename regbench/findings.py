@@ -31,7 +31,7 @@ MAX_PIXELS = 2**20
 class Finding(BaseModel):
     """Part of what the probes found; no number is missing, infinite or of another type."""
 
-    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True)
 
 
 class Costs(Finding):

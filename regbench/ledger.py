@@ -29,7 +29,7 @@ class Ledger(BaseModel):
     accuracy, which has no penalty.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True)
     reported: Number
     penalty: Number
     noise: Number
