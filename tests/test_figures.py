@@ -58,6 +58,13 @@ def test_the_baseline_is_the_first_panel():
     assert [panel.split(",")[0] for panel in header["sort"]] == ["baseline", "a", "z"]
 
 
+@pytest.mark.parametrize(("count", "own"), [(1, False), (2, False), (3, True), (4, False)])
+def test_no_axis_is_drawn_below_a_panel_that_the_last_row_lacks(count, own):
+    chart = curves(frame("baseline", *"abc"[: count - 1]), width=400).to_dict()
+    assert chart["columns"] == min(count, 2)
+    assert (chart.get("resolve", {}).get("axis") == {"x": "independent"}) is own
+
+
 def test_two_configs_of_one_name_are_told_apart_by_their_hash():
     both = pandas.concat([frame("l2"), frame("l2").assign(config_hash="other")])
     assert set(variants.by_epoch(both, "accuracy")["variant"]) == {

@@ -93,7 +93,11 @@ def facet(
     lines = {"labelExpr": "split(datum.label, ', ')"} if field == "panel" else {}
     header = alt.Header(title=None, labelAnchor="start", labelLimit=0, **lines)
     panels = alt.Facet(f"{field}:N", sort=list(order), header=header)
-    return chart.facet(facet=panels, columns=columns).properties(usermeta={"margin": margin})
+    faceted = chart.facet(facet=panels, columns=columns)
+    if len(order) > columns and len(order) % columns:
+        # A shared axis would be drawn below the panels that the last row lacks, too.
+        faceted = faceted.resolve_axis(x="independent")
+    return faceted.properties(usermeta={"margin": margin})
 
 
 def panel_width(width: int, columns: int, margin: int = 70) -> int:

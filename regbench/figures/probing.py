@@ -82,7 +82,7 @@ def ledger(frame: pandas.DataFrame, metric: str = "loss", width: int = WIDTH) ->
         return None
     data = pandas.DataFrame(rows).round(4)
     variants = list(dict.fromkeys(data["variant"]))
-    columns = max(1, min(len(variants), 3, width // 220))
+    columns = max(1, min(len(variants), 2 if len(variants) == 4 else 3, width // 220))
     names, colors = zip(*STEPS.values(), strict=True)
     base = alt.Chart(data).encode(y=alt.Y("step:N", sort=list(names), title=None))
     scale = alt.Scale(domain=list(names), range=list(colors))
@@ -168,7 +168,7 @@ def reliability(frame: pandas.DataFrame, width: int = WIDTH) -> Any | None:
     styles = looks(labeled(frame))
     unit = alt.Scale(domain=[0, 1])
     lines = alt.Chart(data).encode(
-        x=alt.X("confidence:Q", scale=unit),
+        x=alt.X("confidence:Q", scale=unit, axis=alt.Axis(tickCount=10)),
         y=alt.Y("accuracy:Q", scale=unit, title="share that is right"),
         color=color(alt, styles),
         tooltip=["variant:N", "confidence:Q", "accuracy:Q", "examples:Q"],
