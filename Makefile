@@ -38,7 +38,7 @@ test: install  ## run the tests
 test-browser: install  ## look at the report in Chromium, where that is installed
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
-faults: install  ## kill runs, fill disks, damage files and configs: prints a table (half an hour or more)
+faults: install  ## kill runs, fill disks, damage files and configs: prints a table (forty minutes)
 	$(BIN)/python -m tests.faults $(ARGS)
 
 # Atheris is in a folder of its own and in no lock: nothing else needs it.
