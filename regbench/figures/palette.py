@@ -100,6 +100,11 @@ def facet(
     return faceted.properties(usermeta={"margin": margin})
 
 
+def columns_for(panels: int, width: int, most: int = 4, narrowest: int = 150) -> int:
+    """Return how many panels stand side by side: as a rule none narrower than a phone shows."""
+    return max(1, min(panels, 2 if panels == 4 else most, width // narrowest))
+
+
 def panel_width(width: int, columns: int, margin: int = 70) -> int:
     """Return the width of a panel where `columns` of them fill `width` pixels with their axes."""
     return (width - margin - 20 * (columns - 1)) // columns

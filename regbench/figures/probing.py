@@ -18,6 +18,7 @@ from regbench.figures.palette import (
     SHADE,
     VERMILION,
     color,
+    columns_for,
     dash,
     facet,
     panel_width,
@@ -82,7 +83,7 @@ def ledger(frame: pandas.DataFrame, metric: str = "loss", width: int = WIDTH) ->
         return None
     data = pandas.DataFrame(rows).round(4)
     variants = list(dict.fromkeys(data["variant"]))
-    columns = max(1, min(len(variants), 2 if len(variants) == 4 else 3, width // 220))
+    columns = columns_for(len(variants), width, most=3, narrowest=220)
     names, colors = zip(*STEPS.values(), strict=True)
     base = alt.Chart(data).encode(y=alt.Y("step:N", sort=list(names), title=None))
     scale = alt.Scale(domain=list(names), range=list(colors))

@@ -12,6 +12,7 @@ from regbench.figures.palette import (
     TEST,
     TRAIN,
     color,
+    columns_for,
     dash,
     facet,
     panel_width,
@@ -41,7 +42,7 @@ def curves(
     import altair as alt
 
     data = by_epoch(frame, metric)
-    columns = _columns(len(set(data["panel"])), width)
+    columns = columns_for(len(set(data["panel"])), width)
     panel = panel_width(width, columns)
     axis, scale = _vertical(alt, metric, log)
 
@@ -142,8 +143,3 @@ def _vertical(alt: Any, metric: str, log: bool) -> tuple[Any, Any]:
         return axis, alt.Scale(type="log", nice=False)
     domain = alt.Scale(domain=[0, 1]) if metric == "accuracy" else alt.Scale(zero=True)
     return axis, domain
-
-
-def _columns(panels: int, width: int) -> int:
-    """Return how many panels stand side by side: none narrower than a phone shows."""
-    return max(1, min(panels, 2 if panels == 4 else 4, width // 150))

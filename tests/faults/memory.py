@@ -18,7 +18,7 @@ from tests.faults.report import Line, show
 MIB = 2**20
 WARM_UP = 10  # runs: libraries load what they need on the way, and the allocator its arenas
 # What a run may leave and still count as nothing: a worker that trains a thousand of them grows by
-# a tenth then. The graphs of a single step would be forty times as much.
+# a sixth then. The graphs of a single step would be forty times as much.
 MOST_OF_A_RUN = MIB / 10
 
 

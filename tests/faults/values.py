@@ -84,11 +84,12 @@ def _read(results: Path, run: Path) -> str | None:
     terminal = Console(file=io.StringIO(), width=120, color_system=None)
     terminal.print(tables.terminal(rows, 120))
     shown = terminal.file.getvalue() + "".join(said)
-    shown += tables.comma_separated(rows) + tables.markdown(rows)
+    markdown = tables.markdown(rows)
+    shown += tables.comma_separated(rows) + markdown
     page = report.page(frame, warn=said.append) if _is_accepted(run) else ""
     if ESCAPE in shown + page:
         return "a control character"
-    return "markup" if MARKUP in page or "<b>" in tables.markdown(rows) else None
+    return "markup" if MARKUP in page or "<b>" in markdown else None
 
 
 def _is_accepted(run: Path) -> bool:
