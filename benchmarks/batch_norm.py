@@ -12,9 +12,10 @@ import time
 
 import numpy as np
 
-from regbench import config, environment
-from regbench.environment import Runtime
-from regbench.model import build, compile_model
+from regbench import config
+from regbench.execution import environment
+from regbench.execution.environment import Runtime
+from regbench.models.build import build, compile_model
 
 BATCH, STEPS = 64, 10
 

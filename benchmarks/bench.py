@@ -22,7 +22,7 @@ import contenders
 import costs
 from bars import BARS, Bar
 
-from regbench import environment
+from regbench.execution import environment
 
 
 def main() -> None:

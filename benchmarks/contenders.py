@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from regbench import config, datasets, environment
+from regbench import config, datasets
+from regbench.execution import environment
 
 HERE = Path(__file__).parent
 IMAGES, BATCH, EPOCHS = 4_096, 128, 3

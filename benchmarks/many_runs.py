@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from regbench import config
-from regbench.run_folder import HISTORY, RunFolder
+from regbench.runs.folder import HISTORY, RunFolder
 
 SEEDS = 5
 

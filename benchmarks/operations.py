@@ -11,8 +11,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from regbench import environment
-from regbench.environment import Runtime
+from regbench.execution import environment
+from regbench.execution.environment import Runtime
 
 BATCH, STEPS = 128, 5
 KINDS = {
@@ -68,7 +68,7 @@ def training_step():
     import numpy as np
 
     from regbench import config
-    from regbench.model import build, compile_model
+    from regbench.models.build import build, compile_model
 
     rng = np.random.default_rng(0)
     images = rng.random((BATCH, 32, 32, 3), np.float32)

@@ -1,6 +1,6 @@
 """regbench: does this regularizer help, by how much, and can I trust it?
 
-The same calls as the commands make, for scripts and notebooks:
+The same calls as the commands make, for scripts and notebooks too:
 
     import regbench
 
@@ -13,25 +13,38 @@ The same calls as the commands make, for scripts and notebooks:
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
-MODULES = (
-    "compare",
-    "config",
-    "datasets",
-    "figures",
-    "inspection",
-    "report",
-    "runs",
-    "study",
+if TYPE_CHECKING:
+    from regbench import config, datasets, figures, report, runs
+    from regbench.analysis import compare
+    from regbench.inspection import inspect as inspection
+    from regbench.runs import load
+    from regbench.studies import run as study
+    from regbench.sweeps import sweep
+
+__all__ = [
+    "compare", "config", "datasets", "figures", "inspection", "load", "report", "runs", "study",
     "sweep",
-)
+]  # fmt: skip
+
+# Loaded when first used, so that `import regbench` costs nothing.
+_LAZY = {
+    "compare": "regbench.analysis.compare",
+    "config": "regbench.config",
+    "datasets": "regbench.datasets",
+    "figures": "regbench.figures",
+    "inspection": "regbench.inspection.inspect",
+    "report": "regbench.report",
+    "runs": "regbench.runs",
+    "study": "regbench.studies.run",
+    "sweep": "regbench.sweeps.sweep",
+}
 
 
-def __getattr__(name: str) -> Any:
-    # Modules load when they are first used, so that `import regbench` costs nothing.
+def __getattr__(name: str) -> object:
     if name == "load":
         return import_module("regbench.runs").load
-    if name in MODULES:
-        return import_module(f"regbench.{name}")
+    if name in _LAZY:
+        return import_module(_LAZY[name])
     raise AttributeError(f"module 'regbench' has no attribute {name!r}")

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from regbench import config, ledger
+from regbench import config
 from regbench.config import Experiment
-from regbench.findings import (
+from regbench.runs import gap_ledger
+from regbench.runs.folder import RunFolder
+from regbench.runs.probe_results import (
     DETAILS,
     BatchNorm,
     Bin,
@@ -25,7 +27,6 @@ from regbench.findings import (
     Predictions,
     Quality,
 )
-from regbench.run_folder import RunFolder
 
 CLASSES = ["disk", "ring", "<b>tri&angle</b>"]
 ENVIRONMENT = {
@@ -110,7 +111,7 @@ def findings(row: dict, number: int, rng: np.random.Generator) -> Findings:
     layers = [f"block{block}_conv{index}" for block in (1, 2, 3) for index in (1, 2)]
     layers += ["dense1", "output"]
     numbers = Numbers(
-        ledger=ledger.of_row(row, training_mode),
+        ledger=gap_ledger.of_row(row, training_mode),
         weights=[
             Kernel(layer=layer, weights=9 * 2**index, one_norm=50.0 * 2**index,
                    two_norm=2.0 + index, sparsity=0.01 * index)

@@ -23,7 +23,9 @@ def test_the_command_line_loads_no_heavy_library() -> None:
     assert not loaded_by("regbench.cli") & HEAVY
 
 
-@pytest.mark.parametrize("module", ["runs", "compare", "figures", "findings", "report"])
+@pytest.mark.parametrize(
+    "module", ["runs", "analysis.compare", "figures", "runs.probe_results", "report"]
+)
 def test_reading_results_loads_no_framework(module: str) -> None:
     assert not loaded_by(f"regbench.{module}") & FRAMEWORKS
 

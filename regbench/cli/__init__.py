@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import click
 
-from regbench import failures, signals
 from regbench.cli import compare, data, inspect, report, run, schema, study
 from regbench.cli.printing import complain
 from regbench.errors import RegbenchError
+from regbench.execution import failures, signals
 
 # In the order in which they are used.
 COMMANDS = (

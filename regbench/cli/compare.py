@@ -58,17 +58,18 @@ def compare(
       regbench compare results/ --metric test_accuracy --sort test_accuracy
       regbench compare results/ --json | jq '.[] | {name, gap}'
     """
-    from regbench import compare as comparison
-    from regbench import evidence_table, runs
+    from regbench import runs
+    from regbench.analysis import compare as comparison
+    from regbench.analysis import evidence
 
     frame = runs.load(results, warn=warn)
-    shown = evidence_table.spelled_out(metrics)
-    by = evidence_table.sort_key(sort or "name")
+    shown = evidence.spelled_out(metrics)
+    by = evidence.sort_key(sort or "name")
     asked = list(dict.fromkeys([*shown, *([] if by == "name" else [by])]))
     examples = form is not None or "test_accuracy" in shown
     rows = comparison.compare(frame, baseline, asked, warn=warn, examples=examples)
     if sort:
-        rows = evidence_table.ordered(rows, sort)
+        rows = evidence.ordered(rows, sort)
     _print(rows, form, shown, changes)
     if plot:
         from regbench import figures
@@ -79,17 +80,18 @@ def compare(
 
 
 def _print(rows: list[dict[str, Any]], form: str | None, shown: list[str], changes: bool) -> None:
-    from regbench import evidence_table, tables
+    from regbench.analysis import evidence
+    from regbench.terminal import comparison, significance
 
     if form == "json":
         print_json(rows)
     elif form == "csv":
-        click.echo(tables.comma_separated(rows), nl=False)
+        click.echo(comparison.comma_separated(rows), nl=False)
     elif form == "markdown":
-        click.echo(tables.markdown(rows), nl=False)
-        for name in shown or evidence_table.differing(rows):
-            click.echo(f"\n{evidence_table.markdown(rows, name)}", nl=False)
+        click.echo(comparison.markdown(rows), nl=False)
+        for name in shown or evidence.differing(rows):
+            click.echo(f"\n{significance.markdown(rows, name)}", nl=False)
     else:
         screen = console(stderr=False)
-        for part in evidence_table.view(rows, shown, changes, screen.width):
+        for part in significance.view(rows, shown, changes, screen.width):
             screen.print(part)

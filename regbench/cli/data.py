@@ -33,7 +33,7 @@ def data(name: str | None, as_json: bool) -> None:
 
 def _fetch(name: str) -> None:
     from regbench.datasets import inventory
-    from regbench.download_bar import DownloadBar
+    from regbench.terminal.download import DownloadBar
 
     bar = DownloadBar(console(stderr=True))
     try:

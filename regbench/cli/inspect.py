@@ -36,7 +36,9 @@ def inspect(
       regbench inspect configs/dropout.yaml
       regbench inspect configs/l2.yaml --set l2=0.1 --no-time
     """
-    from regbench import config, inspection, layer_table
+    from regbench import config
+    from regbench.inspection import inspect as inspection
+    from regbench.terminal import inspection as layer_table
 
     experiment = config.load(config_path, overrides)
     reference = config.load(baseline) if baseline else None

@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-from regbench import seed_range
-
 
 class SeedRange(click.ParamType[list[int]]):
     """`0-4`, `0,3,7` or any mixture of both."""
@@ -18,8 +16,10 @@ class SeedRange(click.ParamType[list[int]]):
     def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
         if isinstance(value, list):
             return value
+        from regbench.config import seeds as ranges
+
         try:
-            return seed_range.parse(str(value))
+            return ranges.parse(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

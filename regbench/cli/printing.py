@@ -33,7 +33,7 @@ def complain(message: str) -> None:
 
 
 def _say(kind: str, message: str) -> None:
-    from regbench.yaml12 import one_line
+    from regbench.text import one_line
 
     # Names of files and what they hold must not control the terminal.
     click.echo(f"{kind}: {one_line(message)}", err=True)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from regbench import signals
 from regbench.cli import options
-from regbench.cli.printing import complain, console, print_json
+from regbench.cli.printing import console
+from regbench.cli.training import observer_for, print_failures, print_plan, resuming
+from regbench.execution import signals
 
 if TYPE_CHECKING:
-    from regbench.config import Experiment
-    from regbench.sweep import Observer, Outcome
+    from regbench.sweeps.sweep import Outcome
 
 # The whole pipeline in seconds: nothing to download, and just enough examples to fill batches.
 SMOKE = (
@@ -60,7 +59,9 @@ def run(
       regbench run configs/*.yaml --smoke --results /tmp/smoke
       regbench run configs/*.yaml --seeds 0-4 --dry-run
     """
-    from regbench import config, environment, sweep
+    from regbench import config
+    from regbench.execution import environment
+    from regbench.sweeps import sweep
 
     changed = list(overrides)
     changed += [f"train.epochs={epochs}"] if epochs else []
@@ -90,36 +91,9 @@ def run(
     return outcome.exit_code
 
 
-def print_plan(
-    experiments: Sequence[Experiment], results: Path, as_json: bool, options: dict[str, Any]
-) -> int:
-    from regbench import plan as planning
-    from regbench import plan_table
-
-    own = {key: options[key] for key in ("backend", "device", "jobs", "threads", "force")}
-    plan = planning.plan(experiments, results, **own)
-    if as_json:
-        print_json(plan.as_dict())
-    else:
-        console(stderr=False).print(plan_table.terminal(plan))
-    for name, problem in plan.problems.items():
-        complain(f"{name}: {problem}")
-    return 1 if plan.problems else 0
-
-
-def observer_for(quiet: bool) -> Observer:
-    from regbench import progress, sweep
-
-    if quiet:
-        return sweep.Observer()
-    screen = console(stderr=True)
-    display = progress.LiveProgress if screen.is_terminal else progress.PlainProgress
-    return display(screen)
-
-
 def print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:
     """Print the numbers of every run on stdout; failures and what to do next on stderr."""
-    from regbench.progress import result_line
+    from regbench.terminal.progress import result_line
 
     # On one terminal the live display has printed each line as its run ended.
     if quiet or not (sys.stdout.isatty() and sys.stderr.isatty()):
@@ -130,27 +104,11 @@ def print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:
         click.echo(f"Compare them with: regbench compare {results}", err=True)
 
 
-def print_failures(outcome: Outcome, results: Path) -> None:
-    if outcome.diverged_before:
-        names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.diverged_before)
-        complain(f"diverged before, not trained again: {names} (repeat with --force)")
-    for experiment, failure in outcome.failed:
-        details = results / experiment.run_name / "error.txt"
-        more = f" (more in {details})" if details.exists() else ""
-        complain(f"{experiment.name} s{experiment.seed}: {failure.message}{more}")
-
-
 def print_profiles(outcome: Outcome, results: Path) -> None:
-    from regbench import runs, tables
+    from regbench import runs
+    from regbench.terminal import comparison
 
     summaries = [*outcome.done, *outcome.diverged]
     profiles = [(each, runs.profile(results, each)) for each in summaries]
     if profiles:
-        console(stderr=False).print(tables.profiles(profiles))
-
-
-def resuming(command: Sequence[str]) -> str:
-    """Return the command that goes on with what was interrupted; `--force` would begin anew."""
-    import shlex
-
-    return shlex.join(part for part in command if part != "--force")
+        console(stderr=False).print(comparison.profiles(profiles))

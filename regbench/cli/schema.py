@@ -17,6 +17,7 @@ def schema(kind: str) -> None:
       regbench schema > configs/schema.json
       regbench schema study > configs/studies/schema.json
     """
-    from regbench import config, study_file
+    from regbench import config
+    from regbench.studies import file as study_file
 
     print_json(study_file.schema() if kind == "study" else config.schema())

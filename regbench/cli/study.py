@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regbench import signals
 from regbench.cli import options
 from regbench.cli.printing import console, print_json, warn
-from regbench.cli.run import observer_for, print_failures, print_plan, resuming
+from regbench.cli.training import observer_for, print_failures, print_plan, resuming
+from regbench.execution import signals
 
 if TYPE_CHECKING:
-    from regbench.study_result import StudyResult
+    from regbench.studies.result import StudyResult
 
 
 @click.command()
@@ -54,8 +54,9 @@ def study(
       regbench study configs/studies/overfitting.yaml --profile full --seeds 0-19
       regbench study configs/studies/overfitting.yaml --no-run --json
     """
-    from regbench import environment, study_file
-    from regbench import study as studies
+    from regbench.execution import environment
+    from regbench.studies import file as study_file
+    from regbench.studies import run as studies
 
     asked = study_file.read(path, profile, seeds, overrides)
     folder = results or studies.default_results(asked)
@@ -79,11 +80,12 @@ def study(
 
 
 def _print(result: StudyResult, form: str | None) -> None:
-    from regbench import study_tables
+    from regbench.studies import markdown
+    from regbench.terminal import study as study_tables
 
     if form == "json":
         print_json(result.as_dict())
     elif form == "markdown":
-        click.echo(study_tables.markdown(result), nl=False)
+        click.echo(markdown.markdown(result), nl=False)
     else:
         console(stderr=False).print(study_tables.terminal(result))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from regbench import files
 from regbench.errors import RegbenchError
-from regbench.figures.outcomes import cost, differences
-from regbench.figures.probing import ensemble, ledger, margins, reliability
-from regbench.figures.training import curves, gap, together
+from regbench.figures.curves import curves, gap, together
+from regbench.figures.differences import cost, differences
+from regbench.figures.probes import ensemble, ledger, margins, reliability
 
 if TYPE_CHECKING:
     import pandas

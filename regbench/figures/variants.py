@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from regbench.figures.palette import Style, styles
+from regbench.figures.style import Style, styles
 
 if TYPE_CHECKING:
     import pandas

@@ -10,9 +10,9 @@ from typing import Any
 
 from regbench.config import Experiment
 from regbench.datasets import Splits
-from regbench.findings import Details, Findings, Numbers
-from regbench.probes import batch_norm, costs, dropout, modes, predictions, weights
-from regbench.probes.subject import Examples, Subject
+from regbench.probes import batch_norm, confidence, cost, dropout, gap_ledger, weights
+from regbench.probes.harness import Examples, Subject
+from regbench.runs.probe_results import Details, Findings, Numbers
 
 __all__ = ["Examples", "Subject", "measure"]
 
@@ -28,10 +28,10 @@ def measure(
     """
     test = splits.test_images, splits.test_labels
     subject = Subject(model, experiment, sample, test)
-    found = predictions.measure(subject, splits.classes)
+    found = confidence.measure(subject, splits.classes)
     numbers = Numbers(
-        costs=costs.count(subject, len(splits.train_labels)),
-        ledger=modes.ledgers(subject, row),
+        costs=cost.count(subject, len(splits.train_labels)),
+        ledger=gap_ledger.ledgers(subject, row),
         weights=weights.kernels(model),
         dropout=dropout.measure(subject),
         batch_norm=batch_norm.measure(subject),

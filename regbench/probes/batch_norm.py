@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench.curves import predict
-from regbench.findings import BatchNorm, NormalizedLayer
-from regbench.probes.subject import (
+from regbench.models.evaluate import predict
+from regbench.probes.harness import (
     Subject,
     batches,
     forward,
@@ -25,6 +24,7 @@ from regbench.probes.subject import (
     quality,
     unchanged,
 )
+from regbench.runs.probe_results import BatchNorm, NormalizedLayer
 
 Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 

@@ -10,16 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from regbench.findings import Dropout, Dropped
-from regbench.probes.subject import (
-    Subject,
-    batches,
-    forward,
-    numpy,
-    quality,
-    reseed,
-    unchanged,
-)
+from regbench.probes.harness import Subject, batches, forward, numpy, quality, reseed, unchanged
+from regbench.runs.probe_results import Dropout, Dropped
 
 PASSES = (1, 2, 4, 8, 16, 32, 64)
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench.findings import Histogram, Kernel, Pixels
-from regbench.probes.subject import numpy
+from regbench.probes.harness import numpy
+from regbench.runs.probe_results import Histogram, Kernel, Pixels
 
 # Adam's steps never land on zero exactly, so "zero" is what no longer matters.
 NEAR_ZERO = 1e-3

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from regbench import evidence_table
-from regbench.figures import FIGURES, probing, variants
-from regbench.figures import palette as colors
-from regbench.figures.outcomes import compared
+from regbench.analysis import evidence
+from regbench.figures import FIGURES, probes, variants
+from regbench.figures import style as colors
+from regbench.figures.differences import compared
 
 if TYPE_CHECKING:
     import pandas
@@ -176,7 +176,7 @@ def _interval(value: dict[str, Any]) -> list[str]:
     return [
         f"{value['mean']:+.3f}",
         ends,
-        *evidence_table.evidence(value),
+        *evidence.told(value),
     ]
 
 
@@ -194,11 +194,11 @@ def _cost_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
 
 
 def _ledger_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
-    steps = [name for name, _ in probing.STEPS.values()]
+    steps = [name for name, _ in probes.STEPS.values()]
     rows = [
-        [f"{variant}, {metric}", *probing.labels(terms, 4)]
+        [f"{variant}, {metric}", *probes.labels(terms, 4)]
         for metric in ("loss", "accuracy")
-        for variant, terms in probing.ledgers(frame, metric)
+        for variant, terms in probes.ledgers(frame, metric)
     ]
     return Table(["variant", *steps], rows)
 
@@ -206,7 +206,7 @@ def _ledger_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
 def _ensemble_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
     rows: list[list[str]] = []
     headings = ["variant, first seed", "weight scaling"]
-    for variant, found in probing.found_in(frame).items():
+    for variant, found in probes.found_in(frame).items():
         dropout = found[0].numbers.dropout
         if dropout:
             headings = [*headings[:2], *(f"T = {count}" for count in dropout.passes)]
@@ -217,7 +217,7 @@ def _ensemble_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
 
 def _prediction_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
     rows = []
-    for variant, found in probing.found_in(frame).items():
+    for variant, found in probes.found_in(frame).items():
         numbers = found[0].numbers.predictions
         values = numbers.calibration_error, numbers.train_margin, numbers.test_margin
         rows.append([variant, *map(_plain, values)])

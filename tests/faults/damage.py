@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from regbench import compare, findings, runs
-from regbench.report import origins
+from regbench import runs
+from regbench.analysis import compare
+from regbench.report import provenance
+from regbench.runs import probe_results
 from tests.faults import victims
 from tests.faults.report import Line, show
 
@@ -37,7 +39,7 @@ def cut_at_every_byte(folder: Path) -> Iterator[Line]:
     def comparison() -> bool:
         return _is_true(*_compared(results), whole)
 
-    reports = {findings.DETAILS: _probes(run), "environment.json": _origins(results)}
+    reports = {probe_results.DETAILS: _probes(run), "environment.json": _origins(results)}
     compared = _names_opened(comparison) & {path.name for path in run.iterdir()}
     assert {"summary.json", "history.csv", "config.yaml"} <= compared, compared
     others = {path.name for path in run.iterdir() if path.is_file()} - compared - {".lock"}
@@ -94,7 +96,7 @@ def _is_true(rows: dict[str, Any], warnings: list[str], whole: dict[str, Any]) -
 
 def _probes(run: Path) -> Judge:
     # Behind the cache, whose key is the time of the summary, which is not what is cut.
-    read = findings._read.__wrapped__
+    read = probe_results._read.__wrapped__
     whole = read(run, 0)
     assert whole is not None
 
@@ -109,11 +111,11 @@ def _probes(run: Path) -> Judge:
 
 def _origins(results: Path) -> Judge:
     frame = runs.load(results)
-    whole = origins.of(frame)
+    whole = provenance.of(frame)
 
     def judge() -> bool:
         warnings: list[str] = []
-        found = origins.of(frame, warnings.append)
+        found = provenance.of(frame, warnings.append)
         said = {(key, value) for key, values in found.facts.items() for value in values}
         known = {(key, value) for key, values in whole.facts.items() for value in values}
         return said <= known and (found == whole or bool(warnings))

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from regbench import checkpoints, failures, runs, train
-from regbench.run_folder import HISTORY, RunFolder
-from regbench.train import Job
+from regbench import runs
+from regbench.execution import failures
+from regbench.runs.folder import HISTORY, RunFolder
+from regbench.training import checkpoints, train
+from regbench.training.train import Job
 from tests.faults import lanes, victims
 from tests.faults.report import Line, show
 from tests.faults.victims import WritePoints

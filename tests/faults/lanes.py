@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from regbench import environment
+from regbench.execution import environment
 
 # Called with the number of the lane, how many there are, and a folder of its own.
 Work = Callable[[int, int, Path], Counter[str]]

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from regbench import train
-from regbench.executors import local
-from regbench.train import Job
+from regbench.execution.local import local
+from regbench.training import train
+from regbench.training.train import Job
 from tests.faults import victims
 from tests.faults.report import Line, show
 

@@ -8,9 +8,9 @@ import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from regbench import sweep
 from regbench.config import Experiment
-from regbench.executors import Event
+from regbench.execution.local import Event
+from regbench.sweeps import sweep
 from tests.faults import victims
 from tests.faults.report import Line
 

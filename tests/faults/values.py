@@ -22,8 +22,11 @@ from typing import Any
 
 from rich.console import Console
 
-from regbench import compare, findings, report, runs, tables
-from regbench.metrics import METRICS
+from regbench import report, runs
+from regbench.analysis import compare
+from regbench.analysis.metrics import METRICS
+from regbench.runs import probe_results
+from regbench.terminal import comparison
 from tests import made_up_runs
 from tests.faults import lanes
 from tests.faults.report import Line, show
@@ -82,11 +85,11 @@ def _read(results: Path, run: Path) -> str | None:
     rows = compare.compare(frame, metrics=tuple(METRICS), warn=said.append)
     json.dumps(rows, allow_nan=False)
     terminal = Console(file=io.StringIO(), width=120, color_system=None)
-    terminal.print(tables.terminal(rows, 120))
+    terminal.print(comparison.terminal(rows, 120))
     shown = terminal.file.getvalue() + "".join(said)
-    markdown = tables.markdown(rows)
-    shown += tables.comma_separated(rows) + markdown
-    page = report.page(frame, warn=said.append) if _is_accepted(run) else ""
+    markdown = comparison.markdown(rows)
+    shown += comparison.comma_separated(rows) + markdown
+    page = report.render(frame, warn=said.append) if _is_accepted(run) else ""
     if ESCAPE in shown + page:
         return "a control character"
     return "markup" if MARKUP in page or "<b>" in markdown else None
@@ -95,8 +98,8 @@ def _read(results: Path, run: Path) -> str | None:
 def _is_accepted(run: Path) -> bool:
     """Whether the page shows the probes: where it does not, it is as if there were none."""
     try:
-        findings._read.cache_clear()
-        return findings.read(run) is not None
+        probe_results._read.cache_clear()
+        return probe_results.read(run) is not None
     except ValueError:
         return False
 

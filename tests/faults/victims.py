@@ -18,11 +18,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from regbench import config, train
+from regbench import config
 from regbench.config import Experiment
-from regbench.environment import Runtime
-from regbench.run_folder import HISTORY, RunFolder
-from regbench.train import Job
+from regbench.execution.environment import Runtime
+from regbench.runs.folder import HISTORY, RunFolder
+from regbench.training import train
+from regbench.training.train import Job
 
 RUNTIME = Runtime("tensorflow", "cpu", 1)
 # All that has a state, on a few hundred weights; a checkpoint after every step.

@@ -1,0 +1,1 @@
+"""Finished runs to statistics: means, intervals, paired differences, p-values."""

@@ -1,0 +1,255 @@
+"""From finished runs to statistics: means, intervals, and differences from a baseline.
+
+Seeds are the unit: the runs of a config are a sample of what other seeds would give, and runs of
+two configs with the same seed are a pair, since they share data, order and initial weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regbench.analysis import mcnemar, statistics
+from regbench.analysis import metrics as metrics_of_runs
+from regbench.config.changes import changes
+from regbench.errors import RegbenchError
+
+if TYPE_CHECKING:
+    import pandas
+
+METRICS = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
+BASELINE = "baseline"
+# An epoch of more than 30 years is a damaged file; adding it up could give infinity.
+MOST_SECONDS = 1e9
+
+# The name and the hash of a config.
+Key = tuple[str, str]
+Warn = Callable[[str], None]
+
+
+def compare(
+    frame: pandas.DataFrame,
+    baseline: str | None = None,
+    metrics: Sequence[str] = (),
+    warn: Warn | None = None,
+    examples: bool = True,
+) -> list[dict[str, Any]]:
+    """Return an object per config, the baseline first: what `regbench compare --json` prints.
+
+    Args:
+        frame: what `regbench.runs.load` returns; the last epoch of each run counts.
+        baseline: the name of the config that the others are compared with. Of several configs
+            with that name, each is compared with the one that it differs least from.
+        metrics: names of `regbench.metrics` to compare too, under the key `metrics`.
+        warn: called with a line for each run whose probes or predictions are damaged.
+        examples: whether to test the stored predictions, seed by seed, under the key `mcnemar`.
+            Reading those of a run takes as long as all its other files do.
+
+    Raises:
+        RegbenchError: there is no run, or none with the baseline's name, or no such metric.
+    """
+    names = [*METRICS, *metrics]
+    runs = _runs(frame, metrics, warn)
+    if not runs:
+        raise RegbenchError(
+            "expected finished runs, received none; make some with: "
+            "regbench run configs/baseline.yaml configs/dropout.yaml"
+        )
+    reference_name = _baseline_name(sorted({key[0] for key in runs}), baseline)
+    configs: dict[str, Any] = frame.attrs.get("configs", {})
+    references = {key: each for key, each in runs.items() if key[0] == reference_name}
+    nearest = {key: _nearest(key[1], references, configs) for key in runs}
+    compared = {
+        key: references[reference]
+        for key, reference in nearest.items()
+        if reference is not None and key not in references
+    }
+    pairs = {key: _differences_by_seed(runs[key], theirs) for key, theirs in compared.items()}
+    versus = _versus(pairs, names)
+    read = mcnemar.reader(warn)
+    disagreed = {
+        key: mcnemar.by_seed(runs[key].tested(), theirs.tested(), read, warn)
+        for key, theirs in (compared.items() if examples else ())
+    }
+    ordered = [*references, *(key for key in runs if key not in references)]
+    return [
+        _row(key, runs[key], _changes(key, nearest[key], configs), versus.get(key), metrics)
+        | {"mcnemar": disagreed.get(key)}
+        for key in ordered
+    ]
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The final numbers of a config's runs, a row for each seed."""
+
+    seeds: np.ndarray
+    completed: np.ndarray
+    metrics: np.ndarray  # (runs, the metrics of METRICS and those asked for)
+    paths: np.ndarray
+    seconds: np.ndarray
+    parameters: int
+
+    def tested(self) -> dict[int, mcnemar.Tested]:
+        """Return folder and test accuracy of each seed's run that did not diverge."""
+        accuracies = self.metrics[self.completed][:, METRICS.index("test_accuracy")]
+        kept = zip(self.seeds[self.completed], self.paths[self.completed], accuracies, strict=True)
+        return {
+            int(seed): mcnemar.Tested(Path(*path), float(accuracy)) for seed, path, accuracy in kept
+        }
+
+
+def _runs(frame: pandas.DataFrame, asked: Sequence[str], warn: Warn | None) -> dict[Key, _Runs]:
+    """Return the runs of every config by its name and hash, in the order of the names."""
+    frame = _distinct(frame)
+    finals = _finals(frame)
+    groups = finals.groupby(["name", "config_hash"]).indices
+    columns = {name: finals[name].to_numpy() for name in ("seed", "seconds", "parameters")}
+    completed = finals["status"].to_numpy() == "completed"
+    metrics = finals[list(METRICS)].to_numpy()
+    paths = finals[["results", "run"]].to_numpy()
+    if asked:
+        metrics = np.hstack([metrics, _asked(frame, finals, asked, warn)])
+    return {
+        key: _Runs(
+            columns["seed"][rows],
+            completed[rows],
+            metrics[rows],
+            paths[rows],
+            columns["seconds"][rows],
+            int(columns["parameters"][rows[0]]),
+        )
+        for key, rows in sorted(groups.items())
+    }
+
+
+def _distinct(frame: pandas.DataFrame) -> pandas.DataFrame:
+    """Return each epoch of each run once: a folder that is given twice is read twice."""
+    frame = frame.copy(deep=False)
+    frame.attrs = {}  # pandas copies them, deeply, at every selection
+    # Frames put together may share their index.
+    return frame.drop_duplicates(["results", "run", "epoch"]).reset_index(drop=True)
+
+
+def _asked(
+    frame: pandas.DataFrame, finals: pandas.DataFrame, names: Sequence[str], warn: Warn | None
+) -> np.ndarray:
+    """Return (runs, len(names)): further metrics of the runs of `finals`, in its order."""
+    import pandas
+
+    table = metrics_of_runs.table(frame, names, warn).set_index(["results", "run"])
+    order = pandas.MultiIndex.from_frame(finals[["results", "run"]])
+    return table.reindex(order)[list(names)].to_numpy()
+
+
+def _finals(frame: pandas.DataFrame) -> pandas.DataFrame:
+    """Return a row per run: its last epoch, its gap, and the seconds of all its epochs."""
+    frame = frame.copy(deep=False)
+    frame["seconds"] = frame["seconds"].where(frame["seconds"].between(0, MOST_SECONDS))
+    runs = frame.groupby(["results", "run"], sort=False)
+    finals = frame.loc[runs["epoch"].idxmax()].copy()
+    finals["seconds"] = runs["seconds"].sum().to_numpy()
+    finals["gap"] = finals["train_accuracy"] - finals["test_accuracy"]
+    # A copied results folder adds no evidence.
+    return finals.drop_duplicates(["name", "config_hash", "seed"])
+
+
+def _baseline_name(names: list[str], asked: str | None) -> str | None:
+    if asked is not None and asked not in names:
+        raise RegbenchError(f"--baseline: expected one of {', '.join(names)}, received {asked!r}")
+    return asked or (BASELINE if BASELINE in names else None)
+
+
+def _row(
+    key: Key,
+    runs: _Runs,
+    changes: dict[str, Any] | None,
+    versus: dict[str, Any] | None,
+    asked: Sequence[str],
+) -> dict[str, Any]:
+    finals = runs.metrics[runs.completed]
+    further = {
+        name: {
+            **statistics.interval(finals[:, len(METRICS) + column]),
+            "versus_baseline": versus["asked"][name] if versus else None,
+        }
+        for column, name in enumerate(asked)
+    }
+    return {
+        "name": key[0],
+        "config_hash": key[1],
+        "seeds": sorted(runs.seeds.tolist()),
+        "runs": len(runs.seeds),
+        "diverged": int((~runs.completed).sum()),
+        "parameters": runs.parameters,
+        "seconds": float(runs.seconds.mean()),
+        "changes": changes,
+        **{metric: statistics.interval(finals[:, column]) for column, metric in enumerate(METRICS)},
+        "versus_baseline": {name: versus["own"][name] for name in METRICS} if versus else None,
+        **({"metrics": further} if asked else {}),
+    }
+
+
+def _changes(key: Key, nearest: Key | None, configs: dict[str, Any]) -> dict[str, Any] | None:
+    if nearest is None:
+        return None
+    return {} if key == nearest else changes(configs.get(nearest[1]), configs.get(key[1]))
+
+
+def _nearest(
+    config_hash: str, references: dict[tuple[str, str], Any], configs: dict[str, Any]
+) -> tuple[str, str] | None:
+    """Return the baseline that a config differs least from, None where that can't be known."""
+
+    def distance(key: Key) -> float:
+        found = changes(configs.get(key[1]), configs.get(config_hash))
+        return math.inf if found is None else len(found)
+
+    if len(references) < 2:
+        return next(iter(references), None)
+    same = [key for key in references if key[1] == config_hash]
+    nearest = same[0] if same else min(references, key=distance)
+    return nearest if same or math.isfinite(distance(nearest)) else None
+
+
+def _differences_by_seed(runs: _Runs, reference: _Runs) -> np.ndarray:
+    """Return (pairs, len(METRICS)): what each seed's run has more than the reference's run."""
+    seeds, there = runs.seeds[runs.completed], reference.seeds[reference.completed]
+    _, mine, theirs = np.intersect1d(seeds, there, return_indices=True)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        return runs.metrics[runs.completed][mine] - reference.metrics[reference.completed][theirs]
+
+
+def _versus(pairs: dict[Key, np.ndarray], names: Sequence[str]) -> dict[Key, dict[str, Any]]:
+    """Return for each config and metric how it differs from the baseline, and how sure that is.
+
+    Holm's correction counts the configs that are compared, for each metric by itself.
+    """
+    versus: dict[Key, dict[str, Any]] = {key: {"own": {}, "asked": {}} for key in pairs}
+    for column, metric in enumerate(names):
+        samples = [statistics.finite(differences[:, column]) for differences in pairs.values()]
+        adjusted = statistics.holm([statistics.paired_p(sample) for sample in samples])
+        flips = statistics.sign_flips(samples)
+        for key, sample, p_holm, p_value in zip(pairs, samples, adjusted, flips, strict=True):
+            versus[key]["own" if column < len(METRICS) else "asked"][metric] = {
+                **statistics.interval(sample),
+                "p_value": p_value,
+                "p_floor": statistics.sign_flip_floor(len(sample)) if len(sample) > 1 else None,
+                "p_holm": p_holm,
+                "pairs": len(sample),
+                "pairs_needed": _pairs_needed(sample),
+            }
+    return versus
+
+
+def _pairs_needed(sample: np.ndarray) -> int | None:
+    """Return how many pairs would show the difference, if mean and spread are those seen."""
+    if len(sample) < 2:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        return statistics.pairs_needed(float(sample.mean()), float(sample.std(ddof=1)))

@@ -1,0 +1,99 @@
+"""Where two trained models differ on the same test examples, from their stored predictions.
+
+This tells of these trained models and not of their configs: another seed gives another model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regbench.analysis import statistics
+from regbench.runs import predictions
+
+Warn = Callable[[str], None]
+# Label and predicted class of each test example, (n, 2); None where a run stored none.
+Stored = NDArray[np.int64] | None
+# Keras may count an accuracy in 32 bits; one example more of millions is further away than that.
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A run's folder, and the test accuracy that its summary tells."""
+
+    folder: Path
+    accuracy: float
+
+
+def reader(warn: Warn | None = None) -> Callable[[Tested], Stored]:
+    """Return a function that reads a run's predictions, each folder once.
+
+    A file that is damaged, or is not what the run's accuracy was counted from, is reported with
+    `warn`, and then is as if it was not there.
+    """
+    known: dict[Path, Stored] = {}
+
+    def read(run: Tested) -> Stored:
+        folder = run.folder
+        if folder not in known:
+            try:
+                known[folder] = _checked(predictions.read(folder), run.accuracy)
+            except (OSError, ValueError) as error:
+                known[folder] = None
+                if warn:
+                    warn(f"{folder}: {error}; its predictions are left out")
+        return known[folder]
+
+    return read
+
+
+def _checked(stored: Stored, accuracy: float) -> Stored:
+    """Return the predictions. Raises ValueError where they give another accuracy."""
+    if stored is not None:
+        right = int((stored[:, 0] == stored[:, 1]).sum())
+        if not len(stored) or abs(right / len(stored) - accuracy) > ROUNDING:
+            raise ValueError(
+                f"{predictions.PREDICTIONS} has {right:,} of {len(stored):,} right, which is not "
+                f"the run's test_accuracy of {accuracy:.6g}"
+            )
+    return stored
+
+
+def by_seed(
+    runs: Mapping[int, Tested],
+    baseline: Mapping[int, Tested],
+    read: Callable[[Tested], Stored],
+    warn: Warn | None = None,
+) -> list[dict[str, Any]] | None:
+    """Return McNemar's test for each seed that both sides have predictions of; None without any.
+
+    Runs whose labels differ were tested on different examples: told with `warn`, and left out.
+    """
+    found = []
+    for seed in sorted(runs.keys() & baseline.keys()):
+        theirs = read(baseline[seed])
+        mine = None if theirs is None else read(runs[seed])
+        if mine is None or theirs is None:
+            continue
+        if not np.array_equal(mine[:, 0], theirs[:, 0]):
+            if warn:
+                warn(
+                    f"{runs[seed].folder}: its test labels are not those of "
+                    f"{baseline[seed].folder}; their predictions are not compared"
+                )
+            continue
+        here, there = mine[:, 0] == mine[:, 1], theirs[:, 0] == theirs[:, 1]
+        only_this, only_baseline = int((here & ~there).sum()), int((there & ~here).sum())
+        found.append({
+            "seed": seed,
+            "only_this_right": only_this,
+            "only_baseline_right": only_baseline,
+            "p_value": statistics.mcnemar(only_this, only_baseline),
+        })  # fmt: skip
+    return found or None

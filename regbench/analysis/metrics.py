@@ -1,0 +1,255 @@
+"""What a comparison or a claim may be about: one number of a finished run.
+
+Each metric is a line in `METRICS`. One in `LEVELS` asks for a level too, in parentheses:
+`epochs_to_test_accuracy(0.6)`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regbench.errors import RegbenchError
+from regbench.runs import probe_results
+from regbench.runs.probe_results import Numbers
+
+if TYPE_CHECKING:
+    import pandas
+
+Warn = Callable[[str], None]
+
+# What a table of metrics tells of each run beside them.
+RUN = ("results", "run", "name", "config_hash", "seed", "status")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, its history as columns (epochs + 1,), and what it counts."""
+
+    folder: Path
+    history: Mapping[str, NDArray[np.float64]]
+    parameters: int
+
+    @functools.cached_property
+    def numbers(self) -> Numbers | None:
+        """What its probes found; read only if a metric asks. Raises ValueError for damage."""
+        return probe_results.numbers(self.folder)
+
+    def last(self, column: str) -> float:
+        """Return a column of the history after the last epoch."""
+        return float(self.history[column][-1])
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a run.
+
+    `better` is the direction that a user wants, where there is one. An `exact` metric is counted
+    and not measured: it is the same for every seed, so that one pair of runs decides. `of` returns
+    None for a run that does not have the number.
+    """
+
+    text: str
+    of: Callable[[Run], float | None]
+    better: Literal["lower", "higher"] | None = None
+    exact: bool = False
+
+
+def _seconds_per_step(run: Run) -> float | None:
+    if not run.numbers or not run.numbers.costs or not run.numbers.costs.steps_per_epoch:
+        return None
+    seconds = run.history["seconds"][1:]
+    # The first epoch compiles, and any epoch may have been disturbed.
+    epochs = seconds[1:] if len(seconds) > 1 else seconds
+    return float(np.median(epochs)) / run.numbers.costs.steps_per_epoch if len(epochs) else None
+
+
+def _cost(name: str) -> Callable[[Run], float | None]:
+    def of(run: Run) -> float | None:
+        return getattr(run.numbers.costs, name) if run.numbers and run.numbers.costs else None
+
+    return of
+
+
+def _weight_norm(run: Run) -> float | None:
+    if not run.numbers:
+        return None
+    return math.sqrt(sum(kernel.two_norm**2 for kernel in run.numbers.weights))
+
+
+def _weight_sum(run: Run) -> float | None:
+    return sum(kernel.one_norm for kernel in run.numbers.weights) if run.numbers else None
+
+
+def _near_zero(run: Run) -> float | None:
+    if not run.numbers:
+        return None
+    kernels = run.numbers.weights
+    weights = sum(kernel.weights for kernel in kernels)
+    return sum(kernel.sparsity * kernel.weights for kernel in kernels) / weights
+
+
+def _calibration_error(run: Run) -> float | None:
+    return run.numbers.predictions.calibration_error if run.numbers else None
+
+
+def _ensemble_gain(quantity: Literal["accuracy", "loss"]) -> Callable[[Run], float | None]:
+    def of(run: Run) -> float | None:
+        dropout = run.numbers.dropout if run.numbers else None
+        if not dropout or not dropout.ensemble:
+            return None
+        return getattr(dropout.ensemble[-1], quantity) - getattr(dropout.weight_scaling, quantity)
+
+    return of
+
+
+def _moving_gain(run: Run) -> float | None:
+    norm = run.numbers.batch_norm if run.numbers else None
+    return norm.moving.accuracy - norm.batch.accuracy if norm else None
+
+
+def _learned(name: str) -> Callable[[Run], float | None]:
+    def of(run: Run) -> float | None:
+        norm = run.numbers.batch_norm if run.numbers else None
+        moved = [getattr(layer, name) for layer in norm.layers] if norm else []
+        known = [each for each in moved if each is not None]
+        return sum(known) / len(known) if known else None
+
+    return of
+
+
+METRICS = {
+    "train_accuracy": Metric("share of the training sample that is right",
+                             lambda run: run.last("train_accuracy"), "higher"),
+    "test_accuracy": Metric("share of the test set that is right",
+                            lambda run: run.last("test_accuracy"), "higher"),
+    "train_loss": Metric("cross-entropy on the training sample, in nats, without penalty",
+                         lambda run: run.last("train_loss"), "lower"),
+    "test_loss": Metric("cross-entropy on the test set, in nats",
+                        lambda run: run.last("test_loss"), "lower"),
+    "gap": Metric("train less test accuracy",
+                  lambda run: run.last("train_accuracy") - run.last("test_accuracy"), "lower"),
+    "calibration_error": Metric("expected calibration error on the test set",
+                                _calibration_error, "lower"),
+    "weight_norm": Metric("2-norm of all kernels together", _weight_norm),
+    "weight_sum": Metric("1-norm of all kernels together", _weight_sum),
+    "near_zero": Metric("share of weights with |w| < 0.001", _near_zero),
+    "dropout_ensemble_gain": Metric("test accuracy of averaged stochastic passes, less that of "
+                                    "weight scaling", _ensemble_gain("accuracy")),
+    "dropout_ensemble_loss": Metric("test loss of averaged stochastic passes, less that of "
+                                    "weight scaling", _ensemble_gain("loss")),
+    "batch_norm_moving_gain": Metric("test accuracy with moving averages, less that with each "
+                                     "batch's own statistics", _moving_gain),
+    "gamma_moved": Metric("mean distance of gamma from 1, where it began",
+                          _learned("gamma_moved")),
+    "beta_moved": Metric("mean distance of beta from 0, where it began", _learned("beta_moved")),
+    "seconds": Metric("seconds of training, without measurements",
+                      lambda run: float(run.history["seconds"].sum()), "lower"),
+    "seconds_per_step": Metric("seconds of an update, in the median epoch",
+                               _seconds_per_step, "lower"),
+    "parameters": Metric("numbers in the network, trainable or not",
+                         lambda run: run.parameters, "lower", exact=True),
+    "multiply_adds": Metric("multiply-adds for one image", _cost("multiply_adds"), "lower",
+                            exact=True),
+    "activation_bytes": Metric("bytes of all layers' outputs for one image",
+                               _cost("activation_bytes"), "lower", exact=True),
+    "pooling_parameters": Metric("parameters of all pooling", _cost("pooling_parameters"),
+                                 exact=True),
+    "pooled_share": Metric("share of the numbers entering pooling windows that come out",
+                           _cost("pooled_share"), exact=True),
+}  # fmt: skip
+
+
+def _epochs_to(column: str) -> Callable[[Run, float], float]:
+    def of(run: Run, level: float) -> float:
+        reached = np.flatnonzero(run.history[column] >= level)
+        return float(reached[0]) if len(reached) else float(len(run.history[column]))
+
+    return of
+
+
+# A run that never reaches the level counts as the epoch after its last: it needs at least that.
+LEVELS = {
+    "epochs_to_train_accuracy": _epochs_to("train_accuracy"),
+    "epochs_to_test_accuracy": _epochs_to("test_accuracy"),
+}
+
+
+def metric(name: str) -> Metric:
+    """Return the metric with this name. Raises RegbenchError for an unknown one."""
+    asked = re.fullmatch(r"(\w+)\(\s*([\d.]+)\s*\)", name)
+    if asked and asked[1] in LEVELS and re.fullmatch(r"0?\.\d+|[01](\.0*)?", asked[2]):
+        reached, level = LEVELS[asked[1]], float(asked[2])
+        text = f"first epoch with {asked[1].removeprefix('epochs_to_')} of {level:g} or more"
+        return Metric(text, lambda run: reached(run, level), "lower")
+    if name in METRICS:
+        return METRICS[name]
+    levels = [f"{each}(0.6)" for each in LEVELS]
+    near = get_close_matches(name, [*METRICS, *levels], 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise RegbenchError(
+        f"metric: expected one of {', '.join([*METRICS, *levels])}, received {name!r}{hint}"
+    )
+
+
+def table(
+    frame: pandas.DataFrame, names: Sequence[str], warn: Warn | None = None
+) -> pandas.DataFrame:
+    """Return a row per finished run: the columns of `RUN`, and one for each metric in `names`.
+
+    A run without the number has NaN there.
+
+    Args:
+        frame: what `regbench.runs.load` returns.
+        warn: called with a line for each run whose probes are damaged; its numbers are NaN.
+
+    Raises:
+        RegbenchError: a metric is not known.
+    """
+    import pandas
+
+    chosen = {name: metric(name) for name in names}
+    rows = [
+        (*key, *_values(run, chosen.values(), warn or (lambda message: None)))
+        for key, run in _runs(frame)
+    ]
+    return pandas.DataFrame(rows, columns=[*RUN, *names]).astype(dict.fromkeys(names, "float64"))
+
+
+def _runs(frame: pandas.DataFrame) -> Iterable[tuple[tuple[object, ...], Run]]:
+    """Yield each run's values of `RUN` with the run, in the order of the frame."""
+    frame = frame.copy(deep=False)
+    frame.attrs = {}  # pandas copies them, deeply, at every selection
+    columns = {name: frame[name].to_numpy() for name in frame.columns}
+    numeric = [name for name in frame.columns if frame[name].dtype.kind == "f"]
+    for rows in frame.groupby(["results", "run"], sort=False).indices.values():
+        rows = rows[np.argsort(columns["epoch"][rows], kind="stable")]
+        first = rows[0]
+        run = Run(
+            Path(columns["results"][first]) / columns["run"][first],
+            {name: columns[name][rows] for name in numeric},
+            int(columns["parameters"][first]),
+        )
+        yield tuple(columns[name][first] for name in RUN), run
+
+
+def _values(run: Run, metrics: Iterable[Metric], warn: Warn) -> list[float]:
+    values, damage = [], ""
+    for each in metrics:
+        try:
+            value = each.of(run)
+        except ValueError as error:
+            value, damage = None, str(error)
+        values.append(math.nan if value is None else float(value))
+    if damage:
+        warn(f"{run.folder}: {damage}; those numbers are left out")
+    return values

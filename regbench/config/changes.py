@@ -1,0 +1,32 @@
+"""What one resolved config says otherwise than another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def changes(base: Any, config: Any) -> dict[str, Any] | None:
+    """Return what a resolved config says otherwise than `base`, as dotted key to value.
+
+    None where one of them is not known.
+    """
+    if base is None or config is None:
+        return None
+    return dict(_differences(base, config, ""))
+
+
+def _differences(base: Any, config: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(base, dict) and isinstance(config, dict):
+        for each in {**base, **config}:
+            yield from _differences(base.get(each), config.get(each), f"{key}.{each}".strip("."))
+    elif base != config:
+        yield from _leaves(config, key)
+
+
+def _leaves(config: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(config, dict) and config:
+        for each, value in config.items():
+            yield from _leaves(value, f"{key}.{each}")
+    else:
+        yield key, config

@@ -1,0 +1,157 @@
+"""Config files as trees: `extends`, merging and `--set`, with the place of every value.
+
+How a file and the file that it extends are merged: a mapping changes only the keys that it names,
+anything else replaces what was there, and `name` is not inherited. For a toggle that means: a bare
+value is the whole toggle, so `pooling: average` is average pooling with the default window
+whatever the base has, and `pooling: {kind: average}` keeps the base's window. A shorthand in the
+base is not lost: `pooling: {size: 3}` on top of `pooling: average` is average pooling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from regbench.config import yaml12
+from regbench.config.yaml12 import Node, Place, Problem, YamlError
+from regbench.errors import RegbenchError
+from regbench.regularizers import REGULARIZERS, Toggle
+
+SUFFIXES = (".yaml", ".yml")
+# Keys of a file as such, which no other file inherits and no option sets.
+FILE_KEYS = ("extends", "matrix")
+# What tells runs apart, and what concerns the file: not for a matrix or a study to change.
+RESERVED = {
+    "name": "experiments are named after what was changed",
+    "seed": "give several seeds with --seeds",
+    **dict.fromkeys(FILE_KEYS, "it belongs to a whole file"),
+}
+
+
+class ConfigError(RegbenchError):
+    """All that is wrong with the configs, a line each."""
+
+    def __init__(self, problems: Iterable[Problem | str]) -> None:
+        self.messages = [str(problem) for problem in problems]
+        super().__init__("\n".join(self.messages))
+
+
+def read(path: Path, problems: list[Problem]) -> Node:
+    """Return a file's mapping, merged over that of the file that it extends, and with a name.
+
+    What is wrong and can be passed over is added to `problems`. Raises YamlError for the rest.
+    """
+    tree = _read(path, str(path), (), problems)
+    if tree.child("name") is None:
+        tree = yaml12.merge(tree, Node({"name": Node(path.stem, Place(str(path)))}, tree.place))
+    return tree
+
+
+def _read(path: Path, source: str, above: tuple[Path, ...], problems: list[Problem]) -> Node:
+    """Return a file's mapping, merged over that of the file that it extends."""
+    document = yaml12.read(path, source)
+    problems += document.problems
+    tree = document.root
+    if tree.content is None:  # an empty file is the baseline
+        tree = replace(tree, content={})
+    if not isinstance(tree.content, dict):
+        raise YamlError(tree.place, "expected a mapping, such as l2: 1e-3")
+    extends = tree.child("extends")
+    if extends is None:
+        return tree
+    tree = replace(tree, content={k: v for k, v in tree.content.items() if k != "extends"})
+    return merge(_base(path, extends, "extends", (*above, path.resolve()), problems), tree)
+
+
+def base(path: Path, node: Node, key: str, problems: list[Problem]) -> Node:
+    """Return the mapping of the config that the file at `path` names at `key`, without its name.
+
+    Raises YamlError.
+    """
+    return _base(path, node, key, (path.resolve(),), problems)
+
+
+def _base(
+    path: Path, node: Node, key: str, above: tuple[Path, ...], problems: list[Problem]
+) -> Node:
+    found = _extended(path, node, key, above)
+    tree = _read(found, str(found), above, problems)
+    assert isinstance(tree.content, dict)
+    matrix = tree.child("matrix")
+    if matrix is not None:
+        where = matrix.key or matrix.place
+        raise YamlError(
+            node.place, f"{key}: expected one experiment, received the matrix at {where}"
+        )
+    return replace(tree, content={k: v for k, v in tree.content.items() if k != "name"})
+
+
+def _extended(path: Path, extends: Node, key: str, above: tuple[Path, ...]) -> Path:
+    # Only what looks like a config is opened: an error cites what is in the file.
+    if not isinstance(extends.content, str) or not extends.content.endswith(SUFFIXES):
+        raise YamlError(extends.place, f"{key}: expected the name of a .yaml or .yml file")
+    found = path.parent / extends.content
+    try:
+        circle, exists = found.resolve() in above, found.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle
+        reason = getattr(error, "strerror", None) or error
+        raise YamlError(extends.place, f"{key}: {found}: can't be read: {reason}") from error
+    if circle:
+        chain = " -> ".join(each.name for each in (*above, found))
+        raise YamlError(extends.place, f"{key}: expected no circle, received {chain}")
+    if not exists:
+        raise YamlError(extends.place, f"{key}: {found}: no such file")
+    return found
+
+
+def dotted(key: str, node: Node, section: str) -> list[str]:
+    """Return the parts of a dotted key that a mapping in a file sets. Raises YamlError."""
+    keys = key.split(".")
+    place = node.key or node.place
+    if not all(keys):
+        raise YamlError(place, f"{section}: expected a key such as dropout.dense, received {key!r}")
+    if keys[0] in RESERVED:
+        raise YamlError(place, f"{section}: {key} can't be set here: {RESERVED[keys[0]]}")
+    return keys
+
+
+def override(text: str, problems: list[Problem]) -> Node:
+    """Return `a.b=value` as a tree whose places cite the option. Raises YamlError."""
+    place = Place(f"--set {text}")
+    dotted, equals, value = text.partition("=")
+    keys = [key.strip() for key in dotted.split(".")]
+    if not equals or not all(keys):
+        raise YamlError(place, "expected KEY=VALUE, such as train.epochs=5")
+    if keys[0] in FILE_KEYS:
+        raise YamlError(place, f"{keys[0]} belongs into a file")
+    document = yaml12.parse(value, place.source, positions=False)
+    problems += document.problems
+    return nested(keys, document.root, place)
+
+
+def nested(keys: Sequence[str], value: Node, place: Place) -> Node:
+    """Return `value` in a mapping for each of the keys, all of them cited at `place`."""
+    for key in reversed(keys):
+        value = Node({key: replace(value, key=place)}, place)
+    return value
+
+
+def merge(base: Node, changes: Node) -> Node:
+    """Return `base`, changed as one file changes another."""
+    return yaml12.merge(_written_out(base), changes)
+
+
+def _written_out(tree: Node) -> Node:
+    """Return the tree with the shorthands of toggles as mappings, to which keys can be added."""
+    assert isinstance(tree.content, dict)
+    content = dict(tree.content)
+    for name, toggle in REGULARIZERS.items():
+        node = content.get(name)
+        if node is None or not issubclass(toggle, Toggle):
+            continue
+        if node.content is True and toggle.bare:
+            content[name] = replace(node, content={})
+        elif isinstance(node.content, str) and toggle.shorthand:
+            content[name] = replace(node, content={toggle.shorthand: node})
+    return replace(tree, content=content)

@@ -1,0 +1,135 @@
+"""From config files to frozen, validated experiments: defaults < `extends` < file < `--set`.
+
+A file with a `matrix` is several experiments: see `regbench.matrix`.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from regbench.config import inheritance, matrix, yaml12
+from regbench.config.experiment import Experiment
+from regbench.config.inheritance import ConfigError
+from regbench.config.messages import explain
+from regbench.config.yaml12 import Node, Problem, YamlError
+from regbench.regularizers import REGULARIZERS
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Return the experiment of a config file, changed by overrides such as "train.epochs=5".
+
+    Raises:
+        ConfigError: with a line for everything that is wrong; a matrix is more than one experiment.
+    """
+    experiments = load_all([path], overrides)
+    if len(experiments) > 1:
+        tree = inheritance.read(Path(path), [])
+        place = tree.child("matrix").key  # type: ignore[union-attr]
+        raise ConfigError(
+            [
+                Problem(
+                    place or tree.place,
+                    f"matrix: expected one experiment, received {len(experiments)}; "
+                    "train them all with regbench run, or write one of them into a file of its own",
+                )
+            ]
+        )
+    return experiments[0]
+
+
+def load_all(paths: Sequence[str | Path], overrides: Sequence[str] = ()) -> list[Experiment]:
+    """Return the experiments of several files, each changed by the same overrides.
+
+    Raises:
+        ConfigError: with a line for everything that is wrong in any of them.
+    """
+    experiments: list[Experiment] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            experiments += _experiments(Path(path), overrides)
+        except ConfigError as error:
+            problems += error.messages
+    if problems:
+        # The overrides are the same for every file: what is wrong with them is said once.
+        raise ConfigError(dict.fromkeys(problems))
+    return experiments
+
+
+def of_tree(tree: Node, problems: list[Problem]) -> list[Experiment]:
+    """Return the experiments of a merged tree: one, or as many as its matrix asks for.
+
+    What is wrong is added to `problems`.
+    """
+    experiments = []
+    for variant in matrix.expand(tree, problems):
+        try:
+            experiments.append(Experiment.model_validate(variant.plain()))
+        except ValidationError as error:
+            problems += explain(error, variant, _schema())
+    if not problems:
+        matrix.check_distinct([(each.name, each.hash) for each in experiments], tree, problems)
+    return experiments
+
+
+def dump(experiment: Experiment) -> str:
+    """Return YAML that `load` reads, and that repeats the run by itself."""
+    return yaml.dump(
+        experiment.values(), Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100
+    )
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a config file."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **copy.deepcopy(_schema())}
+
+
+@functools.cache
+def _schema() -> dict[str, Any]:
+    full: dict[str, Any] = Experiment.model_json_schema()
+    for name, toggle in REGULARIZERS.items():
+        if toggle.optional:
+            full["properties"][name]["anyOf"].append({"const": False})
+    full["required"] = []
+    full["properties"]["extends"] = {
+        "type": "string",
+        "description": "a config that this one changes, relative to this file",
+    }
+    full["properties"]["matrix"] = copy.deepcopy(matrix.SCHEMA)
+    return full
+
+
+def _experiments(path: Path, overrides: Sequence[str]) -> list[Experiment]:
+    problems: list[Problem] = []
+    try:
+        tree = inheritance.read(path, problems)
+        for override in overrides:
+            change = inheritance.override(override, problems)
+            matrix.check_override(tree, change)
+            tree = inheritance.merge(tree, change)
+        experiments = of_tree(tree, problems)
+    except YamlError as error:
+        raise ConfigError([*problems, error.problem]) from error
+    if problems:
+        problems.sort(key=lambda problem: problem.place)
+        raise ConfigError(dict.fromkeys(map(str, problems)))
+    return experiments
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that YAML 1.2 would read as something else."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    plain = yaml12.resolve(text) == text
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+
+
+_Dumper.add_representer(str, _represent_text)

@@ -1,0 +1,146 @@
+"""pydantic's errors as lines: where in which file, what was expected, what was received."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from regbench.config.yaml12 import Node, Problem
+
+Schema = dict[str, Any]
+LONGEST_VALUE = 60
+
+
+def explain(error: ValidationError, tree: Node, schema: Schema) -> list[Problem]:
+    """Return a problem for every value that is wrong, cited where it was written.
+
+    Args:
+        error: what validating `tree.plain()` raised.
+        tree: the values and their places.
+        schema: the JSON Schema that the values were checked against; it says what was expected.
+    """
+    problems: dict[tuple[str | int, ...], Problem] = {}
+    for detail in error.errors(include_url=False):
+        path = _written(tree, detail["loc"])
+        # An alternative such as `int | "all"` fails once for each of its branches.
+        key = detail["loc"] if detail["type"] in ("missing", "extra_forbidden") else path
+        problems.setdefault(key, _problem(detail, path, tree, schema))
+    return list(problems.values())
+
+
+def _written(tree: Node, location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Return as much of pydantic's location as there is in the tree."""
+    node: Node | None = tree
+    for length, key in enumerate(location):
+        node = node.child(key) if node else None
+        if node is None:
+            return location[:length]
+    return location
+
+
+def _problem(detail: Any, path: tuple[str | int, ...], tree: Node, schema: Schema) -> Problem:
+    node = _at(tree, path)
+    if detail["type"] == "extra_forbidden":
+        return Problem(node.key or node.place, _unknown_key(path, schema))
+    if detail["type"] == "missing":
+        missing = str(detail["loc"][-1])
+        expected = describe(_fragment(schema, (*path, missing)), schema)
+        return Problem(node.place, f"{_dotted((*path, missing))}: expected {expected}, got nothing")
+    if detail["type"] == "value_error":
+        return Problem(node.place, f"{_dotted(path)}: {detail['ctx']['error']}")
+    expected = describe(_fragment(schema, path), schema)
+    return Problem(node.place, f"{_dotted(path)}: expected {expected}, received {_shown(node)}")
+
+
+def _unknown_key(path: tuple[str | int, ...], schema: Schema) -> str:
+    valid = [
+        key
+        for each in _alternatives(_fragment(schema, path[:-1]), schema)
+        for key in each.get("properties", {})
+    ]
+    near = difflib.get_close_matches(str(path[-1]), valid, n=1)
+    hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(valid)}"
+    return f"{_dotted(path)}: unknown key; {hint}"
+
+
+def describe(fragment: Schema, schema: Schema) -> str:
+    """Return in words what a part of a JSON Schema allows: "an integer >= 1 or all"."""
+    words = [_one(each, schema) for each in _alternatives(fragment, schema)]
+    return " or ".join(dict.fromkeys(words)) or "something else"
+
+
+def _one(fragment: Schema, schema: Schema) -> str:
+    if "enum" in fragment:
+        *others, last = map(str, fragment["enum"])
+        return f"{', '.join(others)} or {last}" if others else last
+    if "const" in fragment:
+        return json.dumps(fragment["const"]).strip('"')
+    kind = fragment.get("type")
+    if kind in ("integer", "number"):
+        return " ".join([{"integer": "an integer", "number": "a number"}[kind], *_bounds(fragment)])
+    if kind == "array":
+        return f"a list, each item {describe(fragment.get('items', {}), schema)}"
+    if kind == "object":
+        return f"a mapping with {', '.join(fragment.get('properties', {}))}"
+    if kind == "string":
+        return str(fragment.get("description", "text"))
+    return "null" if kind == "null" else "something else"
+
+
+def _bounds(fragment: Schema) -> list[str]:
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {fragment[key]:.15g}" for key, sign in signs.items() if key in fragment]
+    return [" and ".join(bounds)] if bounds else []
+
+
+def _alternatives(fragment: Schema, schema: Schema) -> Iterator[Schema]:
+    """Yield a fragment's branches with references followed."""
+    if "$ref" in fragment:
+        name = fragment["$ref"].rpartition("/")[2]
+        yield from _alternatives(schema["$defs"][name], schema)
+    elif "anyOf" in fragment:
+        for branch in fragment["anyOf"]:
+            yield from _alternatives(branch, schema)
+    else:
+        yield fragment
+
+
+def _fragment(schema: Schema, path: tuple[str | int, ...]) -> Schema:
+    """Return the part of the schema for what is at `path`; {} where it knows nothing of it."""
+    found = schema
+    for key in path:
+        branches = _alternatives(found, schema)
+        steps = [step for each in branches if (step := _step(each, key)) is not None]
+        found = steps[0] if steps else {}
+    return found
+
+
+def _step(fragment: Schema, key: str | int) -> Schema | None:
+    """Return the part of a fragment without branches for one of its items or keys."""
+    if isinstance(key, int):
+        return fragment.get("items")
+    others = fragment.get("additionalProperties")
+    named = fragment.get("properties", {}).get(key)
+    return others if named is None and isinstance(others, dict) else named
+
+
+def _at(tree: Node, path: tuple[str | int, ...]) -> Node:
+    for key in path:
+        tree = tree.child(key) or tree
+    return tree
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    return text.removeprefix(".") or "the config"
+
+
+def _shown(node: Node) -> str:
+    if isinstance(node.content, dict):
+        return "a mapping"
+    text = json.dumps(node.plain(), ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."

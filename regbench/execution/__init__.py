@@ -1,0 +1,1 @@
+"""Where runs execute: worker processes, signals, failures, the machine and its versions."""

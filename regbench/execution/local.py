@@ -1,0 +1,229 @@
+"""Where jobs run. An executor takes plain jobs and a function, and knows nothing of Keras.
+
+Every executor has one form: `(function, jobs, workers, variables) -> generator of Event`. The
+function is called as `function(job, emit)` in a worker; what it emits and returns comes back as
+events. Jobs may end in any order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from regbench.execution import environment, failures, signals
+from regbench.execution.failures import Failure
+
+Function = Callable[[Any, Callable[[str, dict[str, Any]], None]], Any]
+
+# How long a worker may take to reach the end of a step, or of a measurement, and a checkpoint.
+SECONDS_TO_STOP = 60.0
+# What kills a worker is seldom its job: the system ends any process where memory is short. A job
+# that is at fault, since it needs more than there is, dies at every attempt, and must end.
+REPEATS = 2
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to job number `job`: a kind, or whatever kind the function emits.
+
+    "started", "done" with its `result`, "failed" with its `failure`, or "repeated": its worker
+    died, and it will be started again. `figures` belong to an emitted event; those of "repeated"
+    hold a `text` for people.
+    """
+
+    job: int
+    kind: str
+    figures: dict[str, Any] = field(default_factory=dict)
+    result: Any = None
+    failure: Failure | None = None
+
+
+def local(
+    function: Function, jobs: Sequence[Any], workers: int, variables: Mapping[str, str]
+) -> Generator[Event, None, None]:
+    """Run jobs in `workers` processes of this machine; yield their events as they come.
+
+    A worker sets `variables` in its environment before it imports anything else. It serves job
+    after job, since its start takes seconds. The job of one that dies begins again on a fresh
+    worker, when no other job waits, and fails after `REPEATS` such attempts. Closing the iterator
+    ends all: a job sees it in `signals.stop_requested`, and has a minute; an exception meanwhile
+    ends it at once.
+    """
+    waiting = deque(range(len(jobs)))
+    repeats = dict.fromkeys(waiting, 0)
+    pool: list[_Worker] = []
+    try:
+        for _ in range(min(workers, len(jobs))):
+            pool.append(_Worker(variables))
+        for worker in pool:
+            yield worker.begin(waiting.popleft(), function, jobs)
+        while busy := [worker for worker in pool if worker.job is not None]:
+            ready = wait([worker.connection for worker in busy])
+            for worker in [worker for worker in busy if worker.connection in ready]:
+                event = worker.receive()
+                if not worker.alive and repeats[event.job] < REPEATS:
+                    repeats[event.job] += 1
+                    waiting.append(event.job)  # last: what killed it, the others may have left
+                    text = (
+                        f"{worker.death()}; begins again, repeat {repeats[event.job]} of {REPEATS}"
+                    )
+                    event = Event(event.job, "repeated", {"text": text})
+                yield event
+                if event.kind not in ("done", "failed", "repeated"):
+                    continue
+                worker.job = None
+                if waiting:
+                    if not worker.alive:
+                        worker.kill()
+                        pool[pool.index(worker)] = worker = _Worker(variables)
+                    yield worker.begin(waiting.popleft(), function, jobs)
+    finally:
+        _end(pool)
+
+
+EXECUTORS = {"local": local}
+
+
+def makespan(waiting: Sequence[float], busy: Sequence[float]) -> float:
+    """Return the seconds until the last job ends, each given to the first worker that is free.
+
+    Args:
+        waiting: the seconds that each job takes which has not begun, in their order.
+        busy: the seconds until each worker is free.
+    """
+    free = list(busy)
+    heapq.heapify(free)
+    for each in waiting:
+        heapq.heapreplace(free, free[0] + each)
+    return max(free, default=0.0)
+
+
+def _end(pool: list[_Worker]) -> None:
+    """Let every worker stop where its job can go on from; then none is left."""
+    deadline = time.monotonic() + SECONDS_TO_STOP
+    try:
+        for worker in pool:
+            worker.ask_to_stop()
+        for worker in pool:
+            worker.wait_until(deadline)
+    finally:
+        for worker in pool:
+            worker.kill()
+
+
+class _Worker:
+    """A process that serves jobs over a pipe; its own output goes to a file, for post-mortems."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        # Not fork: a forked TensorFlow deadlocks, and Windows and macOS do not have it.
+        context = multiprocessing.get_context("spawn")
+        self.job: int | None = None
+        self.alive = True
+        file, name = tempfile.mkstemp(prefix="regbench-worker-", suffix=".log")
+        os.close(file)
+        self._output = Path(name)
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, dict(variables), self._output), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def begin(self, job: int, function: Function, jobs: Sequence[Any]) -> Event:
+        self.job = job
+        with contextlib.suppress(OSError):  # it died meanwhile: receive() will say so
+            self.connection.send((function, jobs[job]))
+        return Event(job, "started")
+
+    def receive(self) -> Event:
+        assert self.job is not None
+        try:
+            kind, figures, result, failure = self.connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            self.alive = False
+            return Event(self.job, "failed", failure=self._obituary())
+        return Event(self.job, kind, figures, result, failure)
+
+    def death(self) -> str:
+        """Return what this process, which is dead, died of."""
+        return f"its worker died: {failures.cause_of_death(self._process.exitcode or 0)}"
+
+    def ask_to_stop(self) -> None:
+        # A closed pipe ends an idle worker; a signal reaches one in the middle of a job.
+        if self.job is None:
+            self.connection.close()
+        else:
+            self._process.terminate()
+
+    def wait_until(self, deadline: float) -> None:
+        """Wait for the end of the job and of the process, at most until `deadline`."""
+        # Read meanwhile: a worker that can't say what it does would not come to its end.
+        with contextlib.suppress(EOFError, OSError):
+            while self.job is not None and self.connection.poll(deadline - time.monotonic()):
+                if self.receive().kind in ("done", "failed"):
+                    self.job = None
+        self.connection.close()
+        self._process.join(max(0.0, deadline - time.monotonic()) if self.job is None else 0.0)
+
+    def kill(self) -> None:
+        """End the process now, whatever it does."""
+        self.connection.close()
+        self._process.kill()
+        self._process.join()
+        self._output.unlink(missing_ok=True)
+
+    def _obituary(self) -> Failure:
+        output = self._output.read_text(errors="replace")
+        return failures.of_death(self._process.exitcode or 0, output)
+
+
+def _serve(connection: Connection, variables: dict[str, str], output: Path) -> None:
+    """Take jobs from the pipe until it is closed."""
+    environment.apply(variables)
+    threading.Thread(target=_die_with_parent, args=(output,), daemon=True).start()
+    # Ctrl-C reaches the whole process group; the parent decides when its workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    file = os.open(output, os.O_WRONLY | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+
+    def send(
+        kind: str, figures: dict[str, Any], result: Any = None, failure: Failure | None = None
+    ) -> None:
+        connection.send((kind, figures, result, failure))
+
+    # A broken pipe means that the parent is gone: then nobody waits for the rest.
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            function, job = connection.recv()
+            try:
+                with signals.postponed():
+                    result = function(job, send)
+            except (BrokenPipeError, ConnectionError):
+                raise
+            except Exception as error:
+                send("failed", {}, failure=failures.of_exception(error))
+            else:
+                send("done", {}, result)
+
+
+def _die_with_parent(output: Path) -> None:
+    """End this process when its parent is gone: nobody waits for it, and it holds locks."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        wait([parent.sentinel])
+        output.unlink(missing_ok=True)
+        os._exit(1)

@@ -1,0 +1,240 @@
+"""Figures of what the probes found in the trained models; None where no run has been probed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regbench.figures.curves import AXES, WIDTH, single
+from regbench.figures.style import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    SHADE,
+    VERMILION,
+    color,
+    columns_for,
+    dash,
+    facet,
+    panel_width,
+    styled,
+)
+from regbench.figures.variants import labeled, looks, order
+from regbench.runs import probe_results
+from regbench.runs.probe_results import Findings
+
+if TYPE_CHECKING:
+    import pandas
+
+MARGIN = 170  # for the names of the steps, and a number behind the last bar
+# The waterfall's steps, top to bottom; each term leads on from where the one before it ended.
+STEPS = {
+    "reported": ("Keras' training", SHADE),
+    "penalty": ("penalty", PURPLE),
+    "noise": ("regularizer noise", ORANGE),
+    "moving": ("moving model", GREEN),
+    "gap": ("true gap", VERMILION),
+    "test": ("test", BLUE),
+}
+
+
+def found_in(
+    frame: pandas.DataFrame, warn: Callable[[str], None] | None = None
+) -> dict[str, list[Findings]]:
+    """Return what was found in the runs of each variant, by seed; only variants that were probed.
+
+    Args:
+        warn: called with a line for each run whose probes are damaged.
+    """
+    frame = labeled(frame)
+    last = frame.drop_duplicates(["variant", "seed"]).sort_values("seed")
+    found: dict[str, list[Findings]] = {}
+    for variant in order(frame):
+        for row in last[last["variant"] == variant].itertuples():
+            try:
+                each = probe_results.read(Path(row.results) / row.run)
+            except ValueError as error:
+                if warn:
+                    warn(f"{row.run}: {error}")
+                continue
+            if each:
+                found.setdefault(variant, []).append(each)
+    return found
+
+
+def ledger(frame: pandas.DataFrame, metric: str = "loss", width: int = WIDTH) -> Any | None:
+    """Return the gap ledger of every variant as a waterfall; means over seeds.
+
+    Args:
+        frame: what `regbench.runs.load` returns; the folders of its runs are read.
+        metric: "loss" in nats, or "accuracy".
+        width: of the whole figure, in pixels.
+    """
+    import altair as alt
+    import pandas
+
+    rows = [row for variant, terms in ledgers(frame, metric) for row in _waterfall(variant, terms)]
+    if not rows:
+        return None
+    data = pandas.DataFrame(rows).round(4)
+    variants = list(dict.fromkeys(data["variant"]))
+    columns = columns_for(len(variants), width, most=3, narrowest=220)
+    names, colors = zip(*STEPS.values(), strict=True)
+    base = alt.Chart(data).encode(y=alt.Y("step:N", sort=list(names), title=None))
+    scale = alt.Scale(domain=list(names), range=list(colors))
+    x = alt.X("start:Q", title=AXES[metric], axis=alt.Axis(tickCount=4), scale=alt.Scale(zero=True))
+    chart = alt.layer(
+        base.mark_bar(height={"band": 0.7}).encode(
+            x=x,
+            x2="end:Q",
+            color=alt.Color("step:N", scale=scale, legend=None),
+            tooltip=["variant:N", "step:N", alt.Tooltip("value:Q", format="+.4f")],
+        ),
+        base.mark_text(align="left", dx=4, fontSize=10).encode(x="right:Q", text="label:N"),
+    ).properties(width=panel_width(width, columns, MARGIN), height=alt.Step(17))
+    return styled(facet(chart, alt, "variant", variants, columns, MARGIN), width)
+
+
+def ledgers(frame: pandas.DataFrame, metric: str) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield each variant's mean `reported`, terms and `test`; they balance as one run's do."""
+    for variant, found in found_in(frame).items():
+        kept = [each.numbers.ledger[metric] for each in found if each.numbers.ledger]
+        if kept:
+            yield (
+                variant,
+                {step: float(np.mean([getattr(each, step) for each in kept])) for step in STEPS},
+            )
+
+
+def ensemble(frame: pandas.DataFrame, width: int = WIDTH) -> Any | None:
+    """Return the test accuracy of T averaged dropout passes against weight scaling (dotted)."""
+    import altair as alt
+    import pandas
+
+    rows = []
+    for variant, found in found_in(frame).items():
+        for dropout in [each.numbers.dropout for each in found if each.numbers.dropout]:
+            for passes, quality in zip(dropout.passes, dropout.ensemble, strict=True):
+                scaled = dropout.weight_scaling.accuracy
+                point = {"variant": variant, "passes": passes, "scaled": scaled}
+                rows.append(point | {"accuracy": quality.accuracy})
+    if not rows:
+        return None
+    data = pandas.DataFrame(rows).groupby(["variant", "passes"], as_index=False).mean().round(4)
+    styles = looks(labeled(frame))
+    ticks = alt.Axis(values=sorted(set(data["passes"])), grid=False)
+    x = alt.X(
+        "passes:Q", title="passes averaged (T)", axis=ticks, scale=alt.Scale(type="log", base=2)
+    )
+    base = alt.Chart(data).encode(x=x, color=color(alt, styles))
+    y = alt.Y("accuracy:Q", title="test accuracy", scale=alt.Scale(zero=False))
+    tooltip = ["variant:N", "passes:Q", "accuracy:Q", "scaled:Q"]
+    chart = alt.layer(
+        base.mark_line(strokeDash=[1, 3], strokeWidth=2).encode(y="scaled:Q"),
+        base.mark_line(point=True).encode(
+            y=y, strokeDash=dash(alt, styles, legend=None), tooltip=tooltip
+        ),
+    )
+    return single(chart, width, round(width * 0.4))
+
+
+def reliability(frame: pandas.DataFrame, width: int = WIDTH) -> Any | None:
+    """Return accuracy against confidence on the test set; below the diagonal: too confident."""
+    import altair as alt
+    import pandas
+
+    rows = [
+        {
+            "variant": variant,
+            "bin": int(each.confidence * 15 - 1e-9),
+            "sure": each.confidence * each.examples,
+            "right": each.accuracy * each.examples,
+            "examples": each.examples,
+        }
+        for variant, found in found_in(frame).items()
+        for one in found
+        for each in one.details.reliability
+    ]
+    if not rows:
+        return None
+    data = pandas.DataFrame(rows).groupby(["variant", "bin"], as_index=False).sum()
+    data["confidence"] = (data["sure"] / data["examples"]).round(4)
+    data["accuracy"] = (data["right"] / data["examples"]).round(4)
+    data = data[["variant", "confidence", "accuracy", "examples"]]
+    styles = looks(labeled(frame))
+    unit = alt.Scale(domain=[0, 1])
+    lines = alt.Chart(data).encode(
+        x=alt.X("confidence:Q", scale=unit, axis=alt.Axis(tickCount=10)),
+        y=alt.Y("accuracy:Q", scale=unit, title="share that is right"),
+        color=color(alt, styles),
+        tooltip=["variant:N", "confidence:Q", "accuracy:Q", "examples:Q"],
+    )
+    ends = {"x": alt.datum(0), "y": alt.datum(0), "x2": alt.datum(1), "y2": alt.datum(1)}
+    diagonal = alt.Chart().mark_rule(strokeDash=[2, 3], color=INK).encode(**ends)
+    chart = alt.layer(
+        diagonal, lines.mark_line(point=True).encode(strokeDash=dash(alt, styles)), data=data
+    )
+    return single(chart, width, round(width * 0.5))
+
+
+def margins(frame: pandas.DataFrame, width: int = WIDTH) -> Any | None:
+    """Return how examples spread over margins: the true class's probability less the best other."""
+    import altair as alt
+    import pandas
+
+    rows = []
+    for variant, found in found_in(frame).items():
+        for side in ("train", "test"):
+            counts = np.sum([each.details.margins[side].counts for each in found], axis=0)
+            share = counts / max(1, counts.sum())
+            centers = np.linspace(-1, 1, 2 * len(counts) + 1)[1::2]
+            rows += [
+                {"variant": variant, "set": side, "margin": x, "share": y}
+                for x, y in zip(centers, np.cumsum(share), strict=True)
+            ]
+    if not rows:
+        return None
+    styles = looks(labeled(frame))
+    columns = 2 if width >= 500 else 1
+    panel = panel_width(width, columns)
+    chart = (
+        alt.Chart(pandas.DataFrame(rows).round(4))
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=alt.X("margin:Q", title="margin (below 0: wrong)", scale=alt.Scale(domain=[-1, 1])),
+            y=alt.Y("share:Q", title="share of examples below", scale=alt.Scale(domain=[0, 1])),
+            color=color(alt, styles),
+            strokeDash=dash(alt, styles),
+            tooltip=["variant:N", "set:N", "margin:Q", "share:Q"],
+        )
+    )
+    chart = chart.properties(width=panel, height=round(panel * 0.7))
+    return styled(facet(chart, alt, "set", ["train", "test"], columns), width)
+
+
+def labels(terms: dict[str, float], places: int) -> list[str]:
+    """Return the numbers of a waterfall's steps: a term counts with the sign of its step."""
+    ends = ("reported", "test")
+    return [
+        f"{terms[step]:.{places}f}" if step in ends else f"{-terms[step]:+.{places}f}"
+        for step in STEPS
+    ]
+
+
+def _waterfall(variant: str, terms: dict[str, float]) -> Iterator[dict[str, Any]]:
+    """Yield a bar per step: the ends of the ledger from zero, each term from where it begins."""
+    at, shown = terms["reported"], dict(zip(STEPS, labels(terms, 3), strict=True))
+    for step, (name, _) in STEPS.items():
+        value = terms[step]
+        whole = step in ("reported", "test")
+        start, end = (0.0, value) if whole else (at, at - value)
+        at = value if step == "reported" else end
+        yield {
+            "variant": variant, "step": name, "start": start, "end": end, "value": value,
+            "right": max(start, end), "label": shown[step],
+        }  # fmt: skip

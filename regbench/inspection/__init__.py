@@ -1,0 +1,1 @@
+"""A config before it is trained: layers, cost, advice."""

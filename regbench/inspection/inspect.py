@@ -1,0 +1,214 @@
+"""A config looked at before it is trained: its layers, their costs, and what is worth knowing.
+
+Nothing is trained that anyone keeps: the time of an epoch is measured on a throwaway model and
+random images.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from regbench import datasets
+from regbench.config import Data, Experiment
+from regbench.config.changes import changes
+from regbench.datasets import Splits
+from regbench.errors import RegbenchError
+from regbench.execution import environment
+from regbench.execution.environment import Runtime
+from regbench.execution.local import local
+from regbench.inspection import advice
+from regbench.inspection.advice import Advice, Network
+from regbench.models import cost, evaluate
+from regbench.models.build import build, compile_model
+from regbench.models.cost import Layer, Totals
+from regbench.training import train
+
+# Known without reading, so that nothing has to be downloaded to look at a config.
+SIZES = {
+    "cifar10": ((32, 32, 3), 10, 50_000, 10_000),
+    "shapes": ((32, 32, 3), 10, 10_000, 2_000),
+}
+# Long enough that a single slow step does not decide, short enough to wait for.
+SECONDS_TO_MEASURE = 2.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a network must know of its data: (height, width, channels), classes, examples."""
+
+    input_shape: tuple[int, ...]
+    classes: int
+    train_examples: int
+    test_examples: int
+
+    @property
+    def measured(self) -> int:
+        """How many examples a measurement of the curves reads, train and test together."""
+        return self.test_examples + min(self.test_examples, self.train_examples)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds on this machine: of an epoch's training and of its measurement, as measured.
+
+    `batches` were trained in `seconds` for the estimate; an epoch has `batches_per_epoch`.
+    """
+
+    training: float
+    measuring: float
+    batches: int
+    seconds: float
+    batches_per_epoch: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All that `regbench inspect` shows. `pooling` is what pooling adds: mostly negative."""
+
+    name: str
+    config_hash: str
+    size: Size
+    batch_size: int
+    epochs: int
+    layers: list[Layer]
+    totals: Totals
+    changes: dict[str, Any]
+    versus_baseline: Totals
+    pooling: Totals
+    timing: Timing | None
+    advice: list[Advice]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to inspect, and with what to compute."""
+
+    experiment: Experiment
+    baseline: Experiment
+    runtime: Runtime
+    measure_time: bool
+
+
+def inspect(
+    experiment: Experiment,
+    baseline: Experiment | None = None,
+    *,
+    backend: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    measure_time: bool = True,
+) -> Inspection:
+    """Build the network and look at it, in a process of its own, as a run has it.
+
+    Args:
+        baseline: what the config is compared with; the defaults, which are `baseline.yaml`.
+        backend, device, threads: what to compute with, as for a run.
+        measure_time: whether to train some batches of noise, for a few seconds.
+
+    Raises:
+        RegbenchError: the network can't be built, or its images can't be found.
+    """
+    runtime = Runtime(environment.choose_backend(backend), device, threads or environment.cores())
+    baseline = baseline or Experiment(name="baseline")
+    question = Question(experiment, baseline, runtime, measure_time)
+    with contextlib.closing(local(answer, [question], 1, runtime.variables())) as events:
+        last = list(events)[-1]
+    if last.failure:
+        raise RegbenchError(f"{experiment.name}: {last.failure.message}")
+    found: Inspection = last.result
+    return found
+
+
+def answer(question: Question, emit: train.Emit) -> Inspection:
+    """Build the network and look at it, in this process."""
+    experiment, baseline, runtime = question.experiment, question.baseline, question.runtime
+    environment.settle(runtime)
+    size, base_size = size_of(experiment.data), size_of(baseline.data)
+    model = build(experiment, size.input_shape, size.classes)
+    layers = cost.layers(model)
+    totals = cost.totals(layers)
+    base = cost.layers(build(baseline, base_size.input_shape, base_size.classes))
+    network = Network(experiment, layers, size.classes, evaluate.penalty(model))
+    return Inspection(
+        name=experiment.name,
+        config_hash=experiment.hash,
+        size=size,
+        batch_size=experiment.train.batch_size,
+        epochs=experiment.train.epochs,
+        layers=layers,
+        totals=totals,
+        changes=changes(baseline.brief(), experiment.brief()) or {},
+        versus_baseline=totals - cost.totals(base),
+        pooling=totals - cost.without_pooling(layers, size.input_shape),
+        timing=time_run(model, experiment, size, runtime) if question.measure_time else None,
+        advice=advice.advise(network),
+    )
+
+
+def size_of(data: Data) -> Size:
+    """Return the size of a data set, read only where it is not known beforehand."""
+    if data.name in SIZES:
+        shape, classes, train_examples, test_examples = SIZES[data.name]
+    else:
+        whole = datasets.open_dataset(data)
+        shape, classes = whole.train_images.shape[1:], len(whole.classes)
+        train_examples, test_examples = len(whole.train_labels), len(whole.test_labels)
+    return Size(
+        shape,
+        classes,
+        train_examples if data.train_examples == "all" else data.train_examples,
+        test_examples if data.test_examples == "all" else data.test_examples,
+    )
+
+
+def time_run(model: Any, experiment: Experiment, size: Size, runtime: Runtime) -> Timing:
+    """Train on noise for some seconds, and predict once; scale both up to an epoch."""
+    per_epoch = math.ceil(size.train_examples / experiment.train.batch_size)
+    compile_model(model, experiment, per_epoch)
+    train.time_epoch(model, experiment, _noise(experiment, size, 2))  # compiles the step
+    batches, seconds = 0, 0.0
+    count = 4
+    while batches < per_epoch and seconds < SECONDS_TO_MEASURE:
+        count = min(count, per_epoch - batches)
+        seconds += train.time_epoch(model, experiment, _noise(experiment, size, count))
+        batches += count
+        count *= 2
+    return Timing(
+        training=seconds / batches * per_epoch,
+        measuring=_seconds_to_predict(model, size) * size.measured,
+        batches=batches,
+        seconds=seconds,
+        batches_per_epoch=per_epoch,
+        threads=runtime.threads,
+    )
+
+
+def _seconds_to_predict(model: Any, size: Size) -> float:
+    """Return the seconds that predicting one image takes, in batches as large as a run's."""
+    images = np.zeros((evaluate.BATCH, *size.input_shape), np.uint8)
+    evaluate.predict(model, images)  # compiles the prediction
+    began = time.perf_counter()
+    evaluate.predict(model, images)
+    return (time.perf_counter() - began) / len(images)
+
+
+def _noise(experiment: Experiment, size: Size, batches: int) -> Splits:
+    """Return random images for as many training batches; their contents cost no time."""
+    rng = np.random.default_rng(0)
+    count = batches * experiment.train.batch_size
+    images = rng.integers(0, 256, (count, *size.input_shape), np.uint8)
+    labels = rng.integers(0, size.classes, count)
+    classes = tuple(map(str, range(size.classes)))
+    return Splits(images, labels, images[:1], labels[:1], classes)

@@ -1,0 +1,176 @@
+"""From an experiment to the compiled Keras model, its weights drawn from the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regbench import seeding
+from regbench.config import Experiment
+from regbench.errors import RegbenchError
+from regbench.regularizers import Regularizer
+
+HEADS = {
+    "flatten": "Flatten",
+    "global_max_pooling": "GlobalMaxPooling2D",
+    "global_average_pooling": "GlobalAveragePooling2D",
+}
+
+
+def to_inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the pixels as the network takes them: float32 in [0, 1], the same shape."""
+    return np.multiply(images, np.float32(1 / 255), dtype=np.float32)
+
+
+def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) -> Any:
+    """Return the uncompiled `keras.Sequential` for images of (height, width, channels).
+
+    Its initial weights depend on the seed and on each layer's name and shape alone, so that
+    variants with the same seed start alike in every layer that they share.
+    Raises RegbenchError where the maps would shrink to nothing.
+    """
+    import keras
+
+    try:
+        model = keras.Sequential(
+            [keras.Input(input_shape), *_layers(experiment, classes)], name=experiment.name
+        )
+    except ValueError as error:
+        raise _too_small(input_shape, error) from error
+    _draw_weights(model, experiment.seed)
+    return model
+
+
+def compile_model(model: Any, experiment: Experiment, steps_per_epoch: int) -> None:
+    """Compile for cross-entropy with the experiment's optimizer and learning-rate schedule."""
+    import keras
+
+    train = experiment.train
+    rate: Any = train.learning_rate
+    if train.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, train.epochs * steps_per_epoch)
+    optimizer = (
+        keras.optimizers.Adam(rate)
+        if train.optimizer == "adam"
+        else keras.optimizers.SGD(rate, momentum=train.momentum)
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    _make_variables(model)
+
+
+def _make_variables(model: Any) -> None:
+    """Make the variables of the optimizer and the metrics now, and not inside the first step.
+
+    TensorFlow traces a step that makes variables twice, and never lets go of the functions that
+    initialize them: half of the first step's time, and a quarter of what a run leaves in memory.
+    """
+    model.optimizer.build(model.trainable_variables)
+    classes = model.output_shape[-1]
+    model.compute_metrics(None, np.zeros(1, np.int64), np.zeros((1, classes), np.float32))
+    model.reset_metrics()
+
+
+def _layers(experiment: Experiment, classes: int) -> Iterator[Any]:
+    """Yield the layers from the first convolution to the softmax."""
+    import keras
+
+    stack = _Stack(experiment)
+    for block, channels in enumerate(experiment.model.blocks, start=1):
+        yield from stack.block(f"block{block}", channels)
+    head = HEADS[experiment.model.head]
+    yield getattr(keras.layers, head)(name=experiment.model.head)
+    for index, units in enumerate(experiment.model.dense, start=1):
+        yield from stack.dense(f"dense{index}", units)
+    yield from stack.output("output", classes)
+
+
+class _Stack:
+    """Makes the parts of the network, asking every active regularizer at each of its hooks."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.model = experiment.model
+        self.regularizers: list[Regularizer] = list(experiment.regularizers.values())
+        self.stride = max([each.block_stride() for each in self.regularizers], default=1)
+
+    def block(self, name: str, channels: int) -> Iterator[Any]:
+        import keras
+
+        for index in range(1, self.model.convolutions + 1):
+            last = index == self.model.convolutions
+            layer_name = f"{name}_conv{index}"
+            yield from self._activated(
+                keras.layers.Conv2D,
+                layer_name,
+                filters=channels,
+                kernel_size=self.model.kernel_size,
+                strides=self.stride if last else 1,
+                padding="same",
+            )
+        yield from self._ask("after_block", name)
+
+    def dense(self, name: str, units: int) -> Iterator[Any]:
+        import keras
+
+        yield from self._ask("before_dense", name)
+        yield from self._activated(keras.layers.Dense, name, units=units)
+
+    def output(self, name: str, classes: int) -> Iterator[Any]:
+        import keras
+
+        yield from self._ask("before_dense", name)
+        yield keras.layers.Dense(
+            classes, activation="softmax", kernel_regularizer=self._penalty(), name=name
+        )
+
+    def _activated(self, layer: Any, name: str, **options: Any) -> Iterator[Any]:
+        """Yield a hidden layer; its activation is a layer of its own only behind another layer."""
+        import keras
+
+        between = self._ask("before_activation", name)
+        yield layer(
+            **options,
+            activation=None if between else self.model.activation,
+            kernel_regularizer=self._penalty(),
+            name=name,
+        )
+        if between:
+            yield from between
+            yield keras.layers.Activation(self.model.activation, name=f"{name}_activation")
+        yield from self._ask("after_activation", name)
+
+    def _ask(self, hook: str, name: str) -> list[Any]:
+        return [layer for each in self.regularizers for layer in getattr(each, hook)(name)]
+
+    def _penalty(self) -> Any:
+        penalties = [each.kernel_penalty() for each in self.regularizers]
+        penalties = [penalty for penalty in penalties if penalty is not None]
+        if len(penalties) <= 1:
+            return penalties[0] if penalties else None
+        from regbench.regularizers.keras_penalties import PenaltySum
+
+        return PenaltySum(penalties)
+
+
+def _draw_weights(model: Any, seed: int) -> None:
+    # The seeds are not put into the layers' own configs: those then read like hand-written Keras.
+    for layer in model.layers:
+        if hasattr(layer, "kernel"):
+            initializer = type(layer.kernel_initializer)(
+                seed=seeding.derive(seed, "weights", layer.name)
+            )
+            layer.kernel.assign(initializer(layer.kernel.shape, dtype=layer.kernel.dtype))
+        if hasattr(layer, "seed_generator"):
+            state = [seeding.derive(seed, "dropout", layer.name), 0]
+            layer.seed_generator.state.assign(np.asarray(state, "uint32"))
+
+
+def _too_small(input_shape: tuple[int, ...], error: ValueError) -> RegbenchError:
+    size = "x".join(map(str, input_shape[:2]))
+    reason = str(error).splitlines()[0]
+    return RegbenchError(
+        f"model: the network can't be built for images of {size} pixels: {reason} "
+        "Use fewer model.blocks, a smaller pooling.size or pooling.padding: same."
+    )

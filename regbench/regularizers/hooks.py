@@ -1,0 +1,79 @@
+"""The hooks through which a technique changes a network; each does nothing by default."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+
+class Regularizer:
+    """The hooks through which a technique changes the network; each does nothing by default.
+
+    The network is a stack of blocks (convolutions, the maps shrinking at the end of each), then a
+    head of dense layers. `name` is the layer's name in the baseline, so that what a hook adds can
+    be named after it. Hooks return lists of Keras layers.
+    """
+
+    # Whether null switches the technique off; otherwise its defaults are part of the baseline.
+    optional: ClassVar[bool] = True
+    # Whether `true` switches it on with its defaults.
+    bare: ClassVar[bool] = False
+
+    def is_idle(self) -> bool:
+        """Return whether these values change nothing, which is the same as switched off."""
+        return False
+
+    def kernel_penalty(self) -> Any:
+        """Return the Keras regularizer for every kernel (biases are never penalized), or None."""
+        return None
+
+    def block_stride(self) -> int:
+        """Return the stride of the last convolution of each block."""
+        return 1
+
+    def before_activation(self, name: str) -> list[Any]:
+        """Layers between a hidden layer's weights and its activation."""
+        return []
+
+    def after_activation(self, name: str) -> list[Any]:
+        """Layers behind a hidden layer's activation."""
+        return []
+
+    def after_block(self, name: str) -> list[Any]:
+        """Layers behind the last convolution of a block."""
+        return []
+
+    def before_dense(self, name: str) -> list[Any]:
+        """Layers in front of a dense layer, the output layer included."""
+        return []
+
+
+class Toggle(Regularizer, BaseModel):
+    """A technique with several keys. `shorthand` names the key that a bare scalar sets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    shorthand: ClassVar[str | None] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_shorthand(cls, value: Any) -> Any:
+        if value is True and cls.bare:
+            return {}
+        if cls.shorthand and isinstance(value, str):
+            return {cls.shorthand: value}
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        full = handler.resolve_ref_schema(handler(core_schema))
+        forms = [{key: value for key, value in full.items() if key != "description"}]
+        if cls.bare:
+            forms.append({"const": True})
+        if cls.shorthand:
+            forms.append(full["properties"][cls.shorthand])
+        return {"description": full.get("description", ""), "anyOf": forms}

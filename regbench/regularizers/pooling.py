@@ -1,0 +1,39 @@
+"""Pooling, and the strided convolutions that can take its place."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from regbench.regularizers.hooks import Toggle
+
+
+class Pooling(Toggle):
+    """Shrinks the maps at the end of each block: each map on its own, no trainable parameters.
+
+    `stride` is `size` unless given, so that windows do not overlap. `none` shrinks by the same
+    stride in the block's last convolution instead, so that the head keeps its size.
+    Source: Springenberg et al., "Striving for Simplicity: The All Convolutional Net", 2015.
+    """
+
+    optional: ClassVar[bool] = False
+    shorthand = "kind"
+    kind: Literal["max", "average", "none"] = "max"
+    size: Annotated[int, Field(ge=1, le=64)] = 2
+    stride: Annotated[int, Field(ge=1, le=64)] | None = None
+    padding: Literal["valid", "same"] = "valid"
+
+    def block_stride(self) -> int:
+        return (self.stride or self.size) if self.kind == "none" else 1
+
+    def after_block(self, name: str) -> list[Any]:
+        if self.kind == "none":
+            return []
+        import keras
+
+        kinds = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
+        layer = kinds[self.kind](
+            pool_size=self.size, strides=self.stride, padding=self.padding, name=f"{name}_pooling"
+        )
+        return [layer]

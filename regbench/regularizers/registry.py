@@ -1,0 +1,19 @@
+"""The techniques that a config can switch on, by the name of their toggle."""
+
+from __future__ import annotations
+
+from regbench.regularizers.batch_norm import BatchNorm
+from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.hooks import Regularizer
+from regbench.regularizers.penalties import L1, L2, Lp
+from regbench.regularizers.pooling import Pooling
+
+# In the order in which their layers are stacked where several share a place.
+REGULARIZERS: dict[str, type[Regularizer]] = {
+    "l1": L1,
+    "l2": L2,
+    "lp": Lp,
+    "batch_norm": BatchNorm,
+    "pooling": Pooling,
+    "dropout": Dropout,
+}

@@ -1,0 +1,157 @@
+"""Runs to one web page that works offline, fetches nothing and sends nothing.
+
+A Content-Security-Policy in the page itself holds that: only the page's own two scripts run, known
+by their SHA-256, and no address is ever opened.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regbench import files, text
+from regbench.analysis import compare
+from regbench.figures import probes, variants
+from regbench.report import charts, model_cards, provenance
+
+if TYPE_CHECKING:
+    import pandas
+
+Warn = Callable[[str], None]
+# With more variants than this, the first view shows the baseline and the best ones.
+SHOWN_AT_FIRST = 8
+
+
+def write(
+    frame: pandas.DataFrame, path: Path | str, baseline: str | None = None, warn: Warn | None = None
+) -> None:
+    """Write the report of finished runs to an HTML file.
+
+    Args:
+        frame: what `regbench.runs.load` returns; the folders of its runs are read.
+        baseline: the name of the config that the others are compared with.
+        warn: called with a line for each run whose probes or environment can't be read.
+
+    Raises:
+        RegbenchError: there is no run, or none with the baseline's name.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write(path, render(frame, baseline, warn))
+
+
+def render(frame: pandas.DataFrame, baseline: str | None = None, warn: Warn | None = None) -> str:
+    """Return the report of finished runs as HTML; the arguments are those of `write`."""
+    import jinja2
+
+    rows = compare.compare(frame, baseline, examples=False)
+    labeled = variants.labeled(frame)
+    looks = {style.variant: style for style in variants.looks(labeled)}
+    headline = _headline(rows, labeled)
+    figures = charts.figures(frame, baseline)
+    found = probes.found_in(frame, warn)
+    scripts = [_vega(), _asset("page.js")]
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {
+        "number": text.number,
+        "minutes": text.minutes,
+        "themed": charts.themed,
+        "breakable": _breakable,
+    }
+    return environment.from_string(_asset("page.html")).render(
+        policy=_policy(scripts),
+        scripts=[_safe(script) for script in scripts],
+        style=_safe(charts.theme() + _asset("page.css")),
+        data=_safe(
+            charts.themed(json.dumps(_data(figures), separators=(",", ":"))).replace("<", "\\u003c")
+        ),
+        rows=headline,
+        shown=_shown_at_first(headline),
+        looks=looks,
+        figures=figures,
+        models=[model_cards.describe(variant, each) for variant, each in found.items()],
+        runs=len(labeled.drop_duplicates(["variant", "seed"])),
+        epochs=int(frame["epoch"].max()),
+        origins=provenance.of(frame, warn),
+    )
+
+
+def _data(figures: list[charts.Figure]) -> dict[str, Any]:
+    """Return what the page's script draws; figures that show the same data share it."""
+    datasets: dict[str, Any] = {}
+    specs: dict[str, dict[str, Any]] = {}
+    for figure in figures:
+        specs[figure.name] = {}
+        for label, spec in figure.specs.items():
+            datasets |= {name: _columns(rows) for name, rows in spec["datasets"].items()}
+            specs[figure.name][label] = {k: v for k, v in spec.items() if k != "datasets"}
+    return {"datasets": datasets, "figures": specs}
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return rows as columns: a third of the size, since no key is repeated."""
+    return {key: [row[key] for row in rows] for key in (rows[0] if rows else {})}
+
+
+def _headline(rows: list[dict[str, Any]], labeled: pandas.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of the comparison, each with its label and what it changes as text."""
+    keys = labeled.drop_duplicates(["name", "config_hash"])
+    labels = {(each.name, each.config_hash): each.variant for each in keys.itertuples(index=False)}
+    return [
+        row
+        | {"variant": labels[row["name"], row["config_hash"]], "text": text.changes(row["changes"])}
+        for row in rows
+    ]
+
+
+def _shown_at_first(rows: list[dict[str, Any]]) -> set[str]:
+    """Return the variants to draw at first: all, or the baseline and those that test best."""
+    first, *others = rows
+    others.sort(key=lambda row: -(row["test_accuracy"]["mean"] or 0))
+    return {row["variant"] for row in [first, *others[: SHOWN_AT_FIRST - 1]]}
+
+
+def _policy(scripts: list[str]) -> str:
+    """Return the Content-Security-Policy: nothing but these scripts, and images in the page."""
+    digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
+    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _vega() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script, about 900 kB."""
+    import altair
+    import vl_convert
+
+    version = "_".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    bundle: str = vl_convert.javascript_bundle(None, version)  # type: ignore[arg-type]  # its stub is wrong
+    # Inside a string or a regular expression, and it would end the script.
+    return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _asset(name: str) -> str:
+    return resources.files("regbench.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _breakable(name: str) -> Any:
+    """Return a name, escaped, that may be broken into lines behind its underscores."""
+    import markupsafe
+
+    return markupsafe.escape(name).replace("_", _safe("_<wbr>"))
+
+
+def _safe(text: str) -> Any:
+    """Return text that the template does not escape: it is regbench's own, or has been escaped."""
+    import markupsafe
+
+    return markupsafe.Markup(text)

@@ -1,0 +1,72 @@
+"""Where the runs come from: the machines, versions and commands that made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regbench import files
+from regbench.text import one_line
+
+if TYPE_CHECKING:
+    import pandas
+
+MAX_BYTES = 2**20
+SHOWN = ("backend", "device", "devices", "threads", "cores", "cpu", "platform", "python")
+MOST_COMMANDS = 50
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Each fact with all the values that it has in the runs, and every command once."""
+
+    facts: dict[str, list[str]]
+    commands: list[str]
+
+
+def of(frame: pandas.DataFrame, warn: Callable[[str], None] | None = None) -> Origins:
+    """Return the origins of the frame's runs, as their `environment.json` tells them."""
+    facts: dict[str, dict[str, None]] = {}
+    commands: dict[str, None] = {}
+    for results, run in frame[["results", "run"]].drop_duplicates().to_numpy():
+        try:
+            content = json.loads(files.read(Path(results) / run / "environment.json", MAX_BYTES))
+        except (OSError, ValueError, RecursionError) as error:
+            if warn:
+                warn(f"{run}: environment.json can't be read: {error}")
+            continue
+        for key, value in _facts(content):
+            facts.setdefault(key, {})[value] = None
+        commands |= dict.fromkeys(_command(content))
+    return Origins(
+        {key: list(values) for key, values in facts.items()}, list(commands)[:MOST_COMMANDS]
+    )
+
+
+def _facts(content: Any) -> list[tuple[str, str]]:
+    if not isinstance(content, dict):
+        return []
+    facts = [(key, _text(content[key])) for key in SHOWN if content.get(key) is not None]
+    packages = content.get("packages")
+    if isinstance(packages, dict):
+        facts += [(_text(name)[:40], _text(version)) for name, version in packages.items()]
+    if content.get("git_commit"):
+        facts.append(("git commit", _text(content["git_commit"])))
+    return facts
+
+
+def _command(content: Any) -> list[str]:
+    command = content.get("command") if isinstance(content, dict) else None
+    if not isinstance(command, list) or not command:
+        return []
+    import shlex
+
+    return [shlex.join(_text(word) for word in command)]
+
+
+def _text(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return one_line(text[:500])  # JSON can hold half a character, which UTF-8 can't

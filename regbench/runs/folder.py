@@ -1,0 +1,195 @@
+"""The run folder, `results/<name>-<config hash>-s<seed>/`, while the run writes it.
+
+Every one of its files is there whole or not at all. `summary.json` is written last: its presence
+means that the run is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import io
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from regbench import files
+from regbench.config.experiment import Experiment
+from regbench.errors import RunFailed
+from regbench.runs.predictions import PREDICTIONS
+from regbench.runs.probe_results import DETAILS
+
+HISTORY = (
+    "epoch", "seconds", "learning_rate",
+    "train_loss", "train_accuracy", "test_loss", "test_accuracy",
+    "reported_loss", "reported_accuracy", "penalty",
+)  # fmt: skip
+# What an attempt writes; the sign of completion comes first, since it goes first.
+MADE = (
+    "summary.json", "error.txt", "history.csv", "model.keras", DETAILS, PREDICTIONS, "profile.json"
+)  # fmt: skip
+# Far more than any run writes; a damaged or hostile file must not fill the memory.
+MAX_BYTES = 64 * 2**20
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+
+
+class RunBusy(RunFailed):
+    """Another process is training in the folder."""
+
+
+class RunFolder:
+    """One run's folder while the run writes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows: list[dict[str, Any]] = []
+
+    @classmethod
+    def of(cls, results: Path, experiment: Experiment) -> RunFolder:
+        """Return the folder of an experiment, whether it exists or not."""
+        return cls(results / experiment.run_name)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder with all that an interrupted run needs to go on."""
+        return self.path / "checkpoint"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run is finished."""
+        return (self.path / "summary.json").is_file()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last attempt at the run ended with an error."""
+        return (self.path / "error.txt").is_file()
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether the run is finished because it diverged."""
+        try:
+            summary = json.loads(files.read(self.path / "summary.json", MAX_BYTES))
+        except (OSError, ValueError, RecursionError):
+            return False
+        return isinstance(summary, dict) and summary.get("status") == "diverged"
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Make the folder and be its one writer; a process that dies leaves no lock behind.
+
+        Relies on flock, which the operating system releases with the process that holds it. Over
+        NFS, Linux locks at the server, where that runs a lock service (version 4 always does).
+
+        Raises:
+            RunBusy: another process is.
+            RunFailed: the file system has no locks.
+        """
+        import filelock
+
+        files.make_folder(self.path)
+        # Not soft locks, which are files that a dead process would leave.
+        held = filelock.FileLock(self.path / ".lock", fallback_to_soft=False)
+        try:
+            held.acquire(blocking=False)
+        except filelock.Timeout:
+            raise RunBusy(
+                f"{self.path}: another process is training this run; wait for it, or end it"
+            ) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            raise RunFailed(
+                f"{self.path}: expected a file system that can lock files, received: "
+                f"{error.strerror}; choose a folder elsewhere with --results"
+            ) from error
+        try:
+            yield
+        finally:
+            held.release()
+
+    def start(
+        self,
+        resolved: str,
+        environment: Mapping[str, Any],
+        rows: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Begin anew, or go on after the history's `rows` with what the checkpoints hold.
+
+        What an earlier attempt left is removed, the sign of completion first.
+        """
+        files.make_folder(self.path)
+        for name in MADE:
+            (self.path / name).unlink(missing_ok=True)
+        for leftover in self.path.glob(".*.tmp*"):
+            leftover.unlink(missing_ok=True)
+        if not rows:
+            self.remove_checkpoints()
+        self._rows = [dict(row) for row in rows]
+        files.write(self.path / "config.yaml", resolved)
+        files.write(self.path / "environment.json", _json(environment))
+        if rows:
+            self._write_history()
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add an epoch, a value for each column of `HISTORY`, to `history.csv`."""
+        self._rows.append(dict(row))
+        self._write_history()
+
+    def _write_history(self) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        files.write(self.path / "history.csv", text.getvalue())
+
+    def save(self, name: str, write: Callable[[Path], object]) -> None:
+        """Let `write` make the file `name`."""
+        files.replace(self.path / name, write)
+
+    def write_profile(self, seconds: Mapping[str, float]) -> None:
+        """Write `profile.json`: where the time went, in seconds."""
+        files.write(self.path / "profile.json", _json(seconds))
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write `summary.json`: the run is complete.
+
+        A diverged run keeps its checkpoints: they are from before it diverged.
+        """
+        files.write(self.path / "summary.json", _json(summary))
+        if summary["status"] == "completed":
+            self.remove_checkpoints()
+
+    def tidy(self) -> None:
+        """Remove the checkpoints of a completed run that was killed before it did so itself."""
+        if self.checkpoints.exists():
+            with contextlib.suppress(OSError, ValueError, KeyError, RunBusy), self.lock():
+                summary = json.loads(files.read(self.path / "summary.json", MAX_BYTES))
+                if summary["status"] == "completed":
+                    self.remove_checkpoints()
+
+    def remove_checkpoints(self) -> None:
+        """Remove what an interrupted run would need to go on."""
+        # Where it is a link, a stranger's, what it leads to is not ours.
+        with contextlib.suppress(OSError):
+            files.remove(self.checkpoints)
+
+    def fail(self, details: str) -> None:
+        """Write `error.txt`: the run failed, and this is why."""
+        files.make_folder(self.path)
+        files.write(self.path / "error.txt", details.rstrip() + "\n")
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(content: Any) -> Any:
+    """Return the content with null for what JSON has no number for."""
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(each) for each in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -1,0 +1,87 @@
+"""The gap ledger: what separates the training number that Keras reports from the test number.
+
+Keras reports a training number that contains the penalty, was taken with the regularizers at work,
+and is an average over an epoch in which the model moved. Only what is left is generalization.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from regbench.runs.limits import Number
+
+# The terms in the order in which they lead from the reported training number to the test number.
+TERMS = {
+    "penalty": "penalty: what L1, L2 and their like add to the loss",
+    "noise": "regularizer noise: dropout on, batches normalized by their own statistics",
+    "moving": "moving model: an average over the epoch, not the model at its end",
+    "gap": "true gap: the same model, measured alike on training and test examples",
+}
+
+
+class Ledger(BaseModel):
+    """One metric's way from the reported training number to the test number.
+
+    `penalty + noise + moving + gap` is `reported - test`. In nats for the loss; a share for the
+    accuracy, which has no penalty.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+    reported: Number
+    penalty: Number
+    noise: Number
+    moving: Number
+    gap: Number
+    test: Number
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The terms by name, in the order of `TERMS`."""
+        return {name: getattr(self, name) for name in TERMS}
+
+
+def balance(
+    *, reported: float, penalty: float, training_mode: float, train: float, test: float
+) -> Ledger:
+    """Split `reported - test` into its terms.
+
+    Args:
+        reported: Keras' training number of the last epoch.
+        penalty: what the penalties add to the loss with the final weights; 0 for the accuracy.
+        training_mode: the final weights on a training sample, with the regularizers at work.
+        train: the same weights on the same sample, in inference mode.
+        test: the same weights on the test set, in inference mode.
+    """
+    return Ledger(
+        reported=reported,
+        penalty=penalty,
+        noise=training_mode - train,
+        # A remainder: it also holds what separates the sample from the whole training set.
+        moving=reported - penalty - training_mode,
+        gap=train - test,
+        test=test,
+    )
+
+
+def of_row(row: dict[str, Any], training_mode: dict[str, float]) -> dict[str, Ledger] | None:
+    """Return the ledgers of loss and accuracy from a row of the history; None before training.
+
+    Args:
+        row: the last row, with the columns of `regbench.run_folder.HISTORY`.
+        training_mode: `loss` and `accuracy` of the same weights with the regularizers at work.
+    """
+    if row["reported_loss"] is None or not all(map(math.isfinite, training_mode.values())):
+        return None
+    return {
+        metric: balance(
+            reported=row[f"reported_{metric}"],
+            penalty=row["penalty"] if metric == "loss" else 0.0,
+            training_mode=training_mode[metric],
+            train=row[f"train_{metric}"],
+            test=row[f"test_{metric}"],
+        )
+        for metric in ("loss", "accuracy")
+    }

@@ -1,0 +1,284 @@
+"""What the probes found in one trained model: written by a run, read by the report.
+
+The numbers are in `summary.json` under `probes`; what is longer than a line (histograms, images,
+the confusion matrix) is in `probes.json` beside it. Reading checks both, since a folder may come
+from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from regbench import files
+from regbench.runs.gap_ledger import Ledger
+from regbench.runs.limits import Count, Name, Number, Share
+
+DETAILS = "probes.json"
+# Far more than any run writes: 256 histograms, or a confusion matrix of 200 classes.
+MAX_BYTES = 8 * 2**20
+MAX_PIXELS = 2**20
+
+
+class Finding(BaseModel):
+    """Part of what the probes found; no number is missing, infinite or of another type."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+class Costs(Finding):
+    """What the network costs, whatever its weights; as `regbench.costs` counts it.
+
+    Multiply-adds and bytes are those of one image. None of pooling where there is none.
+    """
+
+    steps_per_epoch: Count
+    multiply_adds: Count
+    activation_bytes: Count
+    pooling_parameters: Count | None
+    pooled_share: Share | None
+
+
+class Quality(Finding):
+    """Accuracy, and cross-entropy in nats, on a set of examples."""
+
+    accuracy: Share
+    loss: Number
+
+
+class Kernel(Finding):
+    """Norms of one layer's kernel. `sparsity` is the share of weights with |w| < 0.001."""
+
+    layer: Name
+    weights: Annotated[int, Field(ge=1, lt=2**53)]
+    one_norm: Number
+    two_norm: Number
+    sparsity: Share
+
+
+class Dropped(Finding):
+    """A dropout layer: the rate asked for, and the share of units seen to be off."""
+
+    layer: Name
+    rate: Share
+    dropped: Share
+
+
+class Dropout(Finding):
+    """Weight scaling (every unit on, as at inference) against the mean of T stochastic passes."""
+
+    layers: list[Dropped]
+    examples: Count
+    weight_scaling: Quality
+    passes: list[Count]
+    ensemble: list[Quality]
+
+    @model_validator(mode="after")
+    def _a_quality_for_each(self) -> Dropout:
+        if len(self.ensemble) != len(self.passes):
+            raise ValueError(f"ensemble: expected {len(self.passes)}, one for each of passes")
+        return self
+
+
+class NormalizedLayer(Finding):
+    """A batch normalization's moving averages against the statistics of the training sample.
+
+    `mean_shift` is the mean distance of the moving mean in true standard deviations;
+    `variance_ratio` the geometric mean of moving variance / true variance. `gamma_moved` and
+    `beta_moved` are the mean distances of what is learned from where it began, 1 and 0.
+    """
+
+    layer: Name
+    mean_shift: Number
+    variance_ratio: Number
+    gamma_moved: Number | None = None
+    beta_moved: Number | None = None
+
+
+class BatchNorm(Finding):
+    """On test examples: with moving averages, each batch's own statistics, and recalibrated."""
+
+    layers: list[NormalizedLayer]
+    examples: Count
+    moving: Quality
+    batch: Quality
+    recalibrated: Quality
+
+
+class Predictions(Finding):
+    """Expected calibration error on the test set; median margins of training sample and test."""
+
+    calibration_error: Share
+    train_margin: Number
+    test_margin: Number
+
+
+class Numbers(Finding):
+    """What `summary.json` says under `probes`; None where a technique is not used."""
+
+    costs: Costs | None = None
+    ledger: dict[str, Ledger] | None
+    weights: Annotated[list[Kernel], Field(min_length=1)]
+    dropout: Dropout | None
+    batch_norm: BatchNorm | None
+    predictions: Predictions
+
+
+class Histogram(Finding):
+    """Counts in equal bins from `low` to `high`."""
+
+    low: Number
+    high: Number
+    counts: list[Count]
+
+
+class Bin(Finding):
+    """Predictions of about the same confidence: their mean confidence, and how many are right."""
+
+    confidence: Share
+    accuracy: Share
+    examples: Count
+
+
+class Pixels(Finding):
+    """Images (n, height, width, 3) as the base64 text of their bytes."""
+
+    shape: tuple[int, int, int, int] = Field(strict=False)
+    uint8: str
+
+    @classmethod
+    def of(cls, images: NDArray[np.uint8]) -> Pixels:
+        """Return what `array` turns back into `images` (n, height, width, 3)."""
+        n, height, width, channels = images.shape
+        text = base64.b64encode(images.tobytes()).decode("ascii")
+        return cls(shape=(n, height, width, channels), uint8=text)
+
+    def array(self) -> NDArray[np.uint8]:
+        """Return the images, uint8 (n, height, width, 3)."""
+        return np.frombuffer(base64.b64decode(self.uint8), np.uint8).reshape(self.shape)
+
+    @model_validator(mode="after")
+    def _shape_fits(self) -> Pixels:
+        size = math.prod(self.shape)
+        if min(self.shape) < 1 or self.shape[3] != 3 or size > MAX_PIXELS:
+            raise ValueError(f"expected images (n, height, width, 3), received {self.shape}")
+        if len(base64.b64decode(self.uint8, validate=True)) != size:
+            raise ValueError(f"expected {size} bytes of pixels")
+        return self
+
+
+class Mistake(Finding):
+    """A test image that the model is wrong about: two indices into the classes."""
+
+    truth: Count
+    predicted: Count
+    confidence: Share
+
+
+class Details(Finding):
+    """What `probes.json` holds. `confusion[i][j]` counts examples of class i taken for j."""
+
+    classes: list[Name]
+    histograms: dict[Name, Histogram]
+    reliability: list[Bin]
+    margins: dict[str, Histogram]
+    confusion: list[list[Count]]
+    mistakes: list[Mistake]
+    mistake_images: Pixels | None
+    filters: Pixels | None
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> Details:
+        count = len(self.classes)
+        if [len(row) for row in self.confusion] != [count] * count:
+            raise ValueError(f"confusion: expected {count} rows and columns")
+        if any(max(each.truth, each.predicted) >= count for each in self.mistakes):
+            raise ValueError(f"mistakes: expected classes below {count}")
+        images = self.mistake_images.shape[0] if self.mistake_images else 0
+        if images != len(self.mistakes):
+            raise ValueError(f"mistake_images: expected {len(self.mistakes)}, received {images}")
+        return self
+
+
+class Findings(Finding):
+    """All that the probes found in one model.
+
+    `predicted` is the class of each test example, in their order. It is stored by itself
+    (`regbench.predictions`), and None where the findings were read.
+    """
+
+    numbers: Numbers
+    details: Details
+    predicted: list[Count] | None = None
+
+    def for_summary(self) -> dict[str, Any]:
+        """Return what belongs under `probes` in `summary.json`."""
+        return self.numbers.model_dump(mode="json")
+
+    def save_details(self, path: Path) -> None:
+        """Write `probes.json`: a line for each key, since nobody reads a matrix down a column."""
+        values = self.details.model_dump(mode="json")
+        lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in values.items()]
+        path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Findings | None:
+    """Return what a run's probes found; None for a run without probes.
+
+    Raises:
+        ValueError: the files are damaged.
+    """
+    try:
+        return _read(folder, (folder / "summary.json").stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None
+
+
+def numbers(folder: Path) -> Numbers | None:
+    """Return the numbers alone, which need no `probes.json`; None for a run without probes.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    try:
+        summary = json.loads(files.read(folder / "summary.json", MAX_BYTES))
+        if not isinstance(summary, dict) or not isinstance(summary.get("probes"), dict):
+            return None
+        return Numbers.model_validate_json(json.dumps(summary["probes"]))
+    except ValidationError as error:
+        raise _damaged(error) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"the probes are damaged: {error}") from error
+
+
+def _damaged(error: ValidationError) -> ValueError:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return ValueError(f"the probes are damaged: {where}: {first['msg']}")
+
+
+@functools.lru_cache(maxsize=1024)
+def _read(folder: Path, written: int) -> Findings | None:
+    # A report asks for the same run in every figure; `written` changes when it is run again.
+    try:
+        summary = json.loads(files.read(folder / "summary.json", MAX_BYTES))
+        if not isinstance(summary, dict) or not isinstance(summary.get("probes"), dict):
+            return None
+        details = json.loads(files.read(folder / DETAILS, MAX_BYTES))
+        # From JSON, so that a whole number may stand for a float, and a list for a tuple.
+        text = json.dumps({"numbers": summary["probes"], "details": details})
+        return Findings.model_validate_json(text)
+    except FileNotFoundError:  # as an OSError it would be a damaged run's
+        return None
+    except ValidationError as error:
+        raise _damaged(error) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"the probes are damaged: {error}") from error

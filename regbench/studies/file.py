@@ -1,0 +1,287 @@
+"""A study file: a question, the variants and seeds that answer it, and claims to be judged.
+
+    question: Does dropout narrow the gap?
+    base: ../baseline.yaml
+    profiles:
+      quick: {base: ../quick.yaml, seeds: 0-4, set: {train.epochs: 15}}
+      full: {seeds: 0-9}
+    variants:
+      baseline: {}
+      dropout: {set: {dropout.dense: 0.5}}
+    claims:
+      - {text: It does, metric: gap, variant: dropout, against: baseline, expect: lower}
+
+A variant is the base (the profile's, if that has one), or the `config` that it names, changed by
+the study's `set`, then by the profile's, then by its own; a variant with a `matrix` is several,
+named as `regbench.matrix` names experiments. As strict as a config: whatever is wrong is cited with
+file, line and column.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, Strict, ValidationError
+
+from regbench import config
+from regbench.analysis import metrics
+from regbench.config import NAME, ConfigError, Experiment, inheritance, matrix, seeds, yaml12
+from regbench.config.experiment import Section, Text
+from regbench.config.messages import explain
+from regbench.config.yaml12 import Node, Place, Problem, YamlError
+from regbench.errors import RegbenchError
+
+Number = Annotated[float, Field(ge=-1e12, le=1e12)]
+Settings = dict[str, Any]
+
+
+class Profile(Section):
+    """How much of the study is run: its seeds, its own base if it has one, and common changes."""
+
+    base: Text | None = None
+    seeds: Annotated[int | str | list[int], Field(description="seeds such as 0-4 or 0,3,7")]
+    set: Settings = Field(default_factory=dict)
+
+
+class Variant(Section):
+    """What is trained: the base, or a config of its own, and what is changed of it."""
+
+    config: Text | None = None
+    set: Settings = Field(default_factory=dict)
+    matrix: Settings | None = None
+
+
+class Difference(Section):
+    """A variant's metric minus that of another variant."""
+
+    variant: Text
+    against: Text
+
+
+class Claim(Section):
+    """What is said of a metric: of a variant against another, or against a number.
+
+    `lower` and `higher` mean by more than `margin`, `same` means within it. With `beyond`, what is
+    judged is the difference minus another difference, seed by seed.
+    """
+
+    text: Text
+    metric: Text
+    variant: Text
+    against: Text | Number
+    beyond: Difference | None = None
+    expect: Literal["lower", "higher", "same"]
+    margin: Annotated[float, Field(ge=0, le=1e12)] = 0.0
+
+    def names(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield the variants that are named, each with where."""
+        yield ("variant",), self.variant
+        if isinstance(self.against, str):
+            yield ("against",), self.against
+        if self.beyond:
+            yield ("beyond", "variant"), self.beyond.variant
+            yield ("beyond", "against"), self.beyond.against
+
+
+class StudyFile(Section):
+    """A study as it is written."""
+
+    question: Text
+    base: Annotated[Text, Field(description="the config that the variants change, a file's name")]
+    set: Settings = Field(default_factory=dict)
+    profiles: Annotated[dict[str, Profile], Field(min_length=1, max_length=20)]
+    variants: Annotated[dict[str, Variant], Field(min_length=1, max_length=100)]
+    claims: Annotated[tuple[Claim, ...], Strict(False), Field(min_length=1, max_length=100)]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with nothing left open. `variants` are in the file's order, with seed 0."""
+
+    name: str
+    question: str
+    profile: str
+    seeds: tuple[int, ...]
+    variants: dict[str, Experiment]
+    claims: tuple[Claim, ...]
+
+    @property
+    def experiments(self) -> list[Experiment]:
+        """Every variant with every seed, seed by seed: whatever is there first can be paired."""
+        return [each.with_seed(seed) for seed in self.seeds for each in self.variants.values()]
+
+
+def read(
+    path: str | Path,
+    profile: str | None = None,
+    seeds: Sequence[int] | None = None,
+    overrides: Sequence[str] = (),
+) -> Study:
+    """Return the study of a file, with the first of its profiles unless another is asked for.
+
+    Raises:
+        ConfigError: with a line for everything that is wrong.
+        RegbenchError: there is no such profile.
+    """
+    path, problems = Path(path), list[Problem]()
+    try:
+        tree = _tree(path, problems)
+        try:
+            file = StudyFile.model_validate(tree.plain())
+        except ValidationError as error:
+            raise ConfigError(_sorted([*problems, *explain(error, tree, schema())])) from error
+        chosen = _profile(path, file, profile)
+        # All profiles are checked, so that one which is rarely used does not rot.
+        read_seeds = {
+            name: _seeds(each.seeds, tree, name, problems) for name, each in file.profiles.items()
+        }
+        expanded = {
+            name: _variants(path, tree, name, overrides, problems) for name in file.profiles
+        }
+        variants, own = expanded[chosen], read_seeds[chosen]
+        _check_claims(file, tree, list(variants), problems)
+    except YamlError as error:
+        raise ConfigError(_sorted([*problems, error.problem])) from error
+    if problems:
+        raise ConfigError(_sorted(problems))
+    return Study(path.stem, file.question, chosen, tuple(seeds or own), variants, file.claims)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a study file."""
+    full = StudyFile.model_json_schema()
+    full["$defs"]["Variant"]["properties"]["matrix"]["anyOf"][0] = matrix.SCHEMA
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **full}
+
+
+def _tree(path: Path, problems: list[Problem]) -> Node:
+    document = yaml12.read(path, str(path))
+    problems += document.problems
+    tree = document.root
+    if not isinstance(tree.content, dict):
+        raise YamlError(tree.place, "expected a mapping with question, base, profiles, variants")
+    if not re.fullmatch(NAME, path.stem):
+        raise YamlError(
+            Place(str(path)),
+            "expected a file named with letters, digits, _, . and -: results are named after it",
+        )
+    for section in ("profiles", "variants"):
+        for name, node in _items(tree.child(section)):
+            if not re.fullmatch(NAME, name):
+                text = (
+                    f"{section}: expected a name of letters, digits, _, . and -, received {name!r}"
+                )
+                problems.append(Problem(node.key or node.place, text))
+    return tree
+
+
+def _profile(path: Path, file: StudyFile, asked: str | None) -> str:
+    if asked is not None and asked not in file.profiles:
+        known = ", ".join(file.profiles)
+        raise RegbenchError(f"--profile: {path} has {known}, received {asked!r}")
+    return asked or next(iter(file.profiles))
+
+
+def _seeds(
+    written: int | str | list[int], tree: Node, profile: str, problems: list[Problem]
+) -> list[int]:
+    text = ",".join(map(str, written)) if isinstance(written, list) else str(written)
+    try:
+        return seeds.parse(text)
+    except ValueError as error:
+        place = _at(tree, "profiles", profile, "seeds").place
+        problems.append(Problem(place, f"profiles.{profile}.seeds: {error}"))
+        return [0]
+
+
+def _variants(
+    path: Path, tree: Node, profile: str, overrides: Sequence[str], problems: list[Problem]
+) -> dict[str, Experiment]:
+    options = [inheritance.override(each, problems) for each in overrides]
+    shared = [tree.child("set"), _at(tree, "profiles", profile).child("set")]
+    variants: dict[str, Experiment] = {}
+    for name, node in _items(tree.child("variants")):
+        found = inheritance.base(path, *_config(tree, profile, name), problems)
+        for settings in [*shared, node.child("set")]:
+            found = _with(found, settings)
+        assert isinstance(found.content, dict)
+        added = {"name": Node(name, node.key or node.place)}
+        asked = node.child("matrix")
+        if asked:
+            added["matrix"] = asked
+        found = Node(found.content | added, node.place)
+        for option in options:
+            matrix.check_override(found, option)
+            found = inheritance.merge(found, option)
+        for experiment in config.of_tree(found, problems):
+            if experiment.name in variants:
+                text = f"variants: {experiment.name} is there twice; name it otherwise"
+                problems.append(Problem(node.key or node.place, text))
+            variants[experiment.name] = experiment
+    if len(variants) > matrix.MOST_EXPERIMENTS:
+        text = f"variants: expected at most {matrix.MOST_EXPERIMENTS}, received {len(variants)}"
+        problems.append(Problem(_at(tree, "variants").place, text))
+    return variants
+
+
+def _config(tree: Node, profile: str, variant: str) -> tuple[Node, str]:
+    """Return the name of the file that a variant changes, and the key that says so."""
+    own = _at(tree, "variants", variant).child("config")
+    of_profile = _at(tree, "profiles", profile).child("base")
+    if own:
+        return own, f"variants.{variant}.config"
+    return (of_profile, f"profiles.{profile}.base") if of_profile else (_at(tree, "base"), "base")
+
+
+def _with(tree: Node, settings: Node | None) -> Node:
+    for key, node in _items(settings):
+        keys = inheritance.dotted(key, node, "set")
+        tree = inheritance.merge(tree, inheritance.nested(keys, node, node.key or node.place))
+    return tree
+
+
+def _check_claims(
+    file: StudyFile, tree: Node, variants: list[str], problems: list[Problem]
+) -> None:
+    broken = [name for name in file.variants if name not in variants] if problems else []
+    for index, claim in enumerate(file.claims):
+        node = _at(tree, "claims", index)
+        where = f"claims[{index}]"
+        for keys, name in claim.names():
+            # What is wrong with a variant has been said; that it is not there is no news.
+            if name not in variants and not any(name.startswith(each) for each in broken):
+                text = f"{where}.{'.'.join(keys)}: no variant {name!r}; {_nearest(name, variants)}"
+                problems.append(Problem(_at(node, *keys).place, text))
+        try:
+            metrics.metric(claim.metric)
+        except RegbenchError as error:
+            problems.append(Problem(_at(node, "metric").place, f"{where}.{error}"))
+        if claim.beyond and not isinstance(claim.against, str):
+            text = f"{where}.beyond: expected against to be a variant, received {claim.against:g}"
+            problems.append(Problem(_at(node, "beyond").place, text))
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(known)}"
+
+
+def _items(node: Node | None) -> Iterator[tuple[str, Node]]:
+    if node is not None and isinstance(node.content, dict):
+        yield from node.content.items()
+
+
+def _at(tree: Node, *keys: str | int) -> Node:
+    for key in keys:
+        tree = tree.child(key) or tree
+    return tree
+
+
+def _sorted(problems: list[Problem]) -> dict[str, None]:
+    """Return the lines in the order of their places: what variants share is said once."""
+    return dict.fromkeys(map(str, sorted(problems, key=lambda problem: problem.place)))

@@ -1,0 +1,114 @@
+"""What a study found as Markdown, and each part of it as text."""
+
+from __future__ import annotations
+
+from regbench import text
+from regbench.analysis import metrics
+from regbench.studies.result import StudyResult, VariantResult
+from regbench.studies.verdicts import ALPHA, Verdict
+from regbench.text import changes, markdown_table, one_line, plain_markdown
+
+HEADINGS = ("difference", "p", "pairs")
+SMALLEST_P = 0.001
+# Of every variant; other metrics are shown where a claim is about them.
+SHOWN = {"train_accuracy": "train", "test_accuracy": "test", "gap": "gap"}
+
+
+def markdown(result: StudyResult) -> str:
+    """Return the same as Markdown: the question, and two tables."""
+    plain = plain_markdown
+    variants = [
+        ["variant", "runs", *SHOWN.values(), "changes"],
+        ["---", *["---:"] * (len(SHOWN) + 1), "---"],
+    ]
+    for each in result.variants:
+        means = [number(each.metrics[name]) for name in SHOWN]
+        variants.append([each.name, runs(each), *means, plain(changes(each.changes))])
+    verdicts = [["claim", "verdict", *HEADINGS, ""], ["---", "---", "---:", "---:", "---:", "---"]]
+    for verdict in result.verdicts:
+        claim = f"{plain(one_line(verdict.claim.text))} (`{said(verdict, result)}`)"
+        cells = [difference(verdict), p(verdict), str(verdict.pairs), remark(verdict)]
+        verdicts.append([claim, f"**{verdict.decision}**", *cells])
+    parts = [
+        f"# {plain(one_line(result.study.question))}\n",
+        f"Study `{result.study.name}`, profile `{result.study.profile}`.\n",
+        markdown_table(variants),
+        markdown_table(verdicts),
+        plain(legend(result)).replace("\n", "  \n") + "\n",
+    ]
+    return "\n".join(parts)
+
+
+def said(verdict: Verdict, result: StudyResult) -> str:
+    """Return a claim in symbols, with means: `gap: dropout 0.124 - baseline 0.263 < -0.02`."""
+    claim = verdict.claim
+    means = {each.name: each.metrics[claim.metric]["mean"] for each in result.variants}
+
+    def side(name: str) -> str:
+        mean = means[name]
+        if mean is None:
+            return name
+        return f"{name} {mean:,.0f}" if abs(mean) >= 1000 else f"{name} {mean:.3g}"
+
+    left, limit = side(claim.variant), claim.margin
+    zero = 0.0 if isinstance(claim.against, str) else claim.against
+    if isinstance(claim.against, str):
+        left += f" - {side(claim.against)}"
+    if claim.beyond:
+        left = f"({left}) - ({side(claim.beyond.variant)} - {side(claim.beyond.against)})"
+    if claim.expect == "same":
+        right = f"= {zero:g} ± {limit:g}" if limit else f"= {zero:g}"
+    elif claim.expect == "lower":
+        right = f"< {zero - limit:g}"
+    else:
+        right = f"> {zero + limit:g}"
+    return f"{claim.metric}: {left} {right}"
+
+
+def runs(variant: VariantResult) -> str:
+    runs = f"{variant.runs} runs" if variant.runs != 1 else "1 run"
+    return f"{runs}, {variant.diverged} diverged" if variant.diverged else runs
+
+
+def difference(verdict: Verdict) -> str:
+    sign = "+" if isinstance(verdict.claim.against, str) else ""
+    ends = {"low": None, "high": None} if verdict.exact else vars(verdict)
+    return number({"mean": verdict.mean, "low": ends["low"], "high": ends["high"]}, sign)
+
+
+def number(value: dict[str, float | None], sign: str = "") -> str:
+    """Return a mean and half of its interval, as counts where it is a large one."""
+    mean, low, high = value["mean"], value["low"], value["high"]
+    if mean is None or abs(mean) < 1000:
+        return text.number(value, sign)
+    if low is None or high is None or low == high:
+        return f"{mean:{sign},.0f}"
+    return f"{mean:{sign},.0f} ±{(high - low) / 2:,.0f}"
+
+
+def p(verdict: Verdict) -> str:
+    if verdict.exact:
+        return "exact"
+    if verdict.adjusted is None:
+        return ""
+    return f"{verdict.adjusted:.3f}" if verdict.adjusted >= SMALLEST_P else f"<{SMALLEST_P}"
+
+
+def remark(verdict: Verdict) -> str:
+    remarks = [verdict.reason] if verdict.reason else []
+    if verdict.lost and verdict.pairs:
+        remarks.append(f"{verdict.lost} seeds gave no pair")
+    if verdict.diverged:
+        remarks.append(f"runs of {verdict.diverged} seeds diverged")
+    return "; ".join(remarks)
+
+
+def legend(result: StudyResult) -> str:
+    lines = [
+        f"difference: the first variant minus the second (or the number), paired by seed; "
+        f"±: half of the {1 - ALPHA:.0%} interval over seeds",
+        "p: of a paired t test against the claim's limit, adjusted for the number of claims (Holm)",
+    ]
+    claimed = dict.fromkeys(["gap", *(each.claim.metric for each in result.verdicts)])
+    lines += [f"{name}: {metrics.metric(name).text}" for name in claimed]
+    return "\n".join(lines)

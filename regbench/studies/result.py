@@ -1,0 +1,50 @@
+"""What a study found: its variants' means, the verdicts, and what became of the runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from regbench.studies.file import Study
+from regbench.studies.verdicts import Verdict
+from regbench.sweeps.sweep import Outcome
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """A variant: what it changes of the first one, its runs, and the means of its metrics."""
+
+    name: str
+    config_hash: str
+    changes: dict[str, Any]
+    runs: int
+    diverged: int
+    metrics: dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What was found. `outcome` is what became of the runs, None where none were asked for."""
+
+    study: Study
+    variants: list[VariantResult]
+    verdicts: list[Verdict]
+    outcome: Outcome | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """1 where a claim is contradicted, 3 where some runs failed or diverged, else 0."""
+        if any(each.decision == "contradicted" for each in self.verdicts):
+            return 1
+        return self.outcome.exit_code if self.outcome else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints and `verdicts.json` holds."""
+        return {
+            "study": self.study.name,
+            "question": self.study.question,
+            "profile": self.study.profile,
+            "seeds": list(self.study.seeds),
+            "variants": [asdict(each) for each in self.variants],
+            "verdicts": [each.as_dict() for each in self.verdicts],
+        }

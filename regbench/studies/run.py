@@ -1,0 +1,118 @@
+"""A study, run and judged: what `regbench study` calls.
+
+    result = regbench.study.run("configs/studies/overfitting.yaml")
+    for verdict in result.verdicts:
+        print(verdict.claim.text, verdict.decision)
+
+In a script, call it under `if __name__ == "__main__":`, as `regbench.sweep.run`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from regbench import files, runs
+from regbench.analysis import metrics, statistics
+from regbench.config.changes import changes
+from regbench.runs import Warn
+from regbench.studies import file as study_file
+from regbench.studies import markdown, verdicts
+from regbench.studies.file import Study
+from regbench.studies.result import StudyResult, VariantResult
+from regbench.sweeps import sweep
+from regbench.sweeps.sweep import Outcome
+
+# Beside the runs' folders, which alone comparisons read.
+VERDICTS = "verdicts.json"
+TABLE = "verdicts.md"
+
+
+def run(
+    path: str | Path,
+    profile: str | None = None,
+    results: str | Path | None = None,
+    *,
+    seeds: Sequence[int] | None = None,
+    overrides: Sequence[str] = (),
+    warn: Warn | None = None,
+    **options: Any,
+) -> StudyResult:
+    """Train what is missing of a study, judge its claims, and write them beside the runs.
+
+    Args:
+        path: the study's file.
+        profile: one of its profiles, the first unless given.
+        results: the folder of its runs, `results/studies/<study>` unless given.
+        seeds: instead of the profile's.
+        overrides: changes of every variant, such as "train.epochs=5".
+        warn: called with a line for each folder among the results that can't be read.
+        options: see `regbench.sweep.run`: backend, device, jobs, threads, observer and so on.
+
+    Raises:
+        ConfigError: with a line for everything that is wrong with the file.
+        RegbenchError: for what can't even begin.
+    """
+    study = study_file.read(path, profile, seeds, overrides)
+    return run_study(study, results or default_results(study), warn=warn, **options)
+
+
+def run_study(
+    study: Study, results: str | Path, *, warn: Warn | None = None, **options: Any
+) -> StudyResult:
+    """Do as `run` does, of a study that has been read."""
+    folder = Path(results)
+    outcome = sweep.run(study.experiments, folder, **options)
+    result = judge(study, folder, outcome, warn)
+    save(result, folder)
+    return result
+
+
+def judge(
+    study: Study,
+    results: str | Path,
+    outcome: Outcome | None = None,
+    warn: Warn | None = None,
+) -> StudyResult:
+    """Return what the runs that are there say of a study; nothing is trained or written."""
+    folders = [Path(results) / each.run_name for each in study.experiments]
+    # Only the study's own: others may be there, and those that are missing are counted.
+    frame = runs.load([each for each in folders if (each / "summary.json").is_file()], warn)
+    named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
+    table = metrics.table(frame, list(named), warn)
+    return StudyResult(study, _variants(study, table), verdicts.judge(study, table), outcome)
+
+
+def save(result: StudyResult, results: Path) -> None:
+    """Write the verdicts beside the runs that they were made of."""
+    results.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result.as_dict(), indent=2, allow_nan=False)
+    files.write(results / VERDICTS, text + "\n")
+    files.write(results / TABLE, markdown.markdown(result))
+
+
+def default_results(study: Study) -> Path:
+    """Return the folder of a study's runs unless another is given."""
+    return Path("results/studies") / study.name
+
+
+def _variants(study: Study, table: Any) -> list[VariantResult]:
+    first = next(iter(study.variants.values())).brief()
+    columns = [name for name in table.columns if name not in metrics.RUN]
+    found = []
+    for name, experiment in study.variants.items():
+        rows = table[(table["name"] == name) & (table["config_hash"] == experiment.hash)]
+        completed = rows[rows["status"] == "completed"]
+        found.append(
+            VariantResult(
+                name=name,
+                config_hash=experiment.hash,
+                changes=changes(first, experiment.brief()) or {},
+                runs=len(rows),
+                diverged=len(rows) - len(completed),
+                metrics={each: statistics.interval(completed[each].to_numpy()) for each in columns},
+            )
+        )
+    return found

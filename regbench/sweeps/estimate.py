@@ -1,0 +1,136 @@
+"""How long a run will take here: its parts, measured in seconds on noise, in a process like its.
+
+Nothing is read but a data set whose size is unknown, and nothing is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from regbench import probes
+from regbench.config import Experiment
+from regbench.datasets import Splits
+from regbench.execution import environment
+from regbench.execution.environment import Runtime
+from regbench.execution.failures import Failure
+from regbench.execution.local import local
+from regbench.inspection import inspect as inspection
+from regbench.inspection.inspect import Size
+from regbench.models import evaluate
+from regbench.models.build import build
+from regbench.runs.folder import HISTORY
+from regbench.training import memory, train
+
+# Images that the probes are tried on. What they take beyond that is so many passes through the
+# network, of every image that a measurement reads: predictions, and the ledger's modes.
+PROBED = 200
+PASSES_OF_PROBES = 3
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds on this machine, with other workers at work beside.
+
+    `start` passes until a fresh worker process has imported its libraries; `overhead` is what a
+    run takes beside its epochs: building, compiling, probing and saving. `training` and `measuring`
+    are those of an epoch; the curves are measured once before the first epoch too.
+    """
+
+    start: float
+    overhead: float
+    training: float
+    measuring: float
+
+    def of_run(self, epochs_left: float, begins: bool) -> float:
+        """Return the seconds of a run in a worker that has started."""
+        measurements = epochs_left + begins
+        return self.overhead + epochs_left * self.training + measurements * self.measuring
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to measure, and with what to compute."""
+
+    experiment: Experiment
+    runtime: Runtime
+
+
+def calibrate(
+    experiments: Sequence[Experiment], runtime: Runtime, workers: int
+) -> dict[str, Pace | Failure]:
+    """Return the pace of every config by its hash, or why it can't be trained.
+
+    Takes seconds for each config, in as many processes at a time as there will be runs: what one
+    does costs the others speed.
+    """
+    configs = list({each.hash: each for each in experiments}.values())
+    repeated = configs * -(-workers // len(configs))
+    questions = [Question(each, runtime) for each in repeated]
+    answers: dict[str, list[Pace]] = defaultdict(list)
+    failed: dict[str, Failure] = {}
+    starts: list[float] = []
+    began: dict[int, float] = {}
+    with contextlib.closing(local(measure, questions, workers, runtime.variables())) as events:
+        for event in events:
+            key = repeated[event.job].hash
+            if event.kind == "started":
+                began[event.job] = time.monotonic()
+            elif event.kind == "ready":
+                starts.append(time.monotonic() - began[event.job])
+            elif event.kind == "done":
+                answers[key].append(event.result)
+            elif event.failure:
+                failed[key] = event.failure
+    # Only a worker's first job waits for the imports.
+    start = fmean(sorted(starts)[-workers:]) if starts else 0.0
+    return failed | {key: _mean(start, paces) for key, paces in answers.items()}
+
+
+@memory.cleared()
+def measure(question: Question, emit: train.Emit) -> Pace:
+    """Measure one config in this process; `start` is left to the process that waits for it."""
+    experiment = question.experiment
+    environment.settle(question.runtime)
+    emit("ready", {})
+    began = time.perf_counter()
+    size = inspection.size_of(experiment.data)
+    model = build(experiment, size.input_shape, size.classes)
+    timing = inspection.time_run(model, experiment, size, question.runtime)
+    _finish(model, experiment, size)
+    image = timing.measuring / size.measured
+    steady = timing.seconds + evaluate.BATCH * image
+    beyond = PASSES_OF_PROBES * max(0, size.measured - 2 * PROBED) * image
+    overhead = time.perf_counter() - began - steady + beyond
+    return Pace(0.0, max(0.0, overhead), timing.training, timing.measuring)
+
+
+def _finish(model: Any, experiment: Experiment, size: Size) -> None:
+    """Do what comes after the last epoch, with noise for images."""
+    rng = np.random.default_rng(0)
+    count = max(size.classes, min(PROBED, size.test_examples))
+    images = rng.integers(0, 256, (count, *size.input_shape), np.uint8)
+    labels = np.arange(count) % size.classes
+    splits = Splits(images, labels, images, labels, tuple(map(str, range(size.classes))))
+    row: dict[str, Any] = dict.fromkeys(HISTORY, 0.0)
+    probes.measure(model, experiment, splits, (images, labels), row)
+    with tempfile.TemporaryDirectory(prefix="regbench-") as folder:
+        model.save(Path(folder) / "model.keras")
+
+
+def _mean(start: float, paces: list[Pace]) -> Pace:
+    return Pace(
+        start,
+        fmean(each.overhead for each in paces),
+        fmean(each.training for each in paces),
+        fmean(each.measuring for each in paces),
+    )

@@ -1,0 +1,201 @@
+"""What a terminal shows of a sweep: a live table, or one plain line per epoch where it is piped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from regbench.config import Experiment
+from regbench.execution.local import Event
+from regbench.sweeps.state import RunState, SweepState
+from regbench.sweeps.sweep import Observer
+from regbench.terminal.download import DownloadBar
+from regbench.text import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+SPARKS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 10
+LINES_AROUND = 5  # heading, the line for the whole, which may wrap, and the cursor
+CURVE = "test so far"
+# The live table's columns, and how wide a terminal each of them needs.
+COLUMNS = {"seed": 0, "epoch": 0, "train": 45, "test": 45, "images/s": 60, "left": 0, CURVE: 76}
+MOST_NAMED = 5  # more finished runs than these are counted
+
+
+class Progress(Observer):
+    """Follows the state of every run and says on stderr what happened; see the two subclasses."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.state = SweepState()
+        self._bar = DownloadBar(console)
+
+    def begin(
+        self, pending: Sequence[Experiment], skipped: Sequence[Experiment], workers: int
+    ) -> None:
+        self._bar.end()
+        self.state = SweepState(pending, workers)
+        if skipped:
+            self.say(_already(skipped, pending))
+
+    def see(self, experiment: Experiment, event: Event) -> None:
+        state = self.state.runs[experiment.run_name]
+        state.see(event)
+        # Of a single run the command itself says so, at once.
+        if event.kind == "failed" and event.failure and len(self.state.runs) > 1:
+            self.say(f"failed: {state.label}: {event.failure.message}")
+        elif event.kind in ("note", "repeated"):
+            self.say(f"{state.label}: {event.figures['text']}")
+
+    def download(self, done: int, total: int) -> None:
+        self._bar.show(done, total)
+
+    def stopping(self) -> None:
+        self.say("Stopping at the next step, with a checkpoint. Ctrl-C again ends at once.")
+
+    def failing_fast(self) -> None:
+        self.say("The others stop at their next step, with a checkpoint. Ctrl-C ends them at once.")
+
+    def end(self) -> None:
+        self._bar.end()
+
+    def say(self, line: str) -> None:
+        # Names come from files: no markup or control characters in them, and no wrapping of a line
+        # that is piped.
+        self.console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
+
+
+class PlainProgress(Progress):
+    """One line per epoch: for pipes, logs and `--quiet`-less batch jobs."""
+
+    def see(self, experiment: Experiment, event: Event) -> None:
+        super().see(experiment, event)
+        state = self.state.runs[experiment.run_name]
+        if event.kind == "epoch":
+            row = event.figures
+            speed = row["images_per_second"]
+            parts = [f"{state.label} epoch {row['epoch']}/{state.epochs}", scores(row)]
+            parts += [f"{speed:.0f} images/s"] if speed else []
+            left = state.seconds_left()
+            parts += [f"{clock(left)} left"] if left else []
+            self.say(", ".join(parts))
+
+
+class LiveProgress(Progress):
+    """A table of the running jobs that is redrawn in place, with a line below for the whole."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._live: Live | None = None
+
+    def begin(
+        self, pending: Sequence[Experiment], skipped: Sequence[Experiment], workers: int
+    ) -> None:
+        from rich.live import Live
+
+        super().begin(pending, skipped, workers)
+        if pending:
+            self._live = Live(
+                console=self.console,
+                get_renderable=self._draw,
+                refresh_per_second=4,
+                transient=True,
+            )
+            self._live.start()
+
+    def see(self, experiment: Experiment, event: Event) -> None:
+        super().see(experiment, event)
+        if event.kind == "done":
+            self.say(result_line(event.result))
+        if self._live and event.kind in ("done", "failed", "repeated"):
+            self._live.refresh()  # or the line would stand beside a table that knows nothing of it
+
+    def end(self) -> None:
+        super().end()
+        if self._live:
+            self._live.stop()
+
+    def _draw(self) -> RenderableType:
+        from rich.console import Group
+        from rich.markup import escape
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        # A name holds no space to wrap at, so it is what gives way where the terminal is narrow.
+        table.add_column("run", max_width=24, overflow="ellipsis")
+        headings = _headings(self.console.width)
+        for heading in headings:
+            side: Literal["left", "right"] = "left" if heading == CURVE else "right"
+            table.add_column(heading, justify=side, no_wrap=True)
+        running = self.state.of("running")
+        fitting = max(1, self.console.height - LINES_AROUND)
+        for state in running[:fitting]:
+            cells = _cells(state)
+            table.add_row(escape(state.name), *(cells[heading] for heading in headings))
+        hidden = len(running) - fitting
+        total = f"{self.state.summary()}, {clock(self.state.seconds_left)} left"
+        total += f" ({hidden} running not shown)" if hidden > 0 else ""
+        return Group(table, Text(total, style="dim"))
+
+
+def _already(skipped: Sequence[Experiment], pending: Sequence[Experiment]) -> str:
+    """Return a line about the runs that are finished."""
+    again, count = "(repeat with --force)", len(skipped)
+    if not pending:
+        runs = "the run is" if count == 1 else f"all {count} runs are"
+        return f"nothing to do: {runs} finished {again}"
+    if count > MOST_NAMED:
+        return f"already finished: {count} of {count + len(pending)} runs {again}"
+    return f"already finished: {', '.join(f'{each.name} s{each.seed}' for each in skipped)} {again}"
+
+
+def scores(figures: dict[str, Any]) -> str:
+    """Return "train 0.989, test 0.541, gap 0.448" of a history row or a summary."""
+    train, test = figures["train_accuracy"], figures["test_accuracy"]
+    return f"train {train:.3f}, test {test:.3f}, gap {train - test:.3f}"
+
+
+def result_line(summary: dict[str, Any]) -> str:
+    """Return a finished run's summary as "dropout s0: train 0.989, test 0.541, gap 0.448"."""
+    status = "" if summary["status"] == "completed" else f" ({summary['status']})"
+    return f"{summary['name']} s{summary['seed']}: {scores(summary)}{status}"
+
+
+def clock(seconds: float | None) -> str:
+    """Return seconds as "2:05" or "1:02:05"; a dash where nothing is known yet."""
+    if seconds is None:
+        return "-"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def sparkline(values: Sequence[float], width: int = SPARK_WIDTH) -> str:
+    """Return the last `width` values in [0, 1] as a line of blocks."""
+    top = len(SPARKS) - 1
+    return "".join(SPARKS[round(min(max(v, 0.0), 1.0) * top)] for v in values[-width:])
+
+
+def _headings(width: int) -> list[str]:
+    """Return the columns beside the run's name for which a terminal has room."""
+    return [heading for heading, least in COLUMNS.items() if width >= least]
+
+
+def _cells(state: RunState) -> dict[str, str]:
+    """Return what the table says of a run, by heading."""
+    row, left = state.row, state.seconds_left()
+    speed = row.get("images_per_second")
+    known = "train_accuracy" in row
+    return {
+        "seed": str(state.seed),
+        "epoch": f"{state.done:.1f}/{state.epochs}" if known else "starting",
+        "train": f"{row['train_accuracy']:.3f}" if known else "",
+        "test": f"{row['test_accuracy']:.3f}" if known else "",
+        "images/s": f"{speed:.0f}" if speed else "",
+        "left": clock(left),
+        CURVE: sparkline(list(state.curve.values())),
+    }

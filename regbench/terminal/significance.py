@@ -1,0 +1,165 @@
+"""One metric of a comparison with all that says how sure its differences are, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from regbench.analysis import evidence, statistics
+from regbench.terminal import comparison
+from regbench.text import changes, number
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+Row = dict[str, Any]
+
+
+def view(rows: list[Row], shown: Sequence[str], changed: bool, width: int) -> list[Group]:
+    """Return what `regbench compare` prints in a terminal: the usual tables, or those asked for."""
+    if changed:
+        return [changed_configs(rows, shown)]
+    if shown:
+        return [terminal(rows, name, width) for name in shown]
+    below = differences(rows, width)
+    return [comparison.terminal(rows, width), *([below] if below else [])]
+
+
+def terminal(rows: list[Row], metric: str, width: int = 80) -> Group:
+    """Return a table of a metric for a terminal of `width` columns, for rich to print.
+
+    80 columns hold it, and 60 where nothing is told of single examples.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    examples = metric == "test_accuracy" and any(row["mcnemar"] for row in rows)
+    table = _table(
+        metric, [*evidence.HEADINGS, *(["fixes/\nbreaks"] if examples else [])], examples
+    )
+    for row in rows:
+        value = evidence.value(row, metric)
+        cells = [_number(value).replace(" ", "\n"), *_difference(value, width)]
+        table.add_row(row["name"], *cells, *([_examples(row["mcnemar"])] if examples else []))
+    return Group(table, Text("\n" + _legend(rows, [metric], examples) + "\n", style="dim"))
+
+
+def differences(rows: list[Row], width: int = 80) -> Group | None:
+    """Return how sure the differences in test accuracy and gap are; None without two pairs."""
+    from rich.console import Group
+    from rich.text import Text
+
+    if not evidence.differing(rows):
+        return None
+    parts: list[Any] = []
+    for metric in evidence.DIFFERENCES:
+        table = _table(f"\nDifferences from the baseline: {metric}", evidence.HEADINGS[1:], False)
+        for row in rows:
+            if row["versus_baseline"]:
+                table.add_row(row["name"], *_difference(evidence.value(row, metric), width))
+        parts.append(table)
+    return Group(*parts, Text("\n" + _legend(rows, evidence.DIFFERENCES, False), style="dim"))
+
+
+def _table(title: str, headings: Sequence[str], examples: bool) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("config", max_width=16 if examples else 18, overflow="ellipsis", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def markdown(rows: list[Row], metric: str) -> str:
+    """Return the same table as Markdown, without the examples."""
+    headings = [heading.replace("\n", " ") for heading in evidence.HEADINGS]
+    lines = [[metric, *headings], ["---", *["---:"] * len(evidence.HEADINGS)]]
+    lines += [[row["name"], *_cells(evidence.value(row, metric))] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def changed_configs(rows: list[Row], names: Sequence[str] = ()) -> Group:
+    """Return a table of what each config changes, folded where the terminal is narrow.
+
+    In front of it the metrics in `names`, or test accuracy and what it differs from the baseline.
+    """
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("config", max_width=26, overflow="ellipsis", no_wrap=True)
+    for heading in names or ("test", "Δ test"):
+        table.add_column(heading.replace("_", "\n"), justify="right", no_wrap=True)
+    table.add_column("changes", overflow="fold", min_width=12)
+    for row in rows:
+        shown = [evidence.value(row, name) for name in names or ["test_accuracy"]]
+        cells = [_number({**each, "low": None}) for each in shown]
+        if not names:
+            versus = shown[0]["versus_baseline"]
+            cells.append(_number({**versus, "low": None}, "+") if versus else "")
+        table.add_row(row["name"], *cells, Text(changes(row["changes"])))
+    return Group(table)
+
+
+def _difference(value: Row, width: int) -> list[str]:
+    """Return a difference, its interval, p-values and seeds, stacked as the width demands."""
+    versus = value["versus_baseline"]
+    if versus is None:
+        return [""] * (len(evidence.HEADINGS) - 1)
+    difference = _number({**versus, "low": None}, "+")
+    if versus["low"] is not None:
+        ends = [_number({"mean": versus[end], "low": None}, "+") for end in ("low", "high")]
+        difference += f"\n[{ends[0]},{' ' if width >= comparison.FULL else chr(10)}{ends[1]}]"
+    flip, holm, needed = evidence.told(versus)
+    return [difference, flip.replace(" ", "\n"), holm, needed.replace("than ", "than\n")]
+
+
+def _cells(value: Row) -> list[str]:
+    versus = value["versus_baseline"]
+    if versus is None:
+        return [_number(value), "", "", "", ""]
+    numbers = [_number(value), _number(versus, "+")]
+    return [*numbers, *evidence.told(versus)]
+
+
+def _number(value: Row, sign: str = "") -> str:
+    """Return a number with half of its interval, in digits that suit its size."""
+    mean = value["mean"]
+    if mean is None or mean == 0 or 0.001 <= abs(mean) < 1000:
+        return number(value, sign)
+    form = ",.0f" if abs(mean) >= 1000 else ".2g"
+    half = "" if value["low"] is None else f" ±{(value['high'] - value['low']) / 2:{form}}"
+    return f"{mean:{sign}{form}}{half}"
+
+
+def _examples(seeds: list[Row] | None) -> str:
+    if not seeds:
+        return ""
+    found = comparison.mcnemar_summary(seeds)
+    sure = f"{found['seeds_below_0.05']}/{found['seeds']}"
+    return f"{found['fixes']:.0f}/{found['breaks']:.0f} {sure}"
+
+
+def _legend(rows: list[Row], names: Sequence[str], examples: bool) -> str:
+    pairs = evidence.pairs(rows, names)
+    if not pairs:
+        lines = ["Without two shared seeds there is no interval and no p; train more: --seeds 0-4"]
+    else:
+        fewest = min(pairs)
+        floor = statistics.sign_flip_floor(fewest)
+        lines = [
+            "Δ: mean difference, paired by seed, and its 95% interval",
+            "p flip: exact sign-flip test; p Holm: t test, corrected for all configs here.",
+            "They are two tests: the t test takes differences to be normally distributed",
+        ]
+        if floor > evidence.DECIDED:
+            lines.append(f"floor: with {fewest} pairs, p flip cannot go below {floor:g}")
+        lines.append("seeds needed: for 80% power in one t test, if mean and spread are as seen;")
+        lines.append("blank: decided, p Holm is 0.05 or less")
+    if examples:
+        lines.append("fixes/breaks: test examples in the mean, and seeds with McNemar's p < 0.05;")
+        lines.append("this tells of these trained models on this test set, not of the config")
+    return "\n".join(lines)

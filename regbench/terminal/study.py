@@ -1,0 +1,70 @@
+"""What a study found as tables: for a terminal, and as Markdown.
+
+Names of variants are harmless by construction; the question and the claims are any text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from regbench.studies import markdown
+from regbench.studies.result import StudyResult
+from regbench.text import changes, one_line
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+COLORS = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
+
+
+def terminal(result: StudyResult) -> Group:
+    """Return the variants and the verdicts for a terminal, for rich to print."""
+    from rich.console import Group
+    from rich.text import Text
+
+    question = Text(one_line(result.study.question), style="bold")
+    return Group(
+        question, Text(), _variants(result), Text(), _verdicts(result), Text(),
+        Text(markdown.legend(result), style="dim"),
+    )  # fmt: skip
+
+
+def _variants(result: StudyResult) -> Any:
+    from rich.text import Text
+
+    table = _table()
+    table.add_column("variant", overflow="fold", min_width=10)
+    for heading in markdown.SHOWN.values():
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("changes", overflow="fold")
+    for each in result.variants:
+        name_cell = Text(each.name)
+        name_cell.append(f"\n{markdown.runs(each)}", style="dim")
+        means = [Text(markdown.number(each.metrics[name])) for name in markdown.SHOWN]
+        table.add_row(name_cell, *means, Text(changes(each.changes)))
+    return table
+
+
+def _verdicts(result: StudyResult) -> Any:
+    from rich.text import Text
+
+    table = _table()
+    table.add_column("claim", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    for heading in markdown.HEADINGS:
+        table.add_column(heading, justify="right")
+    for verdict in result.verdicts:
+        claim = Text(one_line(verdict.claim.text))
+        claim.append(f"\n{markdown.said(verdict, result)}", style="dim")
+        if markdown.remark(verdict):
+            claim.append(f"\n{markdown.remark(verdict)}", style="yellow")
+        decision = Text(verdict.decision, style=COLORS[verdict.decision])
+        cells = [markdown.difference(verdict), markdown.p(verdict), str(verdict.pairs)]
+        table.add_row(claim, decision, *(Text(cell) for cell in cells))
+    return table
+
+
+def _table() -> Any:
+    from rich.table import Table
+
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

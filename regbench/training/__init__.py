@@ -1,0 +1,1 @@
+"""One run, from the experiment to the finished run folder."""

@@ -1,0 +1,247 @@
+"""One run, from the experiment to the finished run folder; read it from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regbench import config, datasets, probes, seeding
+from regbench.config import Experiment
+from regbench.datasets import Splits
+from regbench.execution import environment, signals
+from regbench.execution.environment import Runtime
+from regbench.models.build import build, compile_model, to_inputs
+from regbench.runs import predictions
+from regbench.runs.folder import HISTORY, RunFolder
+from regbench.runs.predictions import PREDICTIONS
+from regbench.runs.probe_results import DETAILS, Findings
+from regbench.training import checkpoints, memory
+from regbench.training.checkpoints import Checkpoints, Position
+from regbench.training.evaluate import Curves
+from regbench.training.stopwatch import Stopwatch
+
+# What a run tells whoever watches it: a kind ("step", "epoch" or "note") and its figures.
+Emit = Callable[[str, dict[str, Any]], None]
+
+# Often enough for a live display, and free: a step takes longer than writing to a pipe.
+SECONDS_BETWEEN_STEP_REPORTS = 0.2
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker process needs to know to train one run.
+
+    An interrupted run goes on from its last checkpoint, unless it is to begin `anew`.
+    """
+
+    experiment: Experiment
+    results: Path
+    runtime: Runtime
+    command: list[str]
+    anew: bool = False
+    profile: bool = False
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a run works with. `position` and the model are what training moves along."""
+
+    experiment: Experiment
+    model: Any
+    splits: Splits
+    curves: Curves
+    keeper: Checkpoints
+    position: Position
+    watch: Stopwatch
+    emit: Emit
+
+    @property
+    def steps(self) -> int:
+        """How many updates an epoch has."""
+        return _steps(self.experiment, self.splits)
+
+
+@memory.cleared()
+def train(job: Job, emit: Emit) -> dict[str, Any]:
+    """Train one run, write its folder, and return its summary (the keys of `summary.json`)."""
+    experiment, watch = job.experiment, Stopwatch()
+    with watch.time("start"):
+        environment.settle(job.runtime)
+    folder = RunFolder.of(job.results, experiment)
+    with folder.lock():
+        described = environment.describe(job.runtime, job.command)
+        identity = checkpoints.identity(experiment.run_name, described)
+        keeper = Checkpoints(folder.checkpoints, identity, experiment.train.checkpoint_minutes)
+        checkpoint = None if job.anew else keeper.latest()
+        position = checkpoint.position if checkpoint else Position()
+        folder.start(config.dump(experiment), described, position.rows)
+        with watch.time("data"):
+            splits = datasets.load(experiment.data, experiment.seed)
+
+        with watch.time("build"):
+            model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
+            compile_model(model, experiment, _steps(experiment, splits))
+            curves = Curves(splits, experiment.seed)
+        if checkpoint:
+            # TensorFlow computes a batch of another size than its first one with another graph,
+            # whose sums round otherwise: so a full batch comes first here too, and is undone.
+            model.train_on_batch(*next(_batches(experiment, splits, epoch=1)))
+            checkpoint.restore(model)
+            done = position.epoch - 1 + position.step / _steps(experiment, splits)
+            emit("note", {"text": f"goes on from {position}", "done": done})
+
+        run = _Run(experiment, model, splits, curves, keeper, position, watch, emit)
+        for row in _epochs(run):
+            with watch.time("save"):
+                folder.append(row)
+            emit("epoch", row | {"images_per_second": _speed(splits, [row])})
+            if position.epoch <= experiment.train.epochs:
+                _checkpoint(run)
+
+        with watch.time("save"):
+            folder.save("model.keras", model.save)
+        summary = _summary(run)
+        if summary["status"] == "completed":  # weights that are not finite have nothing to say
+            with watch.time("probes"):
+                found = probes.measure(model, experiment, splits, curves.train, position.rows[-1])
+            folder.save(DETAILS, found.save_details)
+            _save_predictions(folder, splits, found)
+            summary["probes"] = found.for_summary()
+        if job.profile:
+            folder.write_profile(watch.breakdown())
+        folder.finish(summary)
+    return summary
+
+
+def time_epoch(model: Any, experiment: Experiment, splits: Splits) -> float:
+    """Return the seconds that one epoch's updates on `splits` take a compiled model."""
+    began = time.perf_counter()
+    for images, labels in _batches(experiment, splits, epoch=1):
+        model.train_on_batch(images, labels, return_dict=True)
+    return time.perf_counter() - began
+
+
+def _epochs(run: _Run) -> Iterator[dict[str, Any]]:
+    """Yield the history's rows: epoch 0 before training, then one after each epoch's last update.
+
+    Begins at the run's position, and moves it along. Ends early where a loss is no longer finite.
+    """
+    position = run.position
+    if not position.rows:
+        position.end_epoch(_row(run, {"reported_loss": None, "reported_accuracy": None}))
+        yield position.rows[-1]
+    while position.epoch <= run.experiment.train.epochs and position.is_finite:
+        position.end_epoch(_row(run, _train_one_epoch(run)))
+        yield position.rows[-1]
+
+
+def _train_one_epoch(run: _Run) -> dict[str, float]:
+    """Update the model once for every batch that the epoch has left.
+
+    Returns the epoch's loss and accuracy as Keras reports them.
+    """
+    position, watch = run.position, run.watch
+    reported_at, began = time.monotonic(), time.perf_counter() - position.seconds
+    batches = _batches(run.experiment, run.splits, position.epoch, position.step)
+    for images, labels in watch.each("data", batches):
+        # The first step traces and compiles the graph.
+        with watch.time("step" if "compile" in watch.seconds else "compile"):
+            # Keras' own compiled step, without fit(): its pipeline stalls between epochs.
+            logs = run.model.train_on_batch(images, labels, return_dict=True)
+        # train_on_batch forgets the batches before; fit() reports the mean over all examples.
+        position.loss += float(logs["loss"]) * len(labels)
+        position.correct += round(float(logs["accuracy"]) * len(labels))
+        position.step += 1
+        if time.monotonic() - reported_at > SECONDS_BETWEEN_STEP_REPORTS:
+            reported_at = time.monotonic()
+            done = {"epoch": position.epoch, "step": position.step, "steps": run.steps}
+            run.emit("step", done)
+        if run.keeper.is_due or signals.stop_requested():
+            position.seconds = time.perf_counter() - began
+            _checkpoint(run)
+            began = time.perf_counter() - position.seconds
+    position.seconds = time.perf_counter() - began
+    examples = len(run.splits.train_labels)
+    return {
+        "reported_loss": position.loss / examples,
+        "reported_accuracy": position.correct / examples,
+    }
+
+
+def _checkpoint(run: _Run) -> None:
+    """Write a checkpoint; a run that was asked to stop ends here."""
+    with run.watch.time("save"):
+        run.keeper.save(run.model, run.position)
+    if signals.stop_requested():
+        raise signals.Stopped(f"stopped at {run.position}; the same command goes on from there")
+
+
+def _batches(
+    experiment: Experiment, splits: Splits, epoch: int, done: int = 0
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Yield an epoch's batches but for the first `done`.
+
+    Their order depends on the seed and the epoch alone.
+    """
+    order = seeding.generator(experiment.seed, "order", epoch).permutation(len(splits.train_labels))
+    size = experiment.train.batch_size
+    for start in range(done * size, len(order), size):
+        batch = order[start : start + size]
+        yield to_inputs(splits.train_images[batch]), splits.train_labels[batch]
+
+
+def _steps(experiment: Experiment, splits: Splits) -> int:
+    return math.ceil(len(splits.train_labels) / experiment.train.batch_size)
+
+
+def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, Any]:
+    """Return the history's row of the epoch that has just been trained."""
+    with run.watch.time("evaluate"):
+        measured = run.curves.measure(run.model)
+    row = {
+        "epoch": run.position.epoch,
+        "seconds": run.position.seconds,
+        "learning_rate": float(run.model.optimizer.learning_rate),
+        **measured,
+        **reported,
+    }
+    return {column: row[column] for column in HISTORY}
+
+
+def _summary(run: _Run) -> dict[str, Any]:
+    rows, last = run.position.rows, run.position.rows[-1]
+    return {
+        "name": run.experiment.name,
+        "config_hash": run.experiment.hash,
+        "seed": run.experiment.seed,
+        "status": "completed" if run.position.is_finite else "diverged",
+        "epochs": last["epoch"],
+        "parameters": int(run.model.count_params()),
+        "train_accuracy": last["train_accuracy"],
+        "test_accuracy": last["test_accuracy"],
+        "train_loss": last["train_loss"],
+        "test_loss": last["test_loss"],
+        "gap": last["train_accuracy"] - last["test_accuracy"],
+        # Training alone: the honest measurements cost the same whatever the variant.
+        "seconds": sum(row["seconds"] for row in rows),
+        "images_per_second": _speed(run.splits, rows),
+    }
+
+
+def _save_predictions(folder: RunFolder, splits: Splits, found: Findings) -> None:
+    predicted = np.array(found.predicted, np.int64)
+    folder.save(PREDICTIONS, lambda path: predictions.write(path, splits.test_labels, predicted))
+
+
+def _speed(splits: Splits, rows: list[dict[str, Any]]) -> float | None:
+    """Return the training images per second over the epochs of `rows`; None before training."""
+    seconds = sum(row["seconds"] for row in rows)
+    epochs = sum(row["epoch"] > 0 for row in rows)
+    return len(splits.train_labels) * epochs / seconds if seconds else None

@@ -1,0 +1,101 @@
+"""Metrics: every number a claim may be about, from the files of a run alone."""
+
+import json
+import math
+
+import pytest
+
+from regbench import config, runs
+from regbench.analysis import metrics
+from regbench.errors import RegbenchError
+from regbench.runs.probe_results import Costs
+from tests import made_up_runs
+
+
+@pytest.fixture
+def frame(tmp_path):
+    experiments = [config.load(f"configs/{name}.yaml") for name in ("baseline", "dropout", "l2")]
+    made_up_runs.write(tmp_path, experiments, seeds=2, epochs=4)
+    return runs.load(tmp_path)
+
+
+def values(frame, *names, warn=None):
+    return metrics.table(frame, names, warn).set_index(["name", "seed"])
+
+
+def test_a_row_per_run_with_the_last_epochs_numbers(frame):
+    table = values(frame, "train_accuracy", "gap", "parameters", "seconds")
+    assert len(table) == 6
+    last = frame[(frame["name"] == "l2") & (frame["seed"] == 1)].iloc[-1]
+    row = table.loc["l2", 1]
+    assert row["train_accuracy"] == last["train_accuracy"]
+    assert row["gap"] == last["train_accuracy"] - last["test_accuracy"]
+    assert row["parameters"] == 550_570
+    assert row["status"] == "completed"
+
+
+def test_a_run_without_dropout_has_no_gain_of_its_ensemble(frame):
+    table = values(frame, "dropout_ensemble_gain")["dropout_ensemble_gain"]
+    assert table["dropout", 0] == pytest.approx(-0.06 / 64)
+    assert math.isnan(table["baseline", 0])
+
+
+def test_norms_and_zeros_are_those_of_all_kernels_together(frame):
+    row = values(frame, "weight_norm", "weight_sum", "near_zero").loc["baseline", 0]
+    assert row["weight_norm"] == pytest.approx(math.sqrt(sum((2 + i) ** 2 for i in range(8))))
+    assert row["weight_sum"] == pytest.approx(50 * (2**8 - 1))
+    near_zero = sum(0.01 * i * 9 * 2**i for i in range(8)) / sum(9 * 2**i for i in range(8))
+    assert row["near_zero"] == pytest.approx(near_zero)
+
+
+def test_the_first_epoch_at_a_level_and_one_past_the_end_where_it_is_never_reached(frame):
+    accuracy = frame[frame["name"] == "baseline"].groupby("seed")["train_accuracy"]
+    level = accuracy.nth(2).max()
+    names = [f"epochs_to_train_accuracy({level:.3f})", "epochs_to_test_accuracy(1.0)"]
+    table = values(frame, *names)
+    assert table[names[0]]["baseline", 0] in (2, 3)
+    assert set(table[names[1]]) == {5}
+
+
+def test_seconds_per_step_leave_out_the_epoch_that_compiles(tmp_path):
+    folder = made_up_runs.write_run(tmp_path, config.load("configs/baseline.yaml"), 0, 3, True)
+    summary = json.loads((folder.path / "summary.json").read_text())
+    costs = Costs(steps_per_epoch=10, multiply_adds=5, activation_bytes=4, pooling_parameters=0,
+                  pooled_share=0.25)  # fmt: skip
+    summary["probes"]["costs"] = costs.model_dump()
+    (folder.path / "summary.json").write_text(json.dumps(summary))
+    frame = runs.load(tmp_path)
+    frame.loc[frame["epoch"] > 0, "seconds"] = [100.0, 2.0, 4.0]
+    row = values(frame, "seconds_per_step", "multiply_adds", "pooled_share").iloc[0]
+    assert (row["seconds_per_step"], row["multiply_adds"], row["pooled_share"]) == (0.3, 5, 0.25)
+
+
+def test_damaged_probes_are_a_warning_and_no_number(tmp_path, frame):
+    path = next(tmp_path.glob("l2*-s0")) / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["probes"]["weights"][0]["two_norm"] = "many"
+    path.write_text(json.dumps(summary))
+    warnings = []
+    table = values(frame, "weight_norm", "gap", warn=warnings.append)
+    assert math.isnan(table["weight_norm"]["l2", 0])
+    assert not math.isnan(table["gap"]["l2", 0])
+    (warning,) = warnings
+    assert "l2" in warning
+    assert "weights.0.two_norm" in warning
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("weight_nrom", "did you mean weight_norm?"),
+        ("epochs_to_test_accuracy", "did you mean epochs_to_test_accuracy(0.6)?"),
+        ("epochs_to_test_accuracy(1.5)", "epochs_to_test_accuracy(0.6)"),
+        ("epochs_to_test_accuracy(0.6.1)", "epochs_to_test_accuracy(0.6)"),
+        ("gap(0.5)", "expected one of"),
+    ],
+)
+def test_an_unknown_metric_is_one_line_that_names_the_nearest(frame, name, hint):
+    with pytest.raises(RegbenchError) as error:
+        metrics.table(frame, [name])
+    assert "\n" not in str(error.value)
+    assert hint in str(error.value)

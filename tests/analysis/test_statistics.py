@@ -1,0 +1,167 @@
+"""Statistics: SciPy's own numbers, and by simulation whether they mean what they say."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from regbench.analysis import statistics
+from regbench.analysis.statistics import holm, interval, mcnemar, paired_p, pairs_needed, sign_flips
+
+
+def test_intervals_are_scipys_t_intervals():
+    values = np.array([0.51, 0.55, 0.5, 0.58, 0.49])
+    for confidence in (0.95, 0.99):
+        expected = stats.t.interval(confidence, 4, values.mean(), stats.sem(values))
+        found = interval(values, confidence)
+        assert (found["low"], found["high"]) == pytest.approx(expected)
+        assert found["mean"] == values.mean()
+
+
+def test_equal_values_have_an_interval_of_no_width():
+    assert interval(np.array([0.5, 0.5, 0.5])) == {"mean": 0.5, "low": 0.5, "high": 0.5}
+
+
+def test_equal_values_that_floats_cannot_add_up_have_an_interval_of_no_width():
+    assert np.mean([0.1] * 3) != 0.1
+    assert interval(np.array([0.1] * 3)) == {"mean": 0.1, "low": 0.1, "high": 0.1}
+
+
+def test_the_paired_p_value_is_scipys():
+    differences = np.array([0.1, -0.02, 0.05, 0.07])
+    for null in (0.0, 0.04):
+        expected = stats.ttest_1samp(differences, null).pvalue
+        assert paired_p(differences, null) == pytest.approx(expected)
+
+
+def test_equal_differences_are_no_stronger_evidence_than_their_number():
+    assert paired_p(np.array([0.02, 0.02, 0.02])) == 0.25
+    assert paired_p(np.zeros(3)) == 1.0
+    assert paired_p(np.array([0.02])) is None
+
+
+def test_holm_multiplies_the_smallest_by_all_and_never_decreases():
+    assert holm([0.04, None, 0.01, 0.03]) == pytest.approx([0.06, None, 0.03, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([None]) == [None]
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(10, 25), (0, 6), (7, 7), (1, 0)])
+def test_mcnemar_is_the_exact_binomial_test(only_first, only_second):
+    expected = stats.binomtest(only_first, only_first + only_second).pvalue
+    assert mcnemar(only_first, only_second) == pytest.approx(expected)
+
+
+def test_models_that_never_disagree_do_not_differ():
+    assert mcnemar(0, 0) == 1.0
+
+
+def test_no_difference_and_a_tiny_one_need_more_pairs_than_there_are():
+    assert pairs_needed(0.0, 0.1) is None
+    assert pairs_needed(1e-6, 0.1) is None
+    assert pairs_needed(math.nan, 0.1) is None
+
+
+def test_a_difference_without_spread_needs_two_pairs():
+    assert pairs_needed(0.1, 0.0) == 2
+
+
+# Cohen's table: effect sizes whose sample sizes are in every textbook.
+@pytest.mark.parametrize(("effect", "pairs"), [(0.2, 199), (0.5, 34), (0.8, 15)])
+def test_pairs_needed_are_those_of_the_textbook(effect, pairs):
+    assert pairs_needed(-effect, 1.0) == pairs
+
+
+def test_huge_effects_need_a_handful_of_pairs_whatever_scipy_finds_in_the_tails():
+    assert [pairs_needed(effect, 1.0) for effect in (3.0, 30.0, 3e6)] == [4, 2, 2]
+    # Two pairs at a strict level: their standard deviation is hardly known.
+    draws = np.random.default_rng(0).normal(40.0, 1.0, (SAMPLES, 2))
+    seen = np.mean([paired_p(sample) <= 0.005 for sample in draws])
+    assert statistics._power(40.0, 2, 0.005) == pytest.approx(seen, abs=0.02)
+
+
+# By simulation. Ten thousand samples know a share of 5% to 0.2 percent points.
+SAMPLES = 10_000
+
+
+@pytest.mark.parametrize("pairs", [2, 5, 20])
+def test_intervals_cover_the_truth_in_95_of_100_samples(pairs):
+    draws = np.random.default_rng(pairs).normal(0.3, 2.0, (SAMPLES, pairs))
+    found = [interval(sample) for sample in draws]
+    covered = np.mean([each["low"] <= 0.3 <= each["high"] for each in found])
+    assert covered == pytest.approx(0.95, abs=0.015)
+
+
+@pytest.mark.parametrize("pairs", [3, 5, 10])
+def test_a_config_against_itself_is_called_different_in_5_of_100_comparisons(pairs):
+    # Two runs of one config under other seeds: the seed's own effect is shared, and cancels out.
+    rng = np.random.default_rng(pairs)
+    seeds = rng.normal(0, 5, (SAMPLES, pairs))
+    one, other = (seeds + rng.normal(0, 1, (SAMPLES, pairs)) for _ in range(2))
+    called = np.mean([paired_p(sample) <= 0.05 for sample in one - other])
+    assert called == pytest.approx(0.05, abs=0.015)
+
+
+def test_of_many_configs_that_are_all_alike_holm_calls_any_in_at_most_5_of_100_tables():
+    rng = np.random.default_rng(0)
+    tables = 2_000
+    draws = rng.normal(0, 1, (tables, 8, 5))
+    adjusted = [holm([paired_p(sample) for sample in table]) for table in draws]
+    raw = [[paired_p(sample) for sample in table] for table in draws]
+    assert np.mean([min(p) <= 0.05 for p in raw]) > 0.25  # without the correction
+    assert np.mean([min(p) <= 0.05 for p in adjusted]) == pytest.approx(0.05, abs=0.015)
+
+
+@pytest.mark.parametrize(("effect", "alpha"), [(0.4, 0.05), (0.6, 0.05), (-0.6, 0.01)])
+def test_the_pairs_needed_show_the_difference_in_80_of_100_experiments(effect, alpha):
+    pairs = pairs_needed(effect, 1.0, alpha=alpha)
+    draws = np.random.default_rng(1).normal(effect, 1.0, (SAMPLES, pairs))
+    seen = np.mean([paired_p(sample) <= alpha for sample in draws])
+    assert seen == pytest.approx(0.80, abs=0.05)
+
+
+@pytest.mark.parametrize("pairs", [6, 9, 16])
+def test_sign_flips_of_no_difference_are_at_most_5_percent_in_at_most_5_of_100_samples(pairs):
+    draws = np.random.default_rng(pairs).standard_t(3, (4_000, pairs))
+    p_values = np.array(sign_flips(list(draws)))
+    assert 0.02 < np.mean(p_values <= 0.05) <= 0.065
+    assert p_values.min() >= statistics.sign_flip_floor(pairs)
+
+
+def sign_flip(differences):
+    return sign_flips([differences])[0]
+
+
+def test_samples_of_any_sizes_are_tested_as_if_each_were_alone():
+    rng = np.random.default_rng(0)
+    samples = [rng.normal(0.3, 1, count) for count in (5, 1, 20, 5, 0, 13, 20)]
+    assert sign_flips(samples) == [sign_flip(sample) for sample in samples]
+    assert [p is None for p in sign_flips(samples)] == [len(sample) < 2 for sample in samples]
+
+
+def test_five_pairs_that_agree_cannot_give_less_than_a_sixteenth():
+    assert sign_flip(np.array([0.1, 0.2, 0.3, 0.4, 0.5])) == 0.0625
+    assert statistics.sign_flip_floor(5) == 0.0625
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_sign_flip_test_counts_every_pattern_also_of_sums_that_rounding_splits(seed):
+    tenths = np.rint(np.random.default_rng(seed).normal(3, 10, 7)).astype(int)
+    patterns = itertools.product([-1, 1], repeat=7)
+    sums = np.array([abs(np.dot(tenths, pattern)) for pattern in patterns])
+    assert sign_flip(tenths / 10) == pytest.approx((sums >= abs(tenths.sum())).mean())
+
+
+def test_no_difference_at_all_has_a_p_value_of_one():
+    assert sign_flip(np.zeros(4)) == 1.0
+
+
+def test_many_pairs_are_sampled_and_the_answer_is_scipys_but_for_the_draw():
+    differences = np.random.default_rng(0).normal(0.2, 1, 20)
+    test = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", rng=np.random.default_rng(1)
+    )
+    assert sign_flip(differences) == sign_flip(differences)
+    assert sign_flip(differences) == pytest.approx(test.pvalue, abs=0.02)

@@ -1,0 +1,344 @@
+"""The command line as a user types it, in processes of its own."""
+
+import csv
+import errno
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from regbench import cli, runs
+from regbench.cli import options, printing
+from regbench.cli.training import resuming
+from tests import made_up_runs
+
+CONFIGS = sorted(path for path in Path("configs").glob("*.yaml"))
+REGBENCH = [sys.executable, "-m", "regbench"]
+TINY = [
+    "--smoke",
+    "--set=model.blocks=[4]",
+    "--set=model.dense=[8]",
+]
+
+
+def regbench(*arguments, **options):
+    """Run the program with pipes for a terminal; return what it printed and its exit code."""
+    command = [*REGBENCH, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, **options)
+
+
+@pytest.fixture(scope="session")
+def every_config(tmp_path_factory):
+    """One smoke run of every config, as `regbench run configs/*.yaml --smoke` leaves it."""
+    results = tmp_path_factory.mktemp("every") / "results"
+    done = regbench("run", *CONFIGS, "--smoke", "--results", results)
+    assert done.returncode == 0, done.stderr
+    return results, done
+
+
+def test_every_config_trains(every_config):
+    results, done = every_config
+    assert len(CONFIGS) >= 19
+    for path in CONFIGS:
+        assert f"\n{path.stem} s0: train " in "\n" + done.stdout
+    assert len(list(results.glob("*/summary.json"))) == len(CONFIGS)
+
+
+def test_piped_progress_is_one_plain_line_per_epoch_on_stderr(every_config):
+    _, done = every_config
+    lines = [line for line in done.stderr.splitlines() if line.startswith("dropout s0 epoch ")]
+    assert [line.split(",")[0] for line in lines] == [f"dropout s0 epoch {n}/2" for n in range(3)]
+    assert "\x1b" not in done.stderr
+    assert "epoch" not in done.stdout
+
+
+LOADED = """
+import atexit, sys
+atexit.register(lambda: print("loaded:", *sorted({name.partition(".")[0] for name in sys.modules})))
+from regbench.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_finished_sweep_says_so_and_loads_nothing_heavy(every_config, tmp_path):
+    results, _ = every_config
+    command = ["run", *CONFIGS, "--smoke", "--results", results]
+    # No data set to be read: a second decoding would need the cache.
+    environment = os.environ | {"REGBENCH_DATA": str(tmp_path / "cache")}
+    again = subprocess.run(
+        [sys.executable, "-c", LOADED, *map(str, command)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert again.returncode == 0
+    assert f"nothing to do: all {len(CONFIGS)} runs are finished" in again.stderr
+    loaded = set(again.stdout.partition("loaded:")[2].split())
+    assert "numpy" in loaded
+    assert not loaded & {"tensorflow", "keras", "jax", "torch", "pandas", "scipy", "altair"}
+    assert not (tmp_path / "cache").exists()
+
+
+def test_compare_json_has_the_keys_of_the_contract(every_config):
+    results, _ = every_config
+    rows = json.loads(regbench("compare", results, "--json").stdout)
+    assert {row["name"] for row in rows} == {path.stem for path in CONFIGS}
+    metrics = {"train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap"}
+    keys = {"name", "config_hash", "seeds", "runs", "parameters", "seconds", "changes"}
+    for row in rows:
+        assert keys | metrics <= set(row)
+        assert row["seeds"] == [0]
+        assert row["gap"]["mean"] is not None
+        assert row["gap"]["low"] is None  # one seed has no interval
+    dropout = next(row for row in rows if row["name"] == "dropout")
+    assert metrics <= set(dropout["versus_baseline"])
+    assert dropout["versus_baseline"]["gap"]["pairs"] == 1
+
+
+def test_compare_prints_a_table_csv_and_markdown(every_config):
+    results, _ = every_config
+    table = regbench("compare", results, env=os.environ | {"COLUMNS": "80"}).stdout
+    assert max(map(len, table.splitlines())) <= 80
+    rows = list(csv.reader(io.StringIO(regbench("compare", results, "--csv").stdout)))
+    markdown = regbench("compare", results, "--markdown").stdout
+    assert len(rows) == len(CONFIGS) + 1
+    for path in CONFIGS:
+        assert path.stem[:20] in table
+        assert path.stem in markdown
+
+
+def test_compare_draws_the_curves(every_config, tmp_path):
+    results, _ = every_config
+    done = regbench("compare", results, "--plot", tmp_path / "curves.svg")
+    assert done.returncode == 0
+    drawn = (tmp_path / "curves.svg").read_text()
+    assert drawn.startswith("<svg")
+    assert "batch_norm" in drawn
+
+
+def test_two_processes_give_byte_equal_histories(tmp_path):
+    options = [*TINY, "--set=dropout.dense=0.5", "--set=batch_norm=true"]
+    histories = []
+    for attempt in ("first", "second"):
+        done = regbench("run", "configs/baseline.yaml", *options, "--results", tmp_path / attempt)
+        assert done.returncode == 0, done.stderr
+        (path,) = (tmp_path / attempt).glob("*/history.csv")
+        with path.open() as file:
+            rows = list(csv.DictReader(file))
+        histories.append([{**row, "seconds": ""} for row in rows])
+    assert histories[0] == histories[1]
+    assert len(histories[0]) == 3
+
+
+def interrupted(results, number, send):
+    """Start a run, send it a signal after its first epoch; return its exit code and last words."""
+    command = [*REGBENCH, "run", "configs/baseline.yaml", *TINY, "--results", str(results)]
+    # A session of its own, so that a signal can reach the whole group, as a terminal sends it.
+    process = subprocess.Popen(
+        [*command, "--set=train.epochs=60"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stderr:
+        if "epoch 1/" in line:
+            break
+    send(process.pid, number)
+    _, rest = process.communicate(timeout=60)
+    assert "Traceback" not in rest
+    assert_no_process_in_group(process.pid)
+    return process.returncode, rest
+
+
+def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path):
+    code, said = interrupted(tmp_path, signal.SIGINT, os.killpg)
+    assert code == 130
+    assert said.count("Stopping at the next step") == 1
+    (folder,) = tmp_path.iterdir()
+    assert not (folder / "summary.json").exists()
+    assert not (folder / "error.txt").exists()
+    assert not list(folder.glob("**/.*.tmp*"))
+    _, _, command = said.partition("Interrupted. To go on: python ")
+    again = subprocess.run(
+        [sys.executable, *shlex.split(command)], capture_output=True, text=True, timeout=280
+    )
+    assert again.returncode == 0, again.stderr
+    assert "baseline s0: goes on from " in again.stderr
+    assert "epoch 1/60" not in again.stderr
+    assert not (folder / "checkpoint").exists()
+
+
+def test_sigterm_of_the_parent_alone_ends_with_143_and_a_checkpoint(tmp_path):
+    code, said = interrupted(tmp_path, signal.SIGTERM, os.kill)
+    assert code == 143
+    assert "Interrupted. To go on: python -m regbench run configs/baseline.yaml" in said
+    (folder,) = tmp_path.iterdir()
+    assert len(list((folder / "checkpoint").iterdir())) == 2
+
+
+def assert_no_process_in_group(group):
+    for _ in range(50):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("a process was left behind")
+
+
+def test_a_dry_run_prints_json_and_writes_nothing(tmp_path):
+    done = regbench(
+        "run",
+        "configs/smoke.yaml",
+        "--seeds=0-1",
+        "--dry-run",
+        "--json",
+        "--results",
+        tmp_path / "r",
+    )
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert [(run["seed"], run["state"]) for run in plan["runs"]] == [(0, "to do"), (1, "to do")]
+    assert 0 < plan["runs"][0]["seconds"] < plan["seconds"]
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "configs/nothing.yaml"], "nothing.yaml"),
+        (["run", "configs/baseline.yaml", "--set", "dropuot.dense=0.5"], 'did you mean "dropout"'),
+        (["run", "configs/baseline.yaml", "--set", "dropout.dense=1.5"], "1.5"),
+        (["run", "configs/baseline.yaml", "--seeds", "4-0"], "received '4-0'"),
+        (["run", "configs/baseline.yaml", "--seeds", "a"], "received 'a'"),
+        (["run", "configs/baseline.yaml", "--threads", "0"], "received '0'"),
+        (["run", "configs/baseline.yaml", "configs/baseline.yaml", "--smoke"], "asked for twice"),
+        (["run"], "CONFIG"),
+        (["run", "configs/smoke.yaml", "--json"], "--json goes with --dry-run"),
+        (["compare", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(arguments, expected, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    printed = capsys.readouterr()
+    assert end.value.code == 2
+    assert expected in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+def test_no_control_character_of_an_error_or_a_warning_reaches_the_terminal(
+    tmp_path, capsys, monkeypatch
+):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "\x1b[2J.csv")
+
+    (tmp_path / "\x1b]0;owned\x07").mkdir()
+    for error in (tmp_path / "\x1b[2J", tmp_path):
+        with pytest.raises(SystemExit):
+            cli.main(["compare", str(error)])
+    printed = capsys.readouterr()
+    assert printed.err.replace("\n", "").isprintable()
+    assert "Warning: " in printed.err
+    monkeypatch.setattr(runs, "load", fail)
+    with pytest.raises(SystemExit):
+        cli.main(["compare", str(tmp_path)])
+    assert capsys.readouterr().err == "Error: \\x1b[2J.csv: Input/output error\n"
+    with pytest.raises(SystemExit):
+        cli.main(["run", "configs/baseline.yaml", "--set", "data.name=image_folder", "--set",
+                  "data.path=\u202e\x9b2J", "--results", str(tmp_path)])  # fmt: skip
+    assert capsys.readouterr().err.replace("\n", "").isprintable()
+
+
+def test_no_control_characters_of_a_folder_or_an_error_reach_the_terminal(tmp_path, capsys):
+    made_up_runs.write(tmp_path, made_up_runs.twenty()[:1], epochs=2, probed=False)
+    (folder,) = tmp_path.iterdir()
+    (folder / "environment.json").write_text("{")
+    folder.rename(tmp_path / "\x1b[2Jrun")
+    for arguments in (["report", tmp_path, "-o", tmp_path / "r.html"], ["report", "\x1b[2J"]):
+        with pytest.raises(SystemExit):
+            cli.main(list(map(str, arguments)))
+    printing.complain("one\x1b[2J\ntwo\r")
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert r"Warning: \x1b[2Jrun: environment.json can't be read" in said
+    assert "Error: one\\x1b[2J\nError: two\\r\n" in said
+
+
+def test_a_run_that_fails_leaves_its_reason_and_the_others_finish(tmp_path):
+    good = regbench(
+        "run", "configs/smoke.yaml", "--results", tmp_path, "--set=data.test_examples=200"
+    )
+    assert good.returncode == 0
+    small = tmp_path / "small.yaml"
+    small.write_text(
+        f"extends: {Path('configs/smoke.yaml').resolve()}\nmodel: {{blocks: {[2] * 7}}}\n"
+    )
+    mixed = regbench(
+        "run", small, "configs/smoke.yaml", "--results", tmp_path, "--set=data.test_examples=200"
+    )
+    assert mixed.returncode == 3
+    assert "small s0: model: the network can't be built" in mixed.stderr
+    assert "Traceback" not in mixed.stderr
+    (error,) = tmp_path.glob("small-*/error.txt")
+    assert "can't be built" in error.read_text()
+
+
+def test_the_first_failure_stops_the_others_with_a_checkpoint_if_it_is_to(tmp_path):
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(
+        f"extends: {Path('configs/smoke.yaml').resolve()}\nmodel: {{blocks: {[2] * 7}}}\n"
+    )
+    brief = tmp_path / "brief.yaml"
+    brief.write_text(f"extends: {Path('configs/smoke.yaml').resolve()}\n")
+    long = tmp_path / "long.yaml"
+    long.write_text(f"extends: {Path('configs/smoke.yaml').resolve()}\ntrain: {{epochs: 1000}}\n")
+    never = tmp_path / "never.yaml"
+    never.write_text(brief.read_text())
+    command = ["run", long, brief, broken, never, "--jobs=2", "--threads=1"]
+    results = ["--results", tmp_path / "results", "--device=cpu"]
+    done = regbench(*command, *results, "--fail-fast", start_new_session=True)
+    assert done.returncode == 3
+    assert "failed: broken s0: model: the network can't be built" in done.stderr
+    assert "Stopped at the first failure, with 2 of 4 runs left. To go on: " in done.stderr
+    assert len(list((tmp_path / "results").glob("brief-*/summary.json"))) == 1
+    assert len(list((tmp_path / "results").glob("long-*/checkpoint/*"))) == 2
+    assert not list((tmp_path / "results").glob("never-*"))
+    # The same command again tries the failed one once more, and skips the finished one.
+    plan = regbench(*command, *results, "--dry-run", "--json")
+    states = {run["name"]: run["state"] for run in json.loads(plan.stdout)["runs"]}
+    assert states == {
+        "long": "interrupted",
+        "brief": "finished",
+        "broken": "failed",
+        "never": "to do",
+    }
+    assert plan.returncode == 1
+
+
+def test_the_command_that_goes_on_does_not_begin_anew():
+    command = ["regbench", "run", "my configs/l2.yaml", "--force", "--seeds", "0-4"]
+    assert resuming(command) == "regbench run 'my configs/l2.yaml' --seeds 0-4"
+
+
+@pytest.mark.parametrize("value", ["0-4", "0,3,7", "7,0-2"])
+def test_seeds_are_ranges_and_lists(value):
+    expected = {"0-4": [0, 1, 2, 3, 4], "0,3,7": [0, 3, 7], "7,0-2": [7, 0, 1, 2]}
+    assert options.SeedRange().convert(value, None, None) == expected[value]
+
+
+def test_help_of_every_command_has_an_example(capsys):
+    for command in cli.cli.commands:
+        with pytest.raises(SystemExit) as end:
+            cli.main([command, "--help"])
+        assert end.value.code == 0
+        printed = capsys.readouterr().out
+        assert f"  regbench {command}" in printed

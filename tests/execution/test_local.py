@@ -1,0 +1,222 @@
+"""Worker processes: events, failures, deaths and endings, without Keras."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from regbench.execution import local as executor
+from regbench.execution import signals
+from regbench.execution.local import local
+
+
+def double(number, emit):
+    emit("half", {"number": number})
+    return 2 * number
+
+
+def fail_on_two(number, emit):
+    if number == 2:
+        raise ValueError("two is not welcome")
+    return number
+
+
+def die_on_two(number, emit):
+    if number == 2:
+        os.write(2, b"last words\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+def die_once(path, emit):
+    if path.name == "0" and not path.exists():
+        path.write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+def process_and_variable(_, emit):
+    return os.getpid(), os.environ["REGBENCH_TEST"]
+
+
+def write_pid_and_sleep(path, emit):
+    Path(path).write_text(str(os.getpid()))
+    emit("asleep", {})
+    time.sleep(60)
+
+
+def work_until_stopped(path, emit):
+    Path(path).write_text(str(os.getpid()))
+    while not signals.stop_requested():
+        emit("asleep", {"much": "x" * 10_000})  # more than a pipe holds, if nobody reads it
+        time.sleep(0.001)
+    Path(path).write_text("stopped in order")
+    raise signals.Stopped("stopped")
+
+
+def stop_itself(number, emit):
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+        if signals.stop_requested():
+            raise signals.Stopped("stopped at step 1")
+    return signals.stop_requested()
+
+
+def results(function, jobs, workers=2, variables=None):
+    events = list(local(function, jobs, workers, variables or {}))
+    return {event.job: event for event in events if event.kind in ("done", "failed")}, events
+
+
+def test_every_job_is_started_emits_and_ends_once():
+    ended, events = results(double, [1, 2, 3])
+    assert [ended[job].result for job in range(3)] == [2, 4, 6]
+    for job in range(3):
+        kinds = [event.kind for event in events if event.job == job]
+        assert kinds == ["started", "half", "done"]
+
+
+def test_a_worker_serves_job_after_job_with_its_variables_set():
+    ended, _ = results(process_and_variable, list(range(4)), 1, {"REGBENCH_TEST": "yes"})
+    assert {event.result for event in ended.values()} == {(ended[0].result[0], "yes")}
+    assert ended[0].result[0] != os.getpid()
+
+
+def test_an_exception_fails_its_job_alone():
+    ended, _ = results(fail_on_two, [1, 2, 3])
+    assert [ended[job].kind for job in range(3)] == ["done", "failed", "done"]
+    failure = ended[1].failure
+    assert (failure.error, failure.message) == ("ValueError", "ValueError: two is not welcome")
+    assert "fail_on_two" in failure.details
+
+
+def test_a_job_whose_worker_dies_is_repeated_on_a_fresh_one(tmp_path):
+    ended, events = results(die_once, [tmp_path / "0", tmp_path / "1"], workers=1)
+    assert [ended[job].kind for job in range(2)] == ["done", "done"]
+    assert str(ended[0].result) != (tmp_path / "0").read_text()
+    (repeated,) = (event for event in events if event.kind == "repeated")
+    assert repeated.job == 0
+    assert "its worker died: signal SIGKILL" in repeated.figures["text"]
+    assert repeated.figures["text"].endswith("begins again, repeat 1 of 2")
+
+
+def test_a_job_that_kills_every_worker_fails_alone_after_a_few():
+    ended, events = results(die_on_two, [2, 1, 3], workers=1)
+    kinds = [event.kind for event in events if event.job == 0]
+    assert kinds == [*["started", "repeated"] * executor.REPEATS, "started", "failed"]
+    assert [ended[job].kind for job in range(3)] == ["failed", "done", "done"]
+    failure = ended[0].failure
+    assert "SIGKILL" in failure.message
+    assert "last words" in failure.details
+
+
+def started(function, jobs):
+    """Return the events of two jobs that have begun to work, and their processes."""
+    events = local(function, jobs, 2, {})
+    asleep = set()
+    while len(asleep) < 2:
+        event = next(events)
+        asleep |= {event.job} if event.kind == "asleep" else set()
+    return events, [int(path.read_text()) for path in jobs]
+
+
+def assert_ended(pids):
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_closing_the_iterator_lets_every_worker_stop_in_order(tmp_path):
+    jobs = [tmp_path / "0", tmp_path / "1"]
+    events, pids = started(work_until_stopped, jobs)
+    events.close()
+    assert [path.read_text() for path in jobs] == ["stopped in order"] * 2
+    assert_ended(pids)
+
+
+def test_a_worker_that_does_not_stop_in_time_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(executor, "SECONDS_TO_STOP", 0.2)
+    events, pids = started(write_pid_and_sleep, [tmp_path / "0", tmp_path / "1"])
+    began = time.monotonic()
+    events.close()
+    assert time.monotonic() - began < 10
+    assert_ended(pids)
+
+
+def test_a_second_interruption_ends_every_worker_at_once(tmp_path, monkeypatch):
+    events, pids = started(write_pid_and_sleep, [tmp_path / "0", tmp_path / "1"])
+
+    def interrupt(worker, deadline):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(executor._Worker, "wait_until", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        events.close()
+    assert_ended(pids)
+
+
+def test_a_worker_that_was_asked_to_stop_fails_that_job_alone():
+    ended, _ = results(stop_itself, [1, 2], workers=1)
+    assert ended[0].failure.error == "Stopped"
+    assert ended[0].failure.message == "stopped at step 1"
+    assert ended[1].result is False
+
+
+ORPHAN = """
+    import sys
+    from pathlib import Path
+    from regbench.execution.local import local
+    from tests.execution.test_local import write_pid_and_sleep
+    if __name__ == "__main__":
+        for event in local(write_pid_and_sleep, [Path(sys.argv[1])], 1, {}):
+            print(event.kind, flush=True)
+"""
+
+
+def test_workers_end_with_their_parent_even_if_it_was_killed(tmp_path):
+    script = tmp_path / "orphan.py"
+    script.write_text(textwrap.dedent(ORPHAN))
+    command = [sys.executable, str(script), str(tmp_path / "pid")]
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    while parent.stdout.readline().strip() != "asleep":
+        pass
+    parent.kill()
+    parent.wait()  # not communicate(), which also waits for a worker that holds the pipe
+    parent.stdout.close()
+    pid = int((tmp_path / "pid").read_text())
+    for _ in range(100):
+        if not is_running(pid):
+            return
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail("the worker outlived its parent")
+
+
+def is_running(pid):
+    try:  # a process that nobody has waited for is dead all the same
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("waiting", "busy", "seconds"),
+    [
+        ([], [], 0),
+        ([], [3.0, 7.0], 7),
+        ([5.0, 5.0], [0.0, 0.0], 5),
+        ([5.0, 1.0, 1.0, 1.0], [0.0, 0.0], 5),
+        ([1.0, 1.0, 5.0], [0.0, 4.0], 7),  # one worker does all while the other is busy
+    ],
+)
+def test_jobs_go_to_the_first_worker_that_is_free(waiting, busy, seconds):
+    assert executor.makespan(waiting, busy) == seconds
+
+
+def test_no_jobs_need_no_worker():
+    assert list(local(double, [], 2, {})) == []

@@ -1,0 +1,106 @@
+"""A config looked at without training it, and what a terminal shows of that."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from regbench import config
+from regbench.config import Experiment
+from regbench.errors import RegbenchError
+from regbench.execution.environment import Runtime
+from regbench.inspection import inspect as inspection
+from regbench.inspection.inspect import Question
+from regbench.terminal import inspection as layer_table
+
+SMALL = ["model.blocks=[4]", "model.dense=[8]", "data.name=shapes"]
+
+
+def inspect(name, *overrides, measure_time=False):
+    """Inspect in this process."""
+    experiment = config.load(f"configs/{name}.yaml", overrides)
+    runtime = Runtime("tensorflow", "cpu", 1)
+    question = Question(experiment, Experiment(name="baseline"), runtime, measure_time)
+    return inspection.answer(question, lambda kind, figures: None)
+
+
+def printed(found, width=80):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(layer_table.terminal(found))
+    return console.file.getvalue()
+
+
+def test_80_columns_hold_all():
+    text = printed(inspect("all", "dropout.conv=0.1"))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "block1_conv1_batch_norm" in text
+    assert "total" in text
+    assert "552,874" in text
+    assert "l2=0.0005, batch_norm=true" in text
+    assert "…" not in text
+
+
+def test_the_baseline_changes_nothing_and_differs_from_nothing():
+    found = inspect("baseline")
+    assert found.changes == {}
+    assert found.versus_baseline.parameters == 0
+    assert "nothing: this is the baseline" in printed(found)
+
+
+def test_the_difference_from_the_baseline_is_in_parameters_and_multiply_adds():
+    found = inspect("notes_dropout")
+    assert found.changes["model.dense"] == [64]
+    assert found.versus_baseline.parameters == 160_074 - 550_570
+    assert "-390,496 parameters (-70.9%)" in printed(found)
+
+
+def test_pooling_saves_what_maps_of_full_size_would_cost():
+    found = inspect("baseline")
+    # The first dense layer: 32*32*128 inputs instead of 4*4*128, times 128 units.
+    assert found.pooling.parameters == -(32 * 32 - 4 * 4) * 128 * 128
+    assert found.pooling.multiply_adds < -200e6
+    assert "than unpooled  -16,515,072 parameters" in printed(found)
+
+
+def test_time_is_measured_and_scaled_to_an_epoch():
+    timing = inspect("baseline", *SMALL, measure_time=True).timing
+    assert timing.batches_per_epoch == 79
+    assert 4 <= timing.batches <= 79
+    assert timing.training == pytest.approx(timing.seconds / timing.batches * 79)
+    assert timing.measuring > 0
+
+
+def test_a_short_epoch_is_measured_whole():
+    found = inspect("baseline", *SMALL, "data.train_examples=100", measure_time=True)
+    assert found.timing.batches == found.timing.batches_per_epoch == 2
+    assert "from 2 of 2 batches" in printed(found)
+
+
+def test_all_of_it_is_json():
+    found = json.loads(json.dumps(inspect("l2").as_dict(), allow_nan=False))
+    assert found["totals"]["parameters"] == 550_570
+    assert found["layers"][0]["output_shape"] == [32, 32, 32]
+    assert found["advice"][0]["source"].startswith("Loshchilov")
+
+
+def test_a_network_that_cant_be_built_is_one_line():
+    experiment = config.load("configs/baseline.yaml", [*SMALL, "model.blocks=[2,2,2,2,2,2,2]"])
+    with pytest.raises(RegbenchError, match="can't be built for images of 32x32") as failure:
+        inspection.inspect(experiment, device="cpu", threads=1, measure_time=False)
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4231, "0.42 s"), (12.4, "12 s"), (185, "3 min"), (7500, "2 h 5 min")],
+)
+def test_durations_are_as_precise_as_they_can_be_trusted(seconds, text):
+    assert layer_table.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(154_542_720, "154.5 M"), (23_400, "23.4 k"), (512, "512 ")]
+)
+def test_magnitudes_have_a_unit(number, text):
+    assert layer_table.magnitude(number) == text

@@ -1,0 +1,102 @@
+"""The gap ledger: its terms, and that nothing is left over."""
+
+from types import SimpleNamespace
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from regbench import config, datasets
+from regbench.datasets import Splits
+from regbench.probes import Subject
+from regbench.probes import gap_ledger as probe
+from regbench.runs import gap_ledger
+from regbench.training import train
+from regbench.training.checkpoints import Position
+from regbench.training.evaluate import Curves
+from regbench.training.stopwatch import Stopwatch
+
+numbers = st.floats(-100, 100)
+TINY = ["data.name=shapes", "data.train_examples=150", "data.test_examples=100"]
+TINY += ["model.blocks=[4]", "model.dense=[8]", "train.epochs=2", "train.batch_size=50"]
+
+
+@hypothesis.given(
+    reported=numbers, penalty=numbers, training_mode=numbers, train=numbers, test=numbers
+)
+def test_the_terms_sum_to_the_whole(**measured):
+    balanced = gap_ledger.balance(**measured)
+    whole = measured["reported"] - measured["test"]
+    assert sum(balanced.terms.values()) == pytest.approx(whole, abs=1e-6)
+
+
+def test_each_term_is_the_difference_that_it_is_named_after():
+    balanced = gap_ledger.balance(
+        reported=2.0, penalty=0.5, training_mode=1.25, train=0.75, test=1.75
+    )
+    assert balanced.terms == {"penalty": 0.5, "noise": 0.5, "moving": 0.25, "gap": -1.0}
+
+
+def ledgers(*overrides, same=False):
+    """Train in this process; return the ledgers and the last row of the history."""
+    experiment = config.load("configs/baseline.yaml", [*TINY, *overrides])
+    splits = datasets.load(experiment.data, 0)
+    if same:
+        pair = splits.train_images, splits.train_labels
+        splits = Splits(*pair, *pair, splits.classes)
+    model = train.build(experiment, splits.train_images.shape[1:], len(splits.classes))
+    train.compile_model(model, experiment, 3)
+    curves, position = Curves(splits, 0), Position()
+    keeper = SimpleNamespace(is_due=False)
+    run = train._Run(
+        experiment, model, splits, curves, keeper, position, Stopwatch(), lambda kind, figures: None
+    )
+    *_, row = train._epochs(run)
+    subject = Subject(model, experiment, curves.train, (splits.test_images, splits.test_labels))
+    return probe.ledgers(subject, row), row
+
+
+@pytest.mark.parametrize(
+    "overrides", [[], ["l2=0.1", "dropout.dense=0.5", "batch_norm=true"]], ids=["none", "all"]
+)
+def test_the_ledger_of_a_run_sums_to_what_its_history_says(overrides):
+    found, row = ledgers(*overrides)
+    for metric in ("loss", "accuracy"):
+        whole = row[f"reported_{metric}"] - row[f"test_{metric}"]
+        assert sum(found[metric].terms.values()) == pytest.approx(whole, abs=1e-6)
+
+
+def test_no_regularizer_and_the_training_set_as_test_set_have_no_gap_and_no_noise():
+    found, _ = ledgers(same=True)
+    for metric in ("loss", "accuracy"):
+        assert found[metric].gap == 0
+        assert found[metric].penalty == 0
+        assert found[metric].noise == pytest.approx(0, abs=1e-6)
+    assert found["loss"].moving > 0.001  # the model was worse while the epoch was going on
+
+
+def test_a_model_that_does_not_move_has_no_moving_average():
+    found, _ = ledgers("train.learning_rate=1e-30", "l2=0.1", same=True)
+    assert found["loss"].moving == pytest.approx(0, abs=1e-5)
+    assert found["loss"].penalty > 1
+
+
+def test_dropout_is_noise_and_l2_is_penalty():
+    learning = ["train.epochs=8", "train.learning_rate=3e-3", "model.blocks=[]", "model.dense=[32]"]
+    plain, _ = ledgers(*learning)
+    noisy, _ = ledgers(*learning, "dropout.dense=0.3")
+    penalized, row = ledgers("l2=0.1")
+    assert abs(plain["loss"].noise) < 1e-6 < 0.005 < noisy["loss"].noise
+    assert penalized["loss"].penalty == row["penalty"] > 1
+    assert penalized["accuracy"].penalty == 0
+
+
+def test_before_training_there_is_no_ledger():
+    row = {"reported_loss": None, "reported_accuracy": None}
+    assert gap_ledger.of_row(row, {"loss": 1.0, "accuracy": 0.5}) is None
+
+
+def test_a_loss_that_is_not_finite_has_no_ledger():
+    row = {"reported_loss": 1.0, "reported_accuracy": 0.5}
+    assert gap_ledger.of_row(row, {"loss": np.nan, "accuracy": 0.5}) is None

@@ -1,0 +1,279 @@
+"""Probes against independent implementations in NumPy, on networks that NumPy can run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from regbench import config, datasets, probes
+from regbench.models.build import build, compile_model, to_inputs
+from regbench.probes import Subject, batch_norm, confidence, dropout, gap_ledger, harness, weights
+from regbench.runs.probe_results import Pixels
+from regbench.training.evaluate import Curves
+
+TINY = ["data.name=shapes", "data.train_examples=300", "data.test_examples=200"]
+TINY += ["model.blocks=[]", "model.dense=[16]", "train.batch_size=50", "train.learning_rate=1e-2"]
+ROW = {
+    "epoch": 1, "penalty": 0.1, "reported_loss": 2.0, "reported_accuracy": 0.3,
+    "train_loss": 1.5, "train_accuracy": 0.4, "test_loss": 1.8, "test_accuracy": 0.35,
+}  # fmt: skip
+
+
+def trained(*overrides, steps=6):
+    """Return a model after a few updates, away from its initial weights, and all that it saw."""
+    experiment = config.load("configs/baseline.yaml", [*TINY, *overrides])
+    splits = datasets.load(experiment.data, 0)
+    model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
+    compile_model(model, experiment, 6)
+    for step in range(steps):
+        batch = slice(step % 6, None, 6)
+        model.train_on_batch(to_inputs(splits.train_images[batch]), splits.train_labels[batch])
+    test = splits.test_images, splits.test_labels
+    return Subject(model, experiment, Curves(splits, 0).train, test), splits
+
+
+@pytest.fixture(scope="module")
+def normalized():
+    return trained("batch_norm.momentum=0.9")
+
+
+@pytest.fixture(scope="module")
+def dropping():
+    return trained("dropout.dense=0.3", "model.dense=[64]", "train.learning_rate=1e-3", steps=150)
+
+
+def arrays(model, name):
+    return [np.asarray(each, "float64") for each in model.get_layer(name).get_weights()]
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def flat(images):
+    return images.reshape(len(images), -1) / 255
+
+
+def hidden(model, images):
+    kernel, bias = arrays(model, "dense1")
+    return flat(images) @ kernel + bias
+
+
+def normalized_output(model, before, mean, variance):
+    """Return probabilities of an MLP with batch normalization, from what enters the latter."""
+    gamma, beta, _, _ = arrays(model, "dense1_batch_norm")
+    kernel, bias = arrays(model, "output")
+    after = gamma * (before - mean) / np.sqrt(variance + 1e-3) + beta
+    return softmax(np.maximum(after, 0) @ kernel + bias)
+
+
+def nats(outputs, labels):
+    return np.mean([-np.log(row[label]) for row, label in zip(outputs, labels, strict=True)])
+
+
+def test_norms_sparsity_and_histogram_are_those_of_numpy(normalized):
+    model = normalized[0].model
+    kernel = arrays(model, "dense1")[0].ravel()
+    found = next(each for each in weights.kernels(model) if each.layer == "dense1")
+    assert found.weights == 3072 * 16
+    assert found.one_norm == pytest.approx(sum(abs(kernel)))
+    assert found.two_norm == pytest.approx(np.linalg.norm(kernel))
+    assert found.sparsity == np.mean([abs(weight) < 1e-3 for weight in kernel])
+    histogram = weights.histograms(model)["dense1"]
+    limit = abs(kernel).max()
+    width = 2 * limit / 41
+    middle = sum(abs(kernel) < width / 2)
+    assert (histogram.low, histogram.high) == pytest.approx((-limit, limit))
+    assert sum(histogram.counts) == len(kernel)
+    assert histogram.counts[20] == pytest.approx(middle, abs=2)  # a weight on a bin's edge
+
+
+def test_true_statistics_are_those_of_numpy(normalized):
+    examined, _ = normalized
+    images = examined.train[0]
+    ((mean, variance),) = batch_norm.statistics(examined.model, images)
+    before = hidden(examined.model, images)
+    np.testing.assert_allclose(mean, before.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(variance, before.var(axis=0), rtol=1e-4)
+
+
+def test_statistics_of_maps_are_taken_over_places_too():
+    examined, _ = trained("model.blocks=[4]", "batch_norm=true", steps=1)
+    model, images = examined.model, examined.train[0][:9]
+    found = batch_norm.statistics(model, images)
+    (kernel, bias), padded = arrays(model, "block1_conv1"), np.zeros((9, 34, 34, 3))
+    padded[:, 1:-1, 1:-1] = images / 255
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
+    maps = np.einsum("nhwcij,ijco->nhwo", windows, kernel) + bias
+    np.testing.assert_allclose(found[0][0], maps.mean(axis=(0, 1, 2)), atol=1e-5)
+    np.testing.assert_allclose(found[0][1], maps.var(axis=(0, 1, 2)), rtol=1e-4)
+
+
+def test_batch_norm_is_judged_as_numpy_does(normalized):
+    examined, _ = normalized
+    model, (images, labels) = examined.model, examined.few(examined.test, "statistics")
+    found = batch_norm.measure(examined)
+    before, at_train = hidden(model, images), hidden(model, examined.train[0])
+    _, _, mean, variance = arrays(model, "dense1_batch_norm")
+
+    moving = normalized_output(model, before, mean, variance)
+    assert found.moving.loss == pytest.approx(nats(moving, labels), rel=1e-4)
+    recalibrated = normalized_output(model, before, at_train.mean(axis=0), at_train.var(axis=0))
+    assert found.recalibrated.loss == pytest.approx(nats(recalibrated, labels), rel=1e-4)
+    own = np.concatenate(
+        [
+            normalized_output(model, part, part.mean(axis=0), part.var(axis=0))
+            for part in (before[start : start + 50] for start in range(0, 200, 50))
+        ]
+    )
+    assert found.batch.loss == pytest.approx(nats(own, labels), rel=1e-4)
+    assert found.batch.accuracy == np.mean(own.argmax(axis=1) == labels)
+
+    shift = abs(mean - at_train.mean(axis=0)) / np.sqrt(at_train.var(axis=0) + 1e-3)
+    ratio = np.log((variance + 1e-3) / (at_train.var(axis=0) + 1e-3))
+    (layer,) = found.layers
+    assert layer.mean_shift == pytest.approx(shift.mean(), rel=1e-4)
+    assert layer.variance_ratio == pytest.approx(np.exp(ratio.mean()), rel=1e-4)
+
+
+def test_training_mode_is_what_numpy_computes_from_batch_statistics(normalized):
+    examined, _ = normalized
+    images, labels = harness.shuffled(examined.train, 0, "training mode")
+    before = hidden(examined.model, images)
+    parts = [before[start : start + 50] for start in range(0, len(before), 50)]
+    outputs = [
+        normalized_output(examined.model, part, part.mean(axis=0), part.var(axis=0))
+        for part in parts
+    ]
+    expected = nats(np.concatenate(outputs), labels)
+    assert gap_ledger.training_mode(examined).loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_as_many_units_are_dropped_as_were_asked_for(dropping):
+    found = dropout.measure(dropping[0])
+    assert [each.layer for each in found.layers] == ["dense1_dropout", "output_dropout"]
+    for each in found.layers:
+        assert each.rate == 0.3
+        assert each.dropped == pytest.approx(0.3, abs=0.01)
+
+
+def test_the_ensemble_is_what_numpy_averages(dropping):
+    """Masks differ, so the two ensembles of 64 passes agree only up to their noise."""
+    examined, _ = dropping
+    images, labels = examined.few(examined.test, "ensemble")
+    found = dropout.measure(examined)
+    rng = np.random.default_rng(0)
+    (kernel, bias), (last, last_bias) = (
+        arrays(examined.model, "dense1"),
+        arrays(examined.model, "output"),
+    )
+
+    def thinned(inputs):
+        return inputs * (rng.random(inputs.shape) < 0.7) / 0.7
+
+    def one_pass():
+        between = np.maximum(thinned(flat(images)) @ kernel + bias, 0)
+        return softmax(thinned(between) @ last + last_bias)
+
+    passes = np.cumsum([one_pass() for _ in range(64)], axis=0)
+    scaled = softmax(np.maximum(flat(images) @ kernel + bias, 0) @ last + last_bias)
+    assert found.passes == [1, 2, 4, 8, 16, 32, 64]
+    assert found.weight_scaling.loss == pytest.approx(nats(scaled, labels), rel=1e-4)
+    for count, measured in zip(found.passes, found.ensemble, strict=True):
+        expected = nats(passes[count - 1] / count, labels)
+        assert measured.loss == pytest.approx(expected, rel=0.2 / np.sqrt(count))
+
+
+def test_64_passes_agree_with_weight_scaling_within_noise(dropping):
+    # On what it was trained on: at chance any two models agree.
+    found = dropout.measure(replace(dropping[0], test=dropping[0].train))
+    accuracy = found.weight_scaling.accuracy
+    noise = 2 * np.sqrt(accuracy * (1 - accuracy) / found.examples)
+    assert accuracy > 0.6
+    assert found.ensemble[0].accuracy < accuracy - noise / 2  # one pass is worse
+    assert found.ensemble[-1].accuracy == pytest.approx(accuracy, abs=noise)
+
+
+def test_what_is_not_used_is_not_measured(normalized, dropping):
+    assert dropout.measure(normalized[0]) is None
+    assert batch_norm.measure(dropping[0]) is None
+
+
+def test_confusion_margins_and_mistakes_are_those_of_a_plain_loop():
+    rng = np.random.default_rng(0)
+    outputs = softmax(rng.normal(0, 2, (500, 4))).astype("float32")
+    labels = rng.integers(0, 4, 500)
+    counts, margins, wrong = np.zeros((4, 4), int), [], []
+    for index, (row, label) in enumerate(zip(outputs, labels, strict=True)):
+        counts[label, row.argmax()] += 1
+        margins.append(float(row[label]) - max(float(row[k]) for k in range(4) if k != label))
+        if row.argmax() != label:
+            wrong.append((-row.max(), index))
+    np.testing.assert_array_equal(confidence.confusion(outputs, labels, 4), counts)
+    np.testing.assert_allclose(confidence.margins(outputs, labels), margins)
+    expected = [index for _, index in sorted(wrong)[:8]]
+    assert confidence.most_confidently_wrong(outputs, labels).tolist() == expected
+
+
+def test_calibration_error_is_that_of_a_plain_loop():
+    rng = np.random.default_rng(1)
+    outputs = softmax(rng.normal(0, 2, (800, 3))).astype("float32")
+    labels = rng.integers(0, 3, 800)
+    error = 0.0
+    for low in range(15):
+        inside = [
+            (float(row.max()), row.argmax() == label)
+            for row, label in zip(outputs, labels, strict=True)
+            if low / 15 < row.max() <= (low + 1) / 15
+        ]
+        if inside:
+            sure, correct = zip(*inside, strict=True)
+            error += abs(sum(sure) - sum(correct)) / 800
+    bins = confidence.reliability(outputs, labels)
+    assert confidence.calibration_error(bins) == pytest.approx(error, abs=1e-6)
+    assert sum(each.examples for each in bins) == 800
+
+
+def test_a_model_that_is_sure_and_right_is_calibrated():
+    bins = confidence.reliability(np.eye(3, dtype="float32"), np.arange(3))
+    assert confidence.calibration_error(bins) == 0
+    assert confidence.most_confidently_wrong(np.eye(3, dtype="float32"), np.arange(3)).size == 0
+
+
+def test_filters_are_images_of_the_first_kernel():
+    examined, _ = trained("model.blocks=[4]", steps=1)
+    images = weights.filters(examined.model).array()
+    kernel = arrays(examined.model, "block1_conv1")[0]
+    assert images.shape == (4, 3, 3, 3)
+    scaled = kernel[..., 2] / abs(kernel[..., 2]).max()
+    np.testing.assert_array_equal(images[2], np.rint(127.5 + 127.5 * scaled))
+
+
+def test_a_network_without_convolutions_has_no_filters(normalized):
+    assert weights.filters(normalized[0].model) is None
+
+
+def test_probing_changes_nothing_and_can_be_repeated():
+    examined, splits = trained("dropout.dense=0.5", "batch_norm=true", "l2=1e-3")
+    model = examined.model
+    before = [harness.numpy(variable).copy() for variable in model.variables]
+    sample = examined.train
+    once = probes.measure(model, examined.experiment, splits, sample, ROW)
+    for left, right in zip(before, model.variables, strict=True):
+        np.testing.assert_array_equal(left, harness.numpy(right))
+    assert probes.measure(model, examined.experiment, splits, sample, ROW) == once
+
+
+def test_the_worst_mistakes_come_with_their_images(normalized):
+    examined, splits = normalized
+    found = confidence.measure(examined, splits.classes)
+    outputs = normalized[0].model.predict(to_inputs(splits.test_images), verbose=0)
+    worst = confidence.most_confidently_wrong(outputs, splits.test_labels)
+    np.testing.assert_array_equal(found.mistake_images.array(), splits.test_images[worst])
+    assert [each.truth for each in found.mistakes] == splits.test_labels[worst].tolist()
+
+
+def test_pixels_survive_their_text():
+    images = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), np.uint8)
+    np.testing.assert_array_equal(Pixels.of(images).array(), images)

@@ -1,0 +1,269 @@
+"""The run folder: what a run writes is what a comparison reads, or it is named in a warning."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from regbench import config, runs
+from regbench.errors import RegbenchError
+from regbench.runs import loading
+from regbench.runs.folder import HISTORY, RunFolder
+
+
+def row(epoch, **values):
+    numbers = dict.fromkeys(HISTORY, 0.1 * epoch) | {"epoch": epoch}
+    unreported = {"reported_loss": None, "reported_accuracy": None} if epoch == 0 else {}
+    return numbers | unreported | values
+
+
+def written(results, name="baseline", seed=0, epochs=2, status="completed", **last):
+    """Write a finished run as training does, without training; return its folder."""
+    experiment = config.load("configs/baseline.yaml", [f"name={name}"]).with_seed(seed)
+    folder = RunFolder.of(results, experiment)
+    rows = [row(epoch) for epoch in range(epochs)] + [row(epochs, **last)]
+    with folder.lock():
+        folder.start(config.dump(experiment), {"backend": "tensorflow"})
+        for each in rows:
+            folder.append(each)
+        measured = {key: rows[-1][key] for key in HISTORY if key.startswith(("train_", "test_"))}
+        summary = {
+            "name": name, "config_hash": experiment.hash, "seed": seed, "status": status,
+            "epochs": epochs, "parameters": 550570, **measured,
+        }  # fmt: skip
+        folder.finish(summary)
+    return folder.path
+
+
+def loaded(*paths):
+    """Return the frame and the warnings."""
+    warnings = []
+    return runs.load(paths, warnings.append), warnings
+
+
+def test_what_was_written_is_read(tmp_path):
+    written(tmp_path, "baseline", seed=0)
+    written(tmp_path, "other", seed=3, epochs=4)
+    frame, warnings = loaded(tmp_path)
+    assert warnings == []
+    assert list(frame.columns) == [*loading.RUN, *HISTORY]
+    assert list(frame.name) == ["baseline"] * 3 + ["other"] * 5
+    assert list(frame.seed.unique()) == [0, 3]
+    assert list(frame[frame.name == "other"].epoch) == [0, 1, 2, 3, 4]
+    assert frame.train_loss.tolist()[-1] == 0.4
+    assert math.isnan(frame.reported_loss[0])
+    assert frame.attrs["configs"]["44136fa3"]["train"]["epochs"] == 25
+    assert "seed" not in frame.attrs["configs"]["44136fa3"]
+
+
+def test_floats_survive_to_the_last_bit(tmp_path):
+    written(tmp_path, test_loss=0.1 + 0.2, train_loss=1 / 3)
+    frame, _ = loaded(tmp_path)
+    assert frame.test_loss.iloc[-1] == 0.1 + 0.2
+    assert frame.train_loss.iloc[-1] == 1 / 3
+
+
+def test_a_path_is_a_results_folder_a_run_folder_or_a_string(tmp_path):
+    folder = written(tmp_path)
+    frames = [runs.load(path) for path in (tmp_path, folder, str(tmp_path), [folder])]
+    assert [len(frame) for frame in frames] == [3, 3, 3, 3]
+
+
+def test_a_missing_folder_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(RegbenchError, match="nowhere: no such folder"):
+        runs.load(tmp_path / "nowhere")
+
+
+def test_no_run_is_an_empty_frame_with_every_column(tmp_path):
+    frame, warnings = loaded(tmp_path)
+    assert len(frame) == 0
+    assert list(frame.columns) == [*loading.RUN, *HISTORY]
+    assert warnings == []
+
+
+def test_unfinished_failed_and_foreign_folders_are_named(tmp_path):
+    fine = written(tmp_path)
+    (written(tmp_path, "unfinished") / "summary.json").unlink()
+    failed = RunFolder(tmp_path / "failed-00000000-s0")
+    failed.fail("MemoryError")
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "curves.svg").touch()
+    frame, warnings = loaded(tmp_path)
+    assert set(frame.run) == {fine.name}
+    assert len(warnings) == 3
+    assert "the run failed; error.txt says why" in warnings[0]
+    assert "holiday: left out: not a run's folder" in warnings[1]
+    assert "the run is not finished" in warnings[2]
+
+
+def test_a_warning_is_one_line_without_control_characters(tmp_path):
+    (tmp_path / "\x1b[2J\nfake: fine").mkdir()
+    hostile = written(tmp_path, "hostile")
+    (hostile / "history.csv").write_text(f"\x1b[2J,{','.join(HISTORY)}\n")
+    lines = ",".join(HISTORY) + "\n0,\x1b]0;owned\x07,,,,,,,,\n"
+    (written(tmp_path, "worse") / "history.csv").write_text(lines)
+    _, warnings = loaded(tmp_path)
+    assert len(warnings) == 3
+    assert all(map(str.isprintable, warnings)), warnings
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "expected"),
+    [
+        ("summary.json", "", "summary.json is damaged"),
+        ("summary.json", "[]", "expected a mapping"),
+        ("summary.json", "{}", "name: unexpected value null"),
+        ("summary.json", "[" * 100_000, "left out"),
+        ("summary.json", "\xff", "left out"),
+        ("history.csv", "", "expected a line end"),
+        ("history.csv", "name\n", "expected the columns epoch,seconds"),
+        ("history.csv", ",".join(HISTORY) + "\n", "expected 2 epochs"),
+        ("history.csv", ",".join(HISTORY) + "\n0,x,,,,,,,,\n", "could not convert"),
+        ("history.csv", ",".join(HISTORY) + "\n1,,,,,,,,,\n", "expected epoch 0 in line 2"),
+        (
+            "history.csv",
+            ",".join(HISTORY) + "\n0,1e41,,,,,,,,\n",
+            "seconds: unexpected value 1e+41",
+        ),
+        ("history.csv", ",".join(HISTORY) + "\n0,1_0,,,,,,,,\n", "received _"),
+        ("history.csv", ",".join(HISTORY) + "\n0,,,,1.1,,,,,\n", "train_accuracy: unexpected"),
+    ],
+)
+def test_a_damaged_file_leaves_its_run_out(tmp_path, file, content, expected):
+    written(tmp_path, "fine")
+    (written(tmp_path) / file).write_text(content, encoding="latin-1")
+    frame, (warning,) = loaded(tmp_path)
+    assert set(frame.name) == {"fine"}
+    assert expected in warning
+    assert "\n" not in warning
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", "=cmd()"),
+        ("name", "<script>"),
+        ("name", 1),
+        ("config_hash", "../../up"),
+        ("seed", -1),
+        ("seed", True),
+        ("seed", 2**63),
+        ("name", "baseline\n"),
+        ("config_hash", 44136123),
+        ("status", "fine"),
+        ("parameters", 1e9),
+        ("epochs", 3),
+        ("test_accuracy", 0.99),
+        ("train_loss", None),
+    ],
+)
+def test_a_summary_that_cannot_be_true_leaves_its_run_out(tmp_path, key, value):
+    path = written(tmp_path) / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    frame, (warning,) = loaded(tmp_path)
+    assert len(frame) == 0
+    assert key in warning or "epochs" in warning
+
+
+@pytest.mark.parametrize("file", ["summary.json", "history.csv"])
+def test_a_file_that_is_too_large_leaves_its_run_out(tmp_path, file):
+    with (written(tmp_path) / file).open("r+b") as opened:
+        opened.truncate(loading.MAX_BYTES + 1)
+    frame, (warning,) = loaded(tmp_path)
+    assert len(frame) == 0
+    assert "expected at most 67108864 bytes" in warning
+
+
+def test_a_results_folder_in_a_results_folder_is_left_to_its_own_comparison(tmp_path):
+    written(tmp_path)
+    written(tmp_path / "seeds")
+    frame, warnings = loaded(tmp_path)
+    assert set(frame.results) == {str(tmp_path)}
+    assert warnings == []
+    assert set(loaded(tmp_path / "seeds")[0].results) == {str(tmp_path / "seeds")}
+
+
+@pytest.mark.parametrize("file", ["summary.json", "history.csv", "config.yaml"])
+def test_a_file_cut_anywhere_never_gives_a_wrong_number(tmp_path, file):
+    whole, _ = loaded(written(tmp_path))
+    (folder,) = tmp_path.iterdir()
+    content = (folder / file).read_bytes()
+    for length in range(len(content)):
+        (folder / file).write_bytes(content[:length])
+        frame, warnings = loaded(tmp_path)
+        if len(frame):
+            assert frame.equals(whole)
+        assert warnings or frame.attrs["configs"] == whole.attrs["configs"]
+
+
+def test_a_config_that_the_run_was_not_made_with_is_not_shown(tmp_path):
+    path = written(tmp_path) / "config.yaml"
+    path.write_text(path.read_text().replace("epochs: 25", "epochs: 26"))
+    frame, (warning,) = loaded(tmp_path)
+    assert len(frame) == 3
+    assert frame.attrs["configs"] == {}
+    assert "what the config changes is not shown" in warning
+
+
+def test_a_diverged_run_is_json_without_nan_and_read_back(tmp_path):
+    folder = written(tmp_path, status="diverged", train_loss=math.nan, test_loss=math.inf)
+    assert json.loads((folder / "summary.json").read_text())["train_loss"] is None
+    frame, warnings = loaded(tmp_path)
+    assert warnings == []
+    assert set(frame.status) == {"diverged"}
+    assert math.isnan(frame.train_loss.iloc[-1])
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_may_not_be_read_leaves_its_run_out(tmp_path):
+    (written(tmp_path) / "history.csv").chmod(0)
+    frame, (warning,) = loaded(tmp_path)
+    assert len(frame) == 0
+    assert "Permission denied" in warning
+
+
+def test_a_copied_results_folder_reads_the_same(tmp_path):
+    written(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    frame, _ = loaded(tmp_path / "a", tmp_path / "b")
+    assert len(frame) == 6
+    assert set(frame.results) == {str(tmp_path / "a"), str(tmp_path / "b")}
+
+
+def opened_by(*arguments):
+    """Run a command in a process of its own; return every path that Python opened in it."""
+    code = """
+        import os, sys
+        def note(event, arguments):
+            if event == "open" and isinstance(arguments[0], str | os.PathLike):
+                print("opened", os.fspath(arguments[0]), file=sys.stderr)
+        from regbench.cli import main
+        sys.addaudithook(note)
+        main(sys.argv[1:])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    return {line.removeprefix("opened ") for line in lines if line.startswith("opened ")}
+
+
+@pytest.mark.parametrize("command", ["compare", "report"])
+def test_neither_models_nor_checkpoints_are_opened_to_read_results(tmp_path, command):
+    """Loading a model can run code; a stranger's results folder may hold any."""
+    folder = written(tmp_path / "results")
+    (folder / "model.keras").write_bytes(b"evil")
+    checkpoint = folder / "checkpoint" / "000001-000000000"
+    checkpoint.mkdir(parents=True)
+    for name in ("arrays.npz", "state.json", "SHA256SUMS"):
+        (checkpoint / name).write_bytes(b"evil")
+    output = ["-o", tmp_path / "report.html"] if command == "report" else []
+    opened = opened_by(command, tmp_path / "results", *output)
+    assert str(folder / "summary.json") in opened
+    assert not {path for path in opened if path.endswith("model.keras") or "checkpoint/" in path}

@@ -1,0 +1,244 @@
+"""From differences to verdicts: against SciPy, by simulation, and at the edges."""
+
+import math
+
+import numpy as np
+import pandas
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from regbench import config
+from regbench.analysis import metrics
+from regbench.runs import loading
+from regbench.studies import verdicts
+from regbench.studies.file import Claim, Study
+
+BASE = config.load("configs/baseline.yaml")
+OTHER = config.load("configs/dropout.yaml")
+VARIANTS = {"baseline": BASE, "dropout": OTHER}
+
+
+def claim(expect="lower", margin=0.0, metric="train_loss", against="baseline", **more):
+    return Claim(
+        text="A claim", metric=metric, variant="dropout", against=against, expect=expect,
+        margin=margin, **more,
+    )  # fmt: skip
+
+
+def frame(values, diverged=(), parameters=None):
+    """Return runs whose training loss is `values[variant][seed]`."""
+    rows = []
+    for name, losses in values.items():
+        for seed, loss in enumerate(losses):
+            status = "diverged" if (name, seed) in diverged else "completed"
+            variant = VARIANTS.get(name) or BASE
+            run = f"{name}-s{seed}"
+            counted = (parameters or {}).get(name, 10)
+            head = ("results", run, name, variant.hash, seed, status, counted)
+            rows.append(
+                (*head, *(loss if column == "train_loss" else 0.0 for column in loading.HISTORY))
+            )
+    return pandas.DataFrame(rows, columns=[*loading.RUN, *loading.HISTORY])
+
+
+def judge(claims, values, variants=None, seeds=None, **more):
+    count = max((len(each) for each in values.values()), default=0)
+    study = Study(
+        "study", "?", "quick", tuple(range(seeds or count)), variants or VARIANTS, tuple(claims)
+    )
+    asked = sorted({claim.metric for claim in study.claims})
+    return verdicts.judge(study, metrics.table(frame(values, **more), asked))
+
+
+def paired(differences):
+    """Return losses of two variants that differ by so much."""
+    base = np.linspace(1, 2, len(differences))
+    return {"baseline": base, "dropout": base + np.asarray(differences)}
+
+
+@pytest.mark.parametrize(
+    ("expect", "margin", "mean", "decision"),
+    [
+        ("lower", 0, -1, "supported"),
+        ("lower", 0, 1, "contradicted"),
+        ("lower", 0, 0.001, "undecided"),
+        ("lower", 0.5, -1, "supported"),
+        ("lower", 2, -1, "contradicted"),
+        ("lower", 1, -1.001, "undecided"),
+        ("higher", 0, 1, "supported"),
+        ("higher", 0, -1, "contradicted"),
+        ("higher", 2, 1, "contradicted"),
+        ("same", 0.5, 0.01, "supported"),
+        ("same", 0.5, 1, "contradicted"),
+        ("same", 0.5, -1, "contradicted"),
+        ("same", 0.5, 0.5, "undecided"),
+        ("same", 0, 1, "contradicted"),
+    ],
+)
+def test_a_claim_is_judged_by_where_the_interval_lies(expect, margin, mean, decision):
+    differences = mean + np.array([-0.1, 0.1, 0.05, -0.05, 0.02, -0.02])
+    (verdict,) = judge([claim(expect, margin)], paired(differences))
+    assert verdict.decision == decision
+    assert verdict.mean == pytest.approx(mean)
+    assert verdict.pairs == 6
+    assert (verdict.reason is None) == (decision != "undecided")
+
+
+@given(
+    differences=st.lists(st.floats(-2, 2), min_size=3, max_size=8),
+    expect=st.sampled_from(["lower", "higher", "same"]),
+    margin=st.sampled_from([0.0, 0.1, 0.7]),
+)
+def test_p_is_the_smallest_alpha_at_which_the_interval_decides(differences, expect, margin):
+    sample = np.array(differences)
+    assume(sample.std() > 1e-3)
+    asked = claim(expect, margin)
+    leaning, p_value = verdicts.decide(asked, sample)
+    assume(1e-6 < p_value < 0.999)
+
+    def decided(alpha):
+        low, high = stats.t.interval(1 - alpha, len(sample) - 1, sample.mean(), stats.sem(sample))
+        start, end = {
+            "lower": (-math.inf, -margin), "higher": (margin, math.inf), "same": (-margin, margin)
+        }[expect]  # fmt: skip
+        if leaning == "supported":
+            return start < low and high < end
+        return high < start or low > end
+
+    assert decided(min(1, p_value * 1.001))
+    assert not decided(p_value * 0.999)
+
+
+def test_labels_that_are_swapped_contradict_what_was_supported():
+    values = paired(-1 + np.array([-0.1, 0.1, 0.05, -0.05, 0.02]))
+    swapped = {"baseline": values["dropout"], "dropout": values["baseline"]}
+    assert judge([claim("lower")], values)[0].decision == "supported"
+    assert judge([claim("lower")], swapped)[0].decision == "contradicted"
+
+
+def test_equal_runs_are_the_same_for_certain_and_neither_lower_nor_higher():
+    values = paired([0.0] * 5)
+    same, lower, higher = judge([claim("same"), claim("lower"), claim("higher")], values)
+    assert (same.decision, same.p_value, same.mean) == ("supported", 0.0, 0.0)
+    assert {lower.decision, higher.decision} == {"undecided"}
+
+
+def test_equal_differences_may_be_chance_and_have_a_sign_flips_p():
+    (five,) = judge([claim("lower")], {"baseline": [1.0] * 5, "dropout": [0.5] * 5})
+    assert (five.decision, five.p_value) == ("undecided", 2 / 2**5)
+    assert five.needed == 6
+    (six,) = judge([claim("lower")], {"baseline": [1.0] * 6, "dropout": [0.5] * 6})
+    assert (six.decision, six.p_value) == ("supported", 2 / 2**6)
+
+
+def test_holm_adjusts_over_the_claims_of_a_study():
+    values = paired(-0.5 + np.array([-0.5, 0.5, 0.3, -0.3, 0.1, 0.3]))
+    (alone,) = judge([claim("lower")], values)
+    assert alone.decision == "supported"
+    many = judge([claim("lower")] * 5, values)
+    assert {each.decision for each in many} == {"undecided"}
+    assert many[0].adjusted == pytest.approx(5 * alone.p_value)
+    assert many[0].needed > 6
+
+
+def test_one_pair_decides_an_exact_metric_which_adjusts_no_other():
+    asked = [claim("higher", metric="parameters"), claim("lower")]
+    values = {"baseline": [1.0], "dropout": [0.5]}
+    exact, sampled = judge(asked, values, parameters={"baseline": 10, "dropout": 12})
+    assert (exact.decision, exact.mean, exact.pairs) == ("supported", 2.0, 1)
+    assert sampled.decision == "undecided"
+    assert "an interval needs two seeds" in sampled.reason
+    values = paired(-0.5 + np.array([-0.5, 0.5, 0.3, -0.3, 0.1, 0.3]))
+    assert [each.decision for each in judge([asked[1], *[asked[0]] * 5], values)] == [
+        "supported", *["contradicted"] * 5,
+    ]  # fmt: skip
+
+
+def test_without_runs_a_claim_is_undecided_and_says_why():
+    (verdict,) = judge([claim("lower")], {"baseline": [1.0, 2.0], "dropout": []})
+    assert verdict.decision == "undecided"
+    assert verdict.reason == "no pairs with this metric"
+    assert (verdict.pairs, verdict.lost, verdict.mean) == (0, 2, None)
+
+
+def test_diverged_runs_are_no_pairs_but_counted():
+    values = paired([-1.0, -1.1, -0.9, -1.05, 50.0])
+    (verdict,) = judge([claim("lower")], values, diverged={("dropout", 4)})
+    assert verdict.decision == "supported"
+    assert (verdict.pairs, verdict.lost, verdict.diverged) == (4, 1, 1)
+
+
+def test_only_the_seeds_and_configs_of_the_study_count():
+    values = paired([-1.0, -1.1, -0.9, 50.0])
+    (verdict,) = judge([claim("lower")], values, seeds=3)
+    assert (verdict.pairs, verdict.decision) == (3, "supported")
+    stranger = config.load("configs/dropout.yaml", ["train.epochs=3"])
+    (verdict,) = judge([claim("lower")], values, {"baseline": BASE, "dropout": stranger})
+    assert verdict.pairs == 0
+
+
+def test_against_a_number_the_metric_itself_is_judged():
+    values = {"baseline": [], "dropout": [1.0, 1.1, 0.9, 1.05]}
+    above, below = judge([claim("higher", against=0.5), claim("lower", against=0.5)], values)
+    assert (above.decision, below.decision) == ("supported", "contradicted")
+    assert above.mean == pytest.approx(0.5125)
+
+
+def test_beyond_is_a_difference_of_differences_paired_by_seed():
+    variants = dict.fromkeys(("a", "b", "c"), BASE) | {"dropout": OTHER, "baseline": BASE}
+    noise = np.array([0.0, 5.0, -3.0, 2.0, 1.0])
+    small = np.array([0.01, -0.01, 0.02, -0.02, 0.0])
+    values = {"a": noise * 2, "b": noise * 2 + 1}
+    values |= {"baseline": noise, "dropout": noise + 2 + small}
+    asked = claim("higher", beyond={"variant": "b", "against": "a"})
+    (verdict,) = judge([asked], values, variants)
+    assert verdict.decision == "supported"
+    assert verdict.mean == pytest.approx(1.0)
+    assert verdict.pairs == 5
+
+
+def test_an_undecided_claim_that_gets_the_seeds_it_needs_is_decided_four_times_in_five():
+    rng = np.random.default_rng(1)
+    sample = rng.normal(-0.5, 1, 8)
+    sample = (sample - sample.mean()) / sample.std(ddof=1) - 0.5
+    (verdict,) = judge([claim("lower")], paired(sample))
+    assert verdict.decision == "undecided"
+    decided = [
+        verdicts.decide(claim("lower"), rng.normal(-0.5, 1, verdict.needed))[1] <= 0.05
+        for _ in range(2000)
+    ]
+    assert 0.77 < np.mean(decided) < 0.84
+
+
+def wrong_somewhere(expects, margins, mean, seeds, simulations=2000):
+    """Return how often a study of so many claims decides one whose truth is at its limit."""
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(simulations):
+        p_values = [
+            verdicts.decide(claim(expect, margin), rng.normal(mean, 1, seeds))[1]
+            for expect, margin in zip(expects, margins, strict=True)
+        ]
+        wrong += min(verdicts.statistics.holm(p_values)) <= verdicts.ALPHA
+    return wrong / simulations
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_no_difference_gets_a_verdict_in_a_twentieth_of_studies(seeds):
+    rate = wrong_somewhere(["lower", "higher", "lower", "higher"], [0] * 4, 0, seeds)
+    assert 0.035 <= rate <= 0.065
+
+
+def test_a_difference_at_the_limit_of_same_is_rarely_decided():
+    assert wrong_somewhere(["same"] * 3, [0.5] * 3, 0.5, 5) <= 0.065
+
+
+def test_a_verdict_becomes_json_without_numpy():
+    import json
+
+    (verdict,) = judge([claim("lower")], paired([-1.0, -1.1, -0.9]))
+    plain = json.loads(json.dumps(verdict.as_dict(), allow_nan=False))
+    assert plain["claim"]["expect"] == "lower"
+    assert plain["decision"] == "supported"

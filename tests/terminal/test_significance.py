@@ -1,0 +1,164 @@
+"""What a reader sees of one metric: p-values, seeds needed, and what they cannot tell."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from regbench.analysis import evidence
+from regbench.errors import RegbenchError
+from regbench.terminal import significance
+
+
+def row(name, mean, p_holm=None, pairs=5, mcnemar=None):
+    versus = {
+        "mean": 0.02, "low": -0.01, "high": 0.05, "p_value": 0.0625, "p_floor": 0.0625,
+        "p_holm": p_holm, "pairs": pairs, "pairs_needed": 1_234,
+    }  # fmt: skip
+    value = {"mean": mean, "low": 0.4, "high": 0.6}
+    value["versus_baseline"] = None if name == "baseline" else versus
+    return {
+        "name": name, "metrics": {"test_accuracy": value}, "mcnemar": mcnemar,
+        "changes": {} if name == "baseline" else {"l2": 0.1},
+        "versus_baseline": None if name == "baseline" else {},
+    }  # fmt: skip
+
+
+def printed(group, width=80):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(group)
+    return console.file.getvalue()
+
+
+MCNEMAR = [
+    {"seed": 0, "only_this_right": 462, "only_baseline_right": 489, "p_value": 0.4},
+    {"seed": 1, "only_this_right": 464, "only_baseline_right": 491, "p_value": 0.01},
+]
+
+
+def test_80_columns_hold_every_number():
+    rows = [row("baseline", 0.5), row("batch_norm_after_activation", 0.52, 0.103, 5, MCNEMAR)]
+    text = printed(significance.terminal(rows, "test_accuracy"))
+    line = next(line for line in text.splitlines() if line.startswith("batch_norm"))
+    for number in ("0.520", "+0.020", "0.0625", "0.103", "1,234", "463/490 1/2"):
+        assert number in line
+    assert "[-0.010, +0.050]" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert "McNemar" in text
+    assert "not of the config" in text
+
+
+def test_five_pairs_are_told_the_floor_and_six_are_not():
+    for pairs, told in ((5, True), (6, False)):
+        rows = [row("baseline", 0.5), row("l2", 0.52, 0.2, pairs)]
+        text = printed(significance.terminal(rows, "test_accuracy"))
+        assert ("cannot go below" in text) is told
+
+
+def test_a_decided_difference_needs_no_more_seeds():
+    text = printed(significance.terminal([row("l2", 0.52, 0.01)], "test_accuracy"))
+    assert "1,234" not in text
+    assert "| 1,234 |" in significance.markdown([row("l2", 0.52, 0.2)], "test_accuracy")
+
+
+def test_one_seed_is_told_how_to_get_a_p_value():
+    text = printed(significance.terminal([row("l2", 0.52, None, 1)], "test_accuracy"))
+    assert "--seeds 0-4" in text
+
+
+def test_rows_are_sorted_best_first_or_worst_first_and_missing_ones_are_last():
+    rows = [row("a", 0.5), row("b", None), row("c", 0.4)]
+    for by, names in (("test_accuracy", "acb"), ("-test_accuracy", "cab"), ("-name", "cba")):
+        assert "".join(each["name"] for each in evidence.ordered(rows, by)) == names
+    with pytest.raises(RegbenchError, match="expected name or a metric"):
+        evidence.ordered(rows, "nope")
+
+
+def test_accuracy_and_loss_stand_for_both_of_theirs():
+    expected = ["train_accuracy", "test_accuracy", "gap"]
+    assert evidence.spelled_out(("accuracy", "test_accuracy", "gap")) == expected
+
+
+def test_a_narrow_terminal_has_all_that_a_config_changes():
+    rows = [row("l2", 0.5) | {"changes": {"model.conv_activation": "relu", "l2": 0.0005}}]
+    text = printed(significance.changed_configs(rows), 40).replace("\n", "").replace(" ", "")
+    assert "l2=0.0005" in text
+
+
+def usual(name, half=0.01, pairs=5, **options):
+    """Return a row as every comparison has it, with statistics of its differences."""
+    versus = {
+        "mean": 0.02, "low": 0.02 - half, "high": 0.02 + half, "p_value": 0.0625,
+        "p_floor": 0.0625, "p_holm": 0.2, "pairs": pairs, "pairs_needed": 1_234,
+    } | options  # fmt: skip
+    number = {"mean": 0.5, "low": 0.4, "high": 0.6}
+    metrics = ("train_accuracy", "test_accuracy", "gap")
+    base = name == "baseline"
+    return {
+        "name": name, "runs": pairs, "diverged": 0, "parameters": 550_570, "seconds": 288.0,
+        "changes": {} if base else {"l2": 0.1}, **dict.fromkeys(metrics, number), "mcnemar": None,
+        "versus_baseline": None if base else dict.fromkeys(metrics, versus),
+    }  # fmt: skip
+
+
+def test_sorting_leaves_the_baseline_on_top():
+    rows = [row("baseline", 0.1), row("a", 0.4), row("b", 0.5)]
+    for by in ("test_accuracy", "-test_accuracy", "name", "-name"):
+        assert evidence.ordered(rows, by)[0]["name"] == "baseline"
+
+
+def test_the_smallest_is_best_where_lower_is_better():
+    rows = [row(name, 0) for name in "ab"]
+    for each, mean in zip(rows, (0.4, 0.3), strict=True):
+        each["metrics"] = {"gap": {"mean": mean}}
+    assert [each["name"] for each in evidence.ordered(rows, "gap")] == ["b", "a"]
+
+
+def test_undecided_beyond_10000_seeds_is_told_and_not_left_blank():
+    text = significance.markdown([usual("l2", pairs_needed=None)], "gap")
+    assert "| more than 10,000 |" in text
+    assert "more than" not in significance.markdown(
+        [usual("l2", pairs_needed=None, p_holm=0.01)], "gap"
+    )
+
+
+def test_a_p_value_at_its_floor_is_marked_and_another_is_not():
+    assert "0.0625 (floor)" in significance.markdown([usual("l2")], "gap")
+    assert "(floor)" not in significance.markdown([usual("l2", p_value=0.125)], "gap")
+
+
+def test_the_usual_tables_end_with_the_differences_where_two_seeds_are_shared():
+    usual_rows = [usual("baseline"), usual("l2")]
+    _, below = significance.view(usual_rows, [], False, 80)
+    text = printed(below)
+    assert "[+0.010, +0.030]" in text
+    assert text.count("1,234") == 2  # of test accuracy, and of the gap
+    assert "baseline  " not in text.splitlines()[3]
+    once = [usual("baseline", pairs=1), usual("l2", pairs=1)]
+    assert len(significance.view(once, [], False, 80)) == 1
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_no_number_is_cut_off_in_60_or_80_columns(width):
+    rows = [usual("baseline"), usual("a_name_beyond_every_column_there_is", pairs_needed=None)]
+    for part in [
+        *significance.view(rows, [], False, width),
+        *significance.view(rows, ["test_accuracy"], False, width),
+    ]:
+        text = printed(part, width)
+        assert max(map(len, text.splitlines())) <= width
+        cut = [line for line in text.splitlines() if "…" in line]
+        assert all(line.count("…") == 1 and line.startswith("a_name") for line in cut)
+        assert cut
+
+
+def test_the_view_of_changes_has_the_key_numbers_beside_them():
+    text = printed(significance.changed_configs([usual("baseline"), usual("l2")]), 60)
+    assert "0.500" in text
+    assert "+0.020 l2=0.1" in text
+
+
+def test_small_and_large_numbers_keep_their_digits():
+    for mean, shown in ((0.00042, "0.00042"), (38_797_312.0, "38,797,312")):
+        each = usual("l2") | {"gap": {"mean": mean, "low": None, "high": None}}
+        assert f"| {shown} |" in significance.markdown([each], "gap")

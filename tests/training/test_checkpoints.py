@@ -1,0 +1,329 @@
+"""A run that goes on where it was: exactly, from what is whole, and not from anything else."""
+
+import csv
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from regbench import config
+from regbench.execution import signals
+from regbench.execution.environment import Runtime
+from regbench.runs.folder import HISTORY, RunFolder
+from regbench.training import checkpoints, train
+from regbench.training.checkpoints import CheckpointRefused, Checkpoints, Position
+from regbench.training.train import Job
+
+# Everything that has a state: Adam's slots, a falling rate, dropout, batch normalization.
+STATEFUL = [
+    "data.name=shapes",
+    "data.train_examples=150",
+    "data.test_examples=60",
+    "model.blocks=[2]",
+    "model.convolutions=1",
+    "model.dense=[8]",
+    "dropout.dense=0.5",
+    "batch_norm=true",
+    "train.schedule=cosine",
+    "train.epochs=3",
+]
+STEPS = 3  # an epoch has
+
+
+def experiment(*overrides):
+    return config.load("configs/baseline.yaml", [*STATEFUL, *overrides])
+
+
+def job(results, *overrides, threads=1, anew=False):
+    runtime = Runtime("tensorflow", "cpu", threads)
+    return Job(experiment(*overrides), results, runtime, ["regbench", "run"], anew)
+
+
+def run(results, *overrides, **options):
+    """Train in this process; return the emitted notes."""
+    notes = []
+    train.train(
+        job(results, *overrides, **options),
+        lambda kind, figures: notes.append(figures["text"]) if kind == "note" else None,
+    )
+    return notes
+
+
+def interrupt(monkeypatch, results, asked, position):
+    """Train until it is asked for the `asked`-th time whether it should stop, and answer yes."""
+    answers = iter(range(1, 10**6))
+    with monkeypatch.context() as patch:
+        patch.setattr(signals, "stop_requested", lambda: next(answers) >= asked)
+        with pytest.raises(signals.Stopped, match=f"stopped at {position};"):
+            run(results)
+
+
+def outcome(results):
+    """Return the history without its seconds, the bytes of all weights, and the folder's names."""
+    folder = RunFolder.of(results, experiment()).path
+    with (folder / "history.csv").open() as file:
+        rows = [[*row.values()] for row in csv.DictReader(file)]
+    seconds = HISTORY.index("seconds")
+    model = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+    weights = [np.asarray(weight).tobytes() for weight in model.get_weights()]
+    return [row[:seconds] + row[seconds + 1 :] for row in rows], weights
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    results = tmp_path_factory.mktemp("uninterrupted")
+    run(results)
+    return outcome(results)
+
+
+def names(results):
+    return sorted(path.name for path in RunFolder.of(results, experiment()).checkpoints.iterdir())
+
+
+def test_a_run_that_is_stopped_and_goes_on_is_the_run_that_never_was(
+    monkeypatch, tmp_path, uninterrupted
+):
+    """Stopped before training, in the middle of an epoch, after its last step and between two."""
+    asked_at = {"epoch 1": 1, "step 2 of epoch 1": 2, "step 3 of epoch 1": 1, "epoch 3": 5}
+    for position, count in asked_at.items():
+        interrupt(monkeypatch, tmp_path, count, position)
+    assert names(tmp_path) == ["000002-000000000", "000003-000000000"]
+    assert run(tmp_path) == ["goes on from epoch 3"]
+    assert outcome(tmp_path) == uninterrupted
+    assert not RunFolder.of(tmp_path, experiment()).checkpoints.exists()
+
+
+def test_a_run_that_is_to_begin_anew_does(monkeypatch, tmp_path, uninterrupted):
+    interrupt(monkeypatch, tmp_path, 2, "step 1 of epoch 1")
+    assert run(tmp_path, anew=True) == []
+    assert outcome(tmp_path) == uninterrupted
+
+
+def test_minutes_bound_what_a_crash_in_a_long_epoch_costs(monkeypatch, tmp_path):
+    saved = []
+    save = Checkpoints.save
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda *args: (saved.append(str(args[2])), save(*args))
+    )
+    run(tmp_path, "train.checkpoint_minutes=1e-9", "train.epochs=1")
+    assert saved == ["epoch 1", *(f"step {step} of epoch 1" for step in (1, 2, 3))]
+
+
+def small(folder, minutes=10.0, **changes):
+    """Return a tiny compiled model and its checkpoints, one of them written."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dropout(0.5)])
+    model.compile("adam", "mse")
+    kept = Checkpoints(folder, IDENTITY | changes, minutes)
+    return model, kept
+
+
+IDENTITY = {
+    "run": "baseline-00000000-s0",
+    "backend": "tensorflow",
+    "device": "cpu",
+    "threads": 2,
+    "regbench": "0.1.0",
+    "keras": "3.15.1",
+    "numpy": "2.1.0",
+    "tensorflow": "2.21.0",
+}
+
+
+def row(epoch):
+    return dict.fromkeys(HISTORY, 0.5) | {"epoch": epoch, "reported_loss": None}
+
+
+def saved(folder, steps=1, **changes):
+    model, kept = small(folder, **changes)
+    for step in range(steps):
+        kept.save(model, Position([row(0)], step, 1.5, 2, 3.0))
+    return model, kept
+
+
+def test_what_was_saved_comes_back(tmp_path):
+    model, kept = saved(tmp_path, steps=3)
+    found = kept.latest()
+    assert found.position == Position([row(0)], 2, 1.5, 2, 3.0)
+    assert checkpoints.threads(tmp_path) == 2
+    before = [np.array(each.value) for each in [*model.variables, *model.optimizer.variables]]
+    model.fit(np.ones((8, 3)), np.ones((8, 2)), verbose=0)
+    found.restore(model)
+    after = [np.array(each.value) for each in [*model.variables, *model.optimizer.variables]]
+    assert all(map(np.array_equal, before, after))
+    assert any("seed_generator" in variable.path for variable in model.variables)
+
+
+@pytest.mark.parametrize("file", ["arrays.npz", "state.json", "SHA256SUMS"])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, file):
+    model, kept = saved(tmp_path, steps=2)
+    whole = (kept.latest().path / file).read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", bytes([whole[0] ^ 1]) + whole[1:]):
+        (tmp_path / "000001-000000001" / file).write_bytes(damaged)
+        assert kept.latest().position.step == 0
+    (tmp_path / "000001-000000001" / file).unlink()
+    assert kept.latest().position.step == 0
+    kept.save(model, Position([row(0)], 1))  # in the damaged one's place
+    assert kept.latest().position.step == 1
+
+
+def test_a_peek_reads_the_state_alone(tmp_path):
+    _, kept = saved(tmp_path)
+    (folder,) = tmp_path.iterdir()
+    (folder / "arrays.npz").unlink()
+    assert str(checkpoints.peek(tmp_path).position) == "epoch 1"
+    assert checkpoints.threads(tmp_path) == 2
+    assert kept.latest() is None  # which reads all
+    (folder / "state.json").write_text("{}")
+    assert checkpoints.peek(tmp_path) is None
+
+
+def test_the_last_two_are_kept(tmp_path):
+    saved(tmp_path, steps=4)
+    kept_names = sorted(path.name for path in tmp_path.iterdir())
+    assert kept_names == ["000001-000000002", "000001-000000003"]
+
+
+@pytest.mark.parametrize(
+    ("key", "other"),
+    [
+        ("run", "l2-00000000-s0"),
+        ("backend", "jax"),
+        ("device", "gpu"),
+        ("threads", 4),
+        ("regbench", "0.2.0"),
+        ("keras", "3.16.0"),
+        ("numpy", "2.2.0"),
+    ],
+)
+def test_another_config_version_backend_or_thread_count_is_refused_with_the_reason(
+    tmp_path, key, other
+):
+    saved(tmp_path)
+    _, kept = small(tmp_path, **{key: other})
+    expected = f"expected a checkpoint with {key} {other}, received one with {IDENTITY[key]!r}"
+    with pytest.raises(CheckpointRefused, match=expected):
+        kept.latest()
+
+
+def test_the_identity_is_of_all_that_a_run_computes_with():
+    described = {
+        "backend": "jax", "devices": ["gpu:0", "gpu:1"], "threads": 2,
+        "packages": {"regbench": "1", "keras": "3", "numpy": "2", "jax": "0.7", "pandas": "3"},
+    }  # fmt: skip
+    assert checkpoints.identity("baseline-0-s0", described) == {
+        "run": "baseline-0-s0", "backend": "jax", "device": "gpu", "threads": 2,
+        "regbench": "1", "keras": "3", "numpy": "2", "jax": "0.7",
+    }  # fmt: skip
+
+
+def test_weights_or_losses_that_are_not_finite_leave_the_last_finite_checkpoint(tmp_path):
+    model, kept = saved(tmp_path)
+    kept.save(model, Position([row(0)], 1, float("nan")))
+    kept.save(model, Position([row(0) | {"test_loss": float("inf")}], 2))
+    model.layers[0].kernel.assign(np.full((3, 2), np.inf))
+    kept.save(model, Position([row(0)], 3))
+    assert [path.name for path in tmp_path.iterdir()] == ["000001-000000000"]
+
+
+def rewrite(path, **arrays):
+    """Change the arrays of a checkpoint and make its checksums fit, as an attacker would."""
+    with np.load(path / "arrays.npz") as content:
+        np.savez(path / "arrays.npz", **{**content, **arrays})
+    (path / "SHA256SUMS").write_text(checkpoints._checksums(path))
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"model-0000": np.zeros((3, 3), "float32")},
+        {"model-0000": np.zeros((3, 2), "float64")},
+        {"more": np.zeros(1)},
+        {"model-0000": np.zeros(10**6)},
+    ],
+)
+def test_arrays_of_another_model_are_refused(tmp_path, arrays):
+    model, kept = saved(tmp_path)
+    found = kept.latest()
+    rewrite(found.path, **arrays)
+    with pytest.raises(CheckpointRefused, match="expected the variables of this model"):
+        kept.latest().restore(model)
+
+
+class Touch:
+    """Pickled, it makes a file when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_an_array_of_objects_is_refused_before_it_is_unpickled(tmp_path):
+    model, kept = saved(tmp_path / "checkpoint")
+    found = kept.latest()
+    rewrite(found.path, **{"model-0000": np.array([Touch(tmp_path / "hacked")], object)})
+    with pytest.raises(CheckpointRefused, match="allow_pickle=False"):
+        kept.latest().restore(model)
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path):
+    model, kept = saved(tmp_path)
+    path = kept.latest().path
+    with zipfile.ZipFile(path / "arrays.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model-0000.npy", bytes(50 * 2**20))
+    (path / "SHA256SUMS").write_text(checkpoints._checksums(path))
+    with pytest.raises(CheckpointRefused, match="52428800 bytes for"):
+        kept.latest().restore(model)
+
+
+def test_a_state_that_is_too_large_is_a_damaged_checkpoint(tmp_path, monkeypatch):
+    _, kept = saved(tmp_path)
+    monkeypatch.setattr(checkpoints, "MAX_STATE_BYTES", 100)
+    assert kept.latest() is None
+
+
+@pytest.mark.parametrize("count", [0, -1, 2**16, "2", 2.0, True, None])
+def test_a_number_of_threads_that_cannot_be_is_none(tmp_path, count):
+    saved(tmp_path, threads=count)
+    assert checkpoints.threads(tmp_path) is None
+
+
+@pytest.mark.parametrize("linked", ["arrays.npz", "state.json", ".", ".."])
+def test_links_in_a_run_folder_are_not_followed(tmp_path, linked):
+    saved(tmp_path / "checkpoint")
+    path = tmp_path / "checkpoint" / "000001-000000000" / linked
+    path = Path(str(path).removesuffix("/000001-000000000/..")).absolute()
+    shutil.move(path, tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    _, kept = small(tmp_path / "checkpoint")
+    assert kept.latest() is None
+    assert checkpoints.threads(tmp_path / "checkpoint") is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rows": []},
+        {"rows": [{"epoch": 0}]},
+        {"rows": [row(1)]},
+        {"rows": [row(0) | {"train_loss": "=cmd()"}]},
+        {"step": -1},
+        {"step": 0.5},
+        {"more": 1},
+        {"loss": "x"},
+    ],
+)
+def test_a_position_that_cannot_be_is_a_damaged_checkpoint(tmp_path, change):
+    _, kept = saved(tmp_path)
+    path = kept.latest().path
+    state = json.loads((path / "state.json").read_text())
+    state["position"] |= change
+    (path / "state.json").write_text(json.dumps(state))
+    (path / "SHA256SUMS").write_text(checkpoints._checksums(path))
+    assert kept.latest() is None

@@ -1,0 +1,93 @@
+"""Honest measurements against NumPy."""
+
+import numpy as np
+import pytest
+
+from regbench import config, datasets
+from regbench.datasets import Splits
+from regbench.models.build import build, compile_model, to_inputs
+from regbench.models.evaluate import BATCH, cross_entropy, measure, predict
+from regbench.training.evaluate import Curves
+
+TINY = ["data.name=shapes", "model.blocks=[4]", "model.dense=[8]", "train.learning_rate=1e-2"]
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    overrides = [*TINY, "dropout.dense=0.5", "batch_norm=true", "l2=0.1"]
+    sizes = ["data.train_examples=600", "data.test_examples=550"]
+    return config.load("configs/baseline.yaml", [*overrides, *sizes])
+
+
+@pytest.fixture(scope="module")
+def splits(experiment):
+    return datasets.load(experiment.data, seed=0)
+
+
+@pytest.fixture(scope="module")
+def model(experiment, splits):
+    model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
+    compile_model(model, experiment, 2)
+    for start in (0, 100, 200):  # away from the initial weights and batch statistics
+        batch = slice(start, start + 100)
+        model.train_on_batch(to_inputs(splits.train_images[batch]), splits.train_labels[batch])
+    return model
+
+
+def test_the_loss_is_the_cross_entropy_of_the_models_predictions(model, splits):
+    probabilities = model.predict(to_inputs(splits.test_images), verbose=0).astype("float64")
+    labels = splits.test_labels
+    measured = measure(model, splits.test_images, labels)
+    expected = np.mean(
+        [-np.log(row[label]) for row, label in zip(probabilities, labels, strict=True)]
+    )
+    assert measured.loss == pytest.approx(expected, abs=1e-5)
+    assert measured.accuracy == np.mean(probabilities.argmax(axis=1) == labels)
+
+
+def test_the_loss_contains_no_penalty_and_keras_own_does(model, splits):
+    row = Curves(splits, seed=0).measure(model)
+    inputs = to_inputs(splits.test_images)
+    reported = model.evaluate(inputs, splits.test_labels, verbose=0, return_dict=True)["loss"]
+    assert row["penalty"] > 0.1
+    assert reported == pytest.approx(row["test_loss"] + row["penalty"], rel=1e-4)
+
+
+def test_the_penalty_is_recomputed_by_numpy(model, splits):
+    kernels = [
+        np.asarray(each.kernel, "float64") for each in model.layers if hasattr(each, "kernel")
+    ]
+    expected = 0.1 * sum(np.square(kernel).sum() for kernel in kernels)
+    assert Curves(splits, seed=0).measure(model)["penalty"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_training_set_as_test_set_gives_identical_numbers(model, splits):
+    train = splits.train_images, splits.train_labels
+    row = Curves(Splits(*train, *train, splits.classes), seed=0).measure(model)
+    assert row["train_loss"] == row["test_loss"]
+    assert row["train_accuracy"] == row["test_accuracy"]
+
+
+def test_the_training_sample_is_at_most_as_large_as_the_test_set(splits):
+    assert Curves(splits, seed=0).examples == 2 * 550
+
+
+def test_measuring_changes_neither_weights_nor_batch_statistics(model, splits):
+    before = [np.array(weights) for weights in model.get_weights()]
+    Curves(splits, seed=0).measure(model)
+    for left, right in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_predictions_do_not_depend_on_the_batch_they_are_in(model, splits):
+    assert len(splits.train_images) > BATCH
+    whole = predict(model, splits.train_images)
+    assert whole.shape == (600, 10)
+    np.testing.assert_allclose(predict(model, splits.train_images[590:]), whole[590:], atol=1e-6)
+
+
+def test_a_probability_of_zero_costs_much_but_not_infinitely():
+    probabilities = np.array([[1, 0], [0.5, 0.5]], "float32")
+    labels = np.array([1, 0])
+    expected = (-np.log(np.finfo("float32").tiny) + np.log(2)) / 2
+    assert cross_entropy(probabilities, labels) == pytest.approx(expected)

@@ -1,0 +1,175 @@
+"""One run through the real path, on a network of a few hundred parameters."""
+
+import csv
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from regbench import config, datasets
+from regbench.execution.environment import Runtime
+from regbench.models.evaluate import measure
+from regbench.training import train
+from regbench.training.train import Job
+
+TINY = [
+    "data.name=shapes",
+    "data.train_examples=150",
+    "data.test_examples=100",
+    "model.blocks=[4, 4]",
+    "model.dense=[8]",
+    "train.epochs=2",
+]
+
+
+def run(results: Path, *overrides: str, seed: int = 0, profile: bool = False):
+    """Train in this process; return the run's folder, history, summary and emitted events."""
+    experiment = config.load("configs/baseline.yaml", [*TINY, *overrides]).with_seed(seed)
+    events = []
+    job = Job(
+        experiment, results, Runtime("tensorflow", "cpu", 1), ["regbench", "run"], profile=profile
+    )
+    train.train(job, lambda kind, figures: events.append((kind, figures)))
+    folder = results / f"{experiment.name}-{experiment.hash}-s{seed}"
+    with (folder / "history.csv").open() as file:
+        history = [
+            {key: float(value) if value else None for key, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
+    return folder, history, json.loads((folder / "summary.json").read_text()), events
+
+
+def test_a_run_leaves_the_files_of_the_contract_and_no_others(tmp_path):
+    folder, history, summary, events = run(tmp_path)
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    expected = {"config.yaml", "environment.json", "history.csv", "model.keras"}
+    expected |= {"predictions.csv", "probes.json", "summary.json"}
+    assert names == expected
+    assert [row["epoch"] for row in history] == [0, 1, 2]
+    assert [kind for kind, _ in events].count("epoch") == 3
+    last = history[-1]
+    for key in ("train_accuracy", "test_accuracy", "train_loss", "test_loss"):
+        assert summary[key] == last[key]
+    assert summary["gap"] == last["train_accuracy"] - last["test_accuracy"]
+    assert summary["seconds"] == pytest.approx(sum(row["seconds"] for row in history))
+    assert summary["images_per_second"] == pytest.approx(2 * 150 / summary["seconds"])
+    assert (summary["status"], summary["epochs"], summary["seed"]) == ("completed", 2, 0)
+
+
+def test_epoch_0_is_the_untrained_model(tmp_path):
+    _, history, _, _ = run(tmp_path)
+    assert history[0]["reported_loss"] is None
+    assert history[0]["reported_accuracy"] is None
+    assert history[0]["train_loss"] == pytest.approx(np.log(10), rel=0.1)
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+def test_the_saved_model_is_the_one_that_was_measured(tmp_path):
+    folder, history, summary, _ = run(tmp_path, "batch_norm=true", "dropout.dense=0.5")
+    model = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+    data = config.load(folder / "config.yaml").data
+    splits = datasets.load(data, seed=0)
+    measured = measure(model, splits.test_images, splits.test_labels)
+    assert measured.loss == pytest.approx(history[-1]["test_loss"], abs=1e-6)
+    assert measured.accuracy == history[-1]["test_accuracy"]
+    assert model.count_params() == summary["parameters"]
+
+
+def test_the_resolved_config_alone_repeats_the_run(tmp_path):
+    folder, _, _, _ = run(tmp_path / "first", "l2=1e-3", seed=3)
+    again = config.load(folder / "config.yaml")
+    assert again.seed == 3
+    job = Job(again, tmp_path / "second", Runtime("tensorflow", "cpu", 1), [])
+    train.train(job, lambda kind, figures: None)
+    repeated = tmp_path / "second" / folder.name / "history.csv"
+    assert without_seconds(repeated) == without_seconds(folder / "history.csv")
+
+
+def without_seconds(path: Path) -> list[list[str]]:
+    with path.open() as file:
+        rows = list(csv.reader(file))
+    column = rows[0].index("seconds")
+    return [row[:column] + row[column + 1 :] for row in rows]
+
+
+def test_keras_reports_a_loss_with_the_penalty_and_a_moving_average(tmp_path):
+    _, plain, _, _ = run(tmp_path / "plain")
+    _, penalized, _, _ = run(tmp_path / "l2", "l2=1.0")
+    assert plain[1]["penalty"] == 0
+    assert penalized[1]["penalty"] > 1
+    assert penalized[1]["reported_loss"] > penalized[1]["train_loss"] + 1
+    assert plain[1]["reported_loss"] != plain[1]["train_loss"]
+
+
+@pytest.mark.parametrize(
+    "toggles",
+    [[], ["l2=1e-3", "dropout={dense: 0.5, conv: 0.2}", "batch_norm=true"], ["pooling=none"]],
+)
+def test_a_history_is_that_of_plain_keras(tmp_path, toggles):
+    """Whatever is done for speed, a run does what fit and evaluate do with the same batches."""
+    _, history, _, _ = run(tmp_path, *toggles)
+    experiment = config.load("configs/baseline.yaml", [*TINY, *toggles])
+    splits = datasets.load(experiment.data, 0)
+    model = train.build(experiment, splits.train_images.shape[1:], 10)
+    train.compile_model(model, experiment, 3)
+    test = train.to_inputs(splits.test_images), splits.test_labels
+    for epoch in (1, 2):
+        batches = list(train._batches(experiment, splits, epoch))
+        images, labels = (np.concatenate(each) for each in zip(*batches, strict=True))
+        fitted = model.fit(images, labels, batch_size=64, shuffle=False, verbose=0).history
+        evaluated = model.evaluate(*test, verbose=0, return_dict=True)
+        row = history[epoch]
+        assert row["reported_loss"] == pytest.approx(fitted["loss"][0], rel=1e-4)
+        assert row["reported_accuracy"] == pytest.approx(fitted["accuracy"][0], abs=1e-6)
+        assert row["test_loss"] + row["penalty"] == pytest.approx(evaluated["loss"], rel=1e-4)
+        assert row["test_accuracy"] == pytest.approx(evaluated["accuracy"], abs=1e-6)
+
+
+def test_the_data_order_depends_on_the_seed_and_the_epoch_alone():
+    def order(overrides, epoch):
+        experiment = config.load("configs/baseline.yaml", [*TINY, *overrides])
+        splits = datasets.load(experiment.data, 0)
+        return np.concatenate([labels for _, labels in train._batches(experiment, splits, epoch)])
+
+    first = order([], 1)
+    np.testing.assert_array_equal(first, order(["dropout.dense=0.5", "train.epochs=9"], 1))
+    assert (first != order([], 2)).any()
+    assert (first != order(["seed=1"], 1)).any()
+
+
+def test_every_training_example_is_seen_once_an_epoch():
+    experiment = config.load("configs/baseline.yaml", TINY)
+    splits = datasets.load(experiment.data, 0)
+    batches = [images for images, _ in train._batches(experiment, splits, 1)]
+    assert [len(batch) for batch in batches] == [64, 64, 22]
+    seen = np.sort(np.concatenate(batches).sum(axis=(1, 2, 3)))
+    expected = np.sort(train.to_inputs(splits.train_images).sum(axis=(1, 2, 3)))
+    np.testing.assert_allclose(seen, expected, rtol=1e-5)
+
+
+def test_a_diverging_run_ends_early_and_says_so_without_nan_in_json(tmp_path):
+    overrides = ["train.optimizer=sgd", "train.learning_rate=1e38", "train.epochs=9"]
+    folder, history, summary, _ = run(tmp_path, *overrides)
+    assert summary["status"] == "diverged"
+    assert summary["epochs"] == len(history) - 1 < 9
+    assert "NaN" not in (folder / "summary.json").read_text()
+
+
+def test_a_profile_is_written_on_demand_and_its_parts_are_the_whole(tmp_path):
+    folder, history, _, _ = run(tmp_path, profile=True)
+    seconds = json.loads((folder / "profile.json").read_text())
+    total = seconds.pop("total")
+    assert sum(seconds.values()) == pytest.approx(total)
+    assert {"start", "data", "build", "compile", "step", "evaluate", "save"} <= set(seconds)
+    trained = sum(row["seconds"] for row in history)
+    assert seconds["compile"] + seconds["step"] <= trained <= total
+
+
+def test_the_learning_rate_is_recorded_as_it_falls(tmp_path):
+    _, history, _, _ = run(tmp_path, "train.schedule=cosine", "train.learning_rate=0.01")
+    rates = [row["learning_rate"] for row in history]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[1] == pytest.approx(0.005, rel=1e-3)
+    assert rates[2] == pytest.approx(0, abs=1e-8)
