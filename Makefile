@@ -21,7 +21,7 @@ DEMO_CHANGES := --set data.name=shapes --set data.train_examples=1000 --set data
 TORCH := torch>=2.8
 TORCH_VENV := .venv-torch
 
-.PHONY: help install demo test test-browser bench faults fuzz lint format lock clean
+.PHONY: help install demo test test-browser bench docs faults fuzz lint format lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ lint: install  ## check style, formatting, import layers and types
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
+docs: install  ## build the guide into docs/_build (warnings are errors)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs docs/_build
+	@echo "Open docs/_build/index.html"
+
 bench: install $(TORCH_VENV)/.installed  ## measure speed against plain Keras and PyTorch (15 minutes on a quiet machine)
 	PYTHONPATH=. $(BIN)/python benchmarks/bench.py --torch-python $(TORCH_VENV)/bin/python \
 	  --output benchmarks/results.md $(ARGS)
@@ -70,7 +74,7 @@ $(TORCH_VENV)/.installed: | $(INSTALLED)
 lock:  ## update requirements.lock after a change of pyproject.toml (needs uv; ARGS=--upgrade for all)
 	uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	  --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
-	  --custom-compile-command "make lock" --group dev --group browser --output-file requirements.lock $(ARGS) pyproject.toml
+	  --custom-compile-command "make lock" --group dev --group browser --group docs --output-file requirements.lock $(ARGS) pyproject.toml
 
 clean:  ## remove the environment and all that tools left behind
 	rm -rf $(VENV) $(TORCH_VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

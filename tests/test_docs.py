@@ -1,4 +1,6 @@
-"""Every command that the README shows is run as it stands there, `regbench run` with --smoke."""
+"""Every command that README and the guide show is run as it stands there, training with --smoke."""
+
+from __future__ import annotations
 
 import os
 import re
@@ -9,27 +11,35 @@ from pathlib import Path
 
 import pytest
 
-README = Path("README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-SHELL = [body for language, body in BLOCKS if language == "sh"]
-PYTHON = [body for language, body in BLOCKS if language == "python"]
+README = Path("README.md")
+PAGES = [README, *sorted(Path("docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 # One seed decides nothing, so that no claim is contradicted by runs as tiny as these.
 TINY = "--seeds 0 --set train.epochs=1 --set data.train_examples=100 --set data.test_examples=100"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def blocks(page: Path, language: str) -> list[str]:
+    """Return what the page shows in blocks of a language."""
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [body for name, body in found if name == language]
+
+
+def with_blocks(language: str) -> list[Path]:
+    return [page for page in PAGES if blocks(page, language)]
+
+
+@pytest.fixture
+def home(tmp_path):
     """A folder as a reader has it: the configs, and `regbench` on the PATH."""
-    folder = tmp_path_factory.mktemp("readme")
-    shutil.copytree("configs", folder / "configs")
-    programs = folder / "bin"
+    shutil.copytree("configs", tmp_path / "configs")
+    programs = tmp_path / "bin"
     programs.mkdir()
     for name, arguments in (("regbench", "-m regbench"), ("python", "")):
         program = programs / name
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
         program.chmod(0o755)
-    return folder
+    return tmp_path
 
 
 def run_in(home, *command):
@@ -40,46 +50,55 @@ def run_in(home, *command):
     done = subprocess.run(
         command, cwd=home, env=environment, capture_output=True, text=True, timeout=280
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def as_tested(block):
     """Return the block with tiny runs, and without entering a virtual environment."""
     lines = block.replace("\\\n", " ").splitlines()
-    lines = [f"{line} --smoke" if line.startswith("regbench run ") else line for line in lines]
-    lines = [f"{line} {TINY}" if line.startswith("regbench study ") else line for line in lines]
+    trains = [line.startswith("regbench run ") and "--smoke" not in line for line in lines]
+    lines = [f"{line} --smoke" if each else line for line, each in zip(lines, trains, strict=True)]
+    judges = [line.startswith("regbench study ") for line in lines]
+    lines = [f"{line} {TINY}" if each else line for line, each in zip(lines, judges, strict=True)]
     return "\n".join(line for line in lines if not line.startswith(". .venv/"))
 
 
-def test_every_command_of_the_readme_runs(home):
-    commands = "\n".join(map(as_tested, SHELL))
-    assert commands.count("regbench run") >= 3
-    assert commands.count("regbench compare") >= 2
-    assert "regbench study" in commands
+@pytest.mark.parametrize("page", with_blocks("sh"), ids=str)
+def test_every_command_of_a_page_runs(page, home):
+    study = [body for body in blocks(page, "yaml") if body.startswith("question:")]
+    if page.name == "tutorial.md":  # which has its reader save the study that it shows
+        (home / "first.yaml").write_text(study[0])
+    commands = "\n".join(map(as_tested, blocks(page, "sh")))
     run_in(home, "bash", "-euo", "pipefail", "-c", commands)
-    assert (home / "curves.svg").exists()
 
 
-def test_every_python_example_of_the_readme_runs(home):
-    assert PYTHON
-    for body in PYTHON:
+@pytest.mark.parametrize("page", with_blocks("python"), ids=str)
+def test_every_python_example_of_a_page_runs(page, home):
+    for body in blocks(page, "python"):
         script = home / "example.py"
         script.write_text(body)
         run_in(home, "python", "example.py")
 
 
-def test_every_config_is_in_the_readme():
+def test_the_pages_show_what_a_reader_needs_first():
+    shown = "\n".join(body for page in PAGES for body in blocks(page, "sh"))
+    for command in ("run", "compare", "report", "study", "inspect", "data"):
+        assert f"regbench {command}" in shown
+
+
+def test_every_config_is_in_the_guide():
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     names = [path.stem for path in Path("configs").glob("*.yaml")]
-    assert [name for name in names if f"`{name}`" not in README] == []
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
-def test_every_file_that_the_readme_links_to_is_there():
-    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README)
-    assert links
-    assert [link for link in links if not Path(link).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_file_that_a_page_links_to_is_there(page):
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_every_option_of_the_readme_exists():
+def test_every_option_of_the_pages_exists():
     from regbench.cli import cli
 
     known = {
@@ -88,6 +107,13 @@ def test_every_option_of_the_readme_exists():
         for parameter in command.params
         for name in parameter.opts
     }
-    used = set(re.findall(r"(?<=\s)--[a-z-]+", "\n".join(SHELL)))
+    shown = "\n".join(body for page in PAGES for body in blocks(page, "sh"))
+    used = set(re.findall(r"(?<=\s)--[a-z-]+", shown))
     assert used
     assert used - known == set()
+
+
+def test_the_picture_of_the_architecture_names_every_package():
+    picture = Path("docs/architecture.svg").read_text(encoding="utf-8")
+    packages = [path.parent.name for path in Path("regbench").glob("*/__init__.py")]
+    assert [name for name in packages if f">{name}<" not in picture] == []
