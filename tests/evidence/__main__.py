@@ -1,0 +1,74 @@
+"""Make the shipped results, or check that the code still gives them.
+
+    python -m tests.evidence make [STUDY...]    train every run of the studies; an hour on two cores
+    python -m tests.evidence check [STUDY...]   train one seed of each study again, and compare
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.evidence import shipped
+from tests.evidence.shipped import Study
+
+# Runs are made here and shipped as bundles. Git ignores it, and a second `make` resumes.
+WORK = Path("build/evidence")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.evidence", description=__doc__)
+    parser.add_argument("action", choices=["make", "check"])
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help="their names; all unless given")
+    arguments = parser.parse_args()
+    known = {study.name: study for study in shipped.STUDIES}
+    unknown = [name for name in arguments.studies if name not in known]
+    if unknown:
+        parser.error(f"expected some of {', '.join(known)}, received {', '.join(unknown)}")
+    chosen = [known[name] for name in arguments.studies or known]
+    if arguments.action == "make":
+        for study in chosen:
+            make(study)
+    else:
+        sys.exit(0 if all([check(study) for study in chosen]) else 1)
+
+
+def make(study: Study) -> None:
+    """Train a study's runs, and put its bundle, verdicts and curves where they are shipped."""
+    runs = WORK / study.name
+    _regbench("study", study.file, *study.options, "--results", runs, "--quiet", accept=(0, 1))
+    study.folder.mkdir(parents=True, exist_ok=True)
+    _regbench("bundle", runs, "--no-models", "-o", study.bundle)
+    for name in ("verdicts.json", "verdicts.md"):
+        shutil.copyfile(runs / name, study.folder / name)
+    _regbench("compare", runs, "--plot", study.folder / "curves.svg")
+
+
+def check(study: Study) -> bool:
+    """Train the first seed of a study again; print and return whether the shipped runs hold."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = [*study.options, "--seeds", study.first_seed(), "--results", folder, "--quiet"]
+        # What one seed says of the claims is of no interest here.
+        _regbench("study", study.file, *options, accept=(0, 1))
+        findings = shipped.compare(study.bundle, Path(folder))
+    for finding in findings:
+        print(f"{study.name}: {finding.run}: {finding.text}")
+    holds = bool(findings) and all(finding.holds for finding in findings)
+    print(f"{study.name}: {len(findings)} runs made again: {'held' if holds else 'NOT HELD'}")
+    return holds
+
+
+def _regbench(*arguments: object, accept: tuple[int, ...] = (0,)) -> None:
+    command = [sys.executable, "-m", "regbench", *map(str, arguments)]
+    print("+ regbench", *arguments, flush=True)
+    code = subprocess.run(command, check=False).returncode
+    if code not in accept:
+        sys.exit(f"regbench {arguments[0]} ended with {code}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The shipped results are of the data that the code makes now, and their tables are of their runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regbench import config, datasets
+from regbench.datasets import fingerprint
+from tests.evidence import shipped
+from tests.evidence.shipped import Study
+
+SHIPPED = [study for study in shipped.STUDIES if study.bundle.exists()]
+# Those whose data is drawn; other data may not be on this machine.
+DRAWN = [study for study in SHIPPED if not study.suffix]
+
+
+@pytest.fixture(scope="module")
+def extracted(tmp_path_factory):
+    """Return a study's runs, extracted once."""
+    known = {}
+
+    def runs(study: Study) -> list[Path]:
+        if study.name not in known:
+            folder = tmp_path_factory.mktemp(study.name)
+            shipped.extract(study.bundle, folder)
+            known[study.name] = sorted(path.parent for path in folder.glob("*/summary.json"))
+        return known[study.name]
+
+    return runs
+
+
+def test_every_study_ships_its_results():
+    assert [study.name for study in shipped.STUDIES if study not in SHIPPED] == []
+
+
+@pytest.mark.parametrize("study", DRAWN, ids=lambda study: study.name)
+def test_every_run_read_the_data_that_the_code_gives_now(study, extracted):
+    digests = {}
+    for run in extracted(study):
+        recorded = json.loads((run / "summary.json").read_text())["data"]
+        experiment = config.load(run / "config.yaml")
+        key = (experiment.data, experiment.seed)
+        if key not in digests:
+            splits = datasets.load(experiment.data, experiment.seed)
+            digests[key] = fingerprint.record(splits)
+        assert recorded == digests[key], run.name
+
+
+@pytest.mark.parametrize("study", DRAWN, ids=lambda study: study.name)
+def test_every_stored_mistake_is_an_image_of_the_data(study, extracted):
+    known = {}
+    seen = 0
+    for run in extracted(study):
+        experiment = config.load(run / "config.yaml")
+        whole = datasets.open_dataset(experiment.data)
+        if experiment.data.name not in known:
+            known[experiment.data.name] = {image.tobytes() for image in whole.test_images}
+        for image in mistakes(run):
+            seen += 1
+            assert image.tobytes() in known[experiment.data.name], run.name
+    assert seen
+
+
+def mistakes(run: Path) -> list[np.ndarray]:
+    """Return the images of a run's most confident mistakes, (height, width, channels) each."""
+    from regbench.runs import probe_results
+
+    details = probe_results.read(run).details
+    return list(details.mistake_images.array()) if details else []
