@@ -22,7 +22,7 @@ import contenders
 import costs
 from bars import BARS, Bar
 
-from regbench.execution import environment
+from regbench.execution import environment, processor
 
 
 def main() -> None:
@@ -102,7 +102,7 @@ def machine() -> str:
     versions = environment.versions()
     packages = ", ".join(f"{name} {versions[name]}" for name in ("tensorflow", "keras", "numpy"))
     return (
-        f"{environment.cpu()}, {environment.cores()} cores, {platform.system()}, "
+        f"{processor.name()}, {environment.cores()} cores, {platform.system()}, "
         f"Python {platform.python_version()}, {packages}; {date.today()}."
     )
 

@@ -5,6 +5,7 @@ No Keras here. A data set is one module and one line in `DATASETS`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regbench import seeding
-from regbench.datasets import cifar10, image_folder, shapes
+from regbench.datasets import cifar10, fingerprint, image_folder, shapes
 from regbench.datasets.errors import DataError
 from regbench.datasets.sampling import stratified, with_noise
 from regbench.datasets.splits import Splits
@@ -63,11 +64,12 @@ def load(data: Data, seed: int, progress: Progress | None = None) -> Splits:
         test_images=whole.test_images[test],
         test_labels=whole.test_labels[test],
         classes=whole.classes,
+        pool=whole.pool,
     )
 
 
 def open_dataset(data: Data, progress: Progress | None = None) -> Splits:
-    """Return the whole data set of a config, fetched and decoded first where needed.
+    """Return the whole data set of a config with its fingerprint, fetched and decoded if needed.
 
     Raises:
         DataError: it is missing or damaged.
@@ -77,7 +79,8 @@ def open_dataset(data: Data, progress: Progress | None = None) -> Splits:
     path = Path(data.path).expanduser() if data.path else None
     if path and not path.exists():
         raise DataError(f"data.path: {path} does not exist")
-    return DATASETS[data.name].load(path, data.sha256, progress)
+    whole = DATASETS[data.name].load(path, data.sha256, progress)
+    return whole if whole.pool else dataclasses.replace(whole, pool=fingerprint.of(whole))
 
 
 def _chosen(

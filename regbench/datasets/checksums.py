@@ -13,21 +13,22 @@ from regbench.datasets.errors import DataError
 
 
 def sha256(path: Path) -> str:
-    """Return the file's SHA-256 in hex, from memory where size and time of change are the same.
+    """Return the file's SHA-256 in hex, from memory where the file has not changed since.
 
     Raises:
         DataError: the file cannot be read.
     """
     try:
-        state = path.stat()
+        state = cache.settled_state(path)
         known = _remembered().get(str(path.resolve()))
-        if isinstance(known, list) and known[:2] == [state.st_size, state.st_mtime_ns]:
-            return str(known[2])
+        if state and isinstance(known, list) and known[:-1] == state:
+            return str(known[-1])
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    _remember(path, [state.st_size, state.st_mtime_ns, digest])
+    if state:
+        _remember(path, [*state, digest])
     return digest
 
 

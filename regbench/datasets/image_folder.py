@@ -58,7 +58,9 @@ def _load_folder(path: Path, sha256: str | None) -> Splits:
         key = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape"))
         for name, file in files:
             state = file.stat()
-            key.update(repr((name, state.st_size, state.st_mtime_ns)).encode())
+            # A copy can have the time of an older file (cp -p), but not its inode and ctime.
+            times = state.st_mtime_ns, state.st_ctime_ns
+            key.update(repr((name, state.st_size, state.st_ino, *times)).encode())
             if state.st_size > MAX_FILE_BYTES:
                 raise DataError(
                     f"{path}: {name.file!a}: expected at most {MAX_FILE_BYTES} bytes, "

@@ -29,7 +29,10 @@ class Item:
 
 
 def where() -> list[Item]:
-    """Return what is there of every data set, at least one item each. Reads no content."""
+    """Return what is there of every data set, at least one item each.
+
+    Reads the content of what was decoded only where its files changed.
+    """
     items: list[Item] = []
     for name in DATASETS:
         found = [*_decoded(name), *_archives(name)]

@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from regbench.datasets.errors import DataError
 
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
 
 @dataclass(frozen=True)
 class Splits:
     """A data set in memory, or mapped read-only from the cache.
 
-    Images are uint8 (n, height, width, 3); labels are int64 (n,), indices into `classes`.
+    Images are uint8 (n, height, width, 3); labels are int64 (n,), indices into `classes`. `pool`
+    is the fingerprint of the whole data set that these examples come from, "" if not yet computed.
     """
 
     train_images: NDArray[np.uint8]
@@ -22,6 +25,7 @@ class Splits:
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.int64]
     classes: tuple[str, ...]
+    pool: str = ""
 
     def __post_init__(self) -> None:
         """Check what a model relies on.

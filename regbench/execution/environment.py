@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from regbench.errors import RegbenchError
+from regbench.execution import git, processor
 
 BACKENDS = ("tensorflow", "jax", "torch")
 DEVICES = ("auto", "cpu", "gpu")
@@ -130,7 +131,12 @@ def devices() -> list[str]:
 
 
 def describe(runtime: Runtime, command: Sequence[str]) -> dict[str, Any]:
-    """Return what `environment.json` records of this process and machine."""
+    """Return what `environment.json` records of this process and machine.
+
+    `git_commit` is that of regbench's own source, null where it was installed from a package, whose
+    version then says the same; `folder_commit` is that of the current folder, where configs and
+    plugins may lie. Neither says whether files differ from it.
+    """
     return {
         "command": list(command),
         "backend": runtime.backend,
@@ -138,11 +144,13 @@ def describe(runtime: Runtime, command: Sequence[str]) -> dict[str, Any]:
         "devices": devices(),
         "threads": runtime.threads,
         "cores": cores(),
-        "cpu": cpu(),
+        "cpu": processor.name(),
+        "processor": processor.describe(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "packages": versions(),
-        "git_commit": _git_commit(),
+        "git_commit": git.source_commit(),
+        "folder_commit": git.commit(Path()),
     }
 
 
@@ -160,33 +168,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def cpu() -> str:
-    """Return the processor's name."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _git_commit() -> str | None:
-    """Return the commit of the current directory, `+` appended where files differ from it."""
-    try:
-        commit = _git("rev-parse", "HEAD")
-        return commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], capture_output=True, text=True, timeout=10, check=True
-    )
-    return done.stdout.strip()
 
 
 def command_line() -> list[str]:

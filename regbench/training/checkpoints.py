@@ -162,11 +162,26 @@ class Checkpoints:
         for key, expected in self._identity.items():
             received = found.identity.get(key)
             if received != expected:
-                raise CheckpointRefused(
-                    f"{found.path}: expected a checkpoint with {key} {expected}, "
-                    f"received one with {received!a:.60}; go on with that, or begin anew: --force"
-                )
+                reason = _other_data if key == "data" else _other
+                raise CheckpointRefused(f"{found.path}: {reason(key, expected, received)}")
         return found
+
+
+def _other(key: str, expected: Any, received: Any) -> str:
+    return (
+        f"expected a checkpoint with {key} {expected}, "
+        f"received one with {received!a:.60}; go on with that, or begin anew: --force"
+    )
+
+
+def _other_data(key: str, expected: Any, received: Any) -> str:
+    if received is None:  # a version wrote it that did not record the data
+        return "the checkpoint does not say which data it was trained on; start over with --force"
+    return (
+        f"the data has changed: expected a checkpoint trained on examples {expected:.12}..., "
+        f"received one trained on {str(received)[:12]!a}...; "
+        "bring the former data back, or start over with --force"
+    )
 
 
 def identity(run_name: str, environment: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,7 +189,7 @@ def identity(run_name: str, environment: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         run_name: the run's name, config hash and seed.
-        environment: what `regbench.environment.describe` returns.
+        environment: what goes into `environment.json`.
     """
     backend, packages = environment["backend"], environment["packages"]
     return {
@@ -182,6 +197,7 @@ def identity(run_name: str, environment: Mapping[str, Any]) -> dict[str, Any]:
         "backend": backend,
         "device": " and ".join(sorted({name.partition(":")[0] for name in environment["devices"]})),
         "threads": environment["threads"],
+        "data": environment["data"]["examples"],
         **{package: packages.get(package) for package in ("regbench", "keras", "numpy", backend)},
     }
 

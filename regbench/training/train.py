@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from regbench import config, datasets, probes, seeding
 from regbench.config import Experiment
-from regbench.datasets import Splits
+from regbench.datasets import Splits, fingerprint
 from regbench.execution import environment, signals
 from regbench.execution.environment import Runtime
 from regbench.models.build import build, compile_model, to_inputs
@@ -76,14 +76,16 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
         environment.settle(job.runtime)
     folder = RunFolder.of(job.results, experiment)
     with folder.lock():
-        described = environment.describe(job.runtime, job.command)
+        with watch.time("data"):
+            splits = datasets.load(experiment.data, experiment.seed)
+            data = fingerprint.record(splits)
+        # The data is loaded before anything is written: a checkpoint of other data is refused.
+        described = environment.describe(job.runtime, job.command) | {"data": data}
         identity = checkpoints.identity(experiment.run_name, described)
         keeper = Checkpoints(folder.checkpoints, identity, experiment.train.checkpoint_minutes)
         checkpoint = None if job.anew else keeper.latest()
         position = checkpoint.position if checkpoint else Position()
         folder.start(config.dump(experiment), described, position.rows)
-        with watch.time("data"):
-            splits = datasets.load(experiment.data, experiment.seed)
 
         with watch.time("build"):
             model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
@@ -107,7 +109,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
 
         with watch.time("save"):
             folder.save("model.keras", model.save)
-        summary = _summary(run)
+        summary = _summary(run) | {"data": data}
         if summary["status"] == "completed":  # weights that are not finite have nothing to say
             with watch.time("probes"):
                 found = probes.measure(model, experiment, splits, curves.train, position.rows[-1])

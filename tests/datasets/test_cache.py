@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from regbench.datasets import cache, checksums
+from regbench.datasets import cache, checksums, fingerprint
 from regbench.datasets.cache import CacheError
 from regbench.datasets.errors import DataError
 from regbench.datasets.splits import Splits
@@ -27,8 +29,26 @@ def toy(value: int = 1) -> Splits:
     return Splits(images, labels, images[:2], labels[:2], ("a", "b"))
 
 
+# Of the toy above.
+TOY = "e0ec3a7df91e1f71508406e3379989b65abf2ed90c9728442563a86bedeeb925"
+
+
 def never() -> Splits:
     raise AssertionError("decoded again")
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let files that were written a moment ago count as settled, as they do two seconds later."""
+    monkeypatch.setattr(cache, "SETTLED_SECONDS", 0.0)
+
+
+def replace_pixels(place: Path, value: int = 2) -> None:
+    """Write other pixels of the same shape over those in the cache, at the same time as before."""
+    path = place / "train_images.npy"
+    before = path.stat()
+    np.save(path, np.full((4, 2, 3, 3), value, np.uint8))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_the_folder_is_the_variable_or_else_the_platforms(monkeypatch, folder):
@@ -72,6 +92,72 @@ def test_a_damaged_entry_is_decoded_again(damage):
     damage(cache.entry("toy", "key"))
     assert cache.splits("toy", "key", lambda: toy(3)).train_images.max() == 3
     assert cache.splits("toy", "key", never).train_images.max() == 3
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["later", "at once"])
+def test_pixels_that_were_replaced_in_the_cache_are_noticed_and_decoded_again(
+    late, request, caplog
+):
+    if late:  # the entry has been checked, and its files were recorded
+        request.getfixturevalue("settled")
+    cache.splits("toy", "key", toy)
+    place = cache.entry("toy", "key")
+    assert ("checked" in cache.description(place)) == late
+    replace_pixels(place)
+    with caplog.at_level(logging.WARNING):
+        again = cache.splits("toy", "key", toy)
+    assert np.array_equal(again.train_images, toy().train_images)
+    assert again.pool == fingerprint.of(toy())
+    (message,) = caplog.messages
+    assert message.startswith(str(place))
+    assert "changed since; decoding again" in message
+
+
+def test_labels_and_class_names_that_were_replaced_are_decoded_again():
+    cache.splits("toy", "key", toy)
+    place = cache.entry("toy", "key")
+    np.save(place / "train_labels.npy", np.array([1, 0, 1, 0]))
+    assert cache.splits("toy", "key", toy).train_labels.tolist() == [0, 1, 0, 1]
+    about = cache.description(place)
+    (place / "description.json").write_text(json.dumps(about | {"classes": ["b", "a"]}))
+    assert cache.splits("toy", "key", toy).classes == ("a", "b")
+
+
+def test_what_was_checked_is_not_hashed_again_until_it_changes(settled, monkeypatch):
+    cache.splits("toy", "key", toy)
+    place = cache.entry("toy", "key")
+    with monkeypatch.context() as patch:
+        patch.setattr(fingerprint, "of", None)
+        assert cache.splits("toy", "key", never).pool == TOY
+    # A copy has other inodes: it is hashed once, and recorded.
+    shutil.copytree(place, place.with_name("copy"))
+    shutil.rmtree(place)
+    place.with_name("copy").rename(place)
+    assert cache.splits("toy", "key", never).pool == TOY
+    monkeypatch.setattr(fingerprint, "of", None)
+    assert cache.splits("toy", "key", never).train_images.max() == 1
+    assert not list(place.glob(".checked-*"))
+
+
+def test_an_entry_without_a_fingerprint_is_decoded_again():
+    cache.splits("toy", "key", toy)
+    place = cache.entry("toy", "key")
+    about = cache.description(place)
+    del about["fingerprint"]
+    (place / "description.json").write_text(json.dumps(about))
+    assert cache.read(place) is None
+    assert cache.splits("toy", "key", lambda: toy(3)).train_images.max() == 3
+
+
+def test_what_killed_processes_left_is_removed_and_what_others_decode_is_not(folder):
+    left = folder / "toy" / f".decoding-{cache.entry('toy', 'key').name}-abc"
+    old, young = folder / "toy" / ".decoding-old", folder / "toy" / ".decoding-young"
+    for path in (left, old, young):
+        path.mkdir(parents=True)
+        (path / "train_images.npy").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    cache.splits("toy", "key", toy)
+    assert [path.name for path in (folder / "toy").glob(".decoding-*")] == [".decoding-young"]
 
 
 class MakesFolder:
@@ -118,7 +204,7 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path, monkeypatch):
         cache.splits("toy", "key", toy)
 
 
-def test_a_checksum_is_read_from_the_file_once(tmp_path, monkeypatch):
+def test_a_checksum_is_read_from_the_file_once(tmp_path, monkeypatch, settled):
     path = tmp_path / "archive"
     path.write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -135,8 +221,21 @@ def test_a_file_that_changed_is_read_again(tmp_path):
     assert checksums.sha256(path) != first
 
 
+@pytest.mark.parametrize("late", [True, False], ids=["later", "at once"])
+def test_a_file_of_the_same_size_and_time_is_read_again(tmp_path, request, late):
+    if late:
+        request.getfixturevalue("settled")
+    path = tmp_path / "archive"
+    path.write_bytes(b"abc")
+    pinned, before = checksums.sha256(path), path.stat()
+    path.write_bytes(b"xyz")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(DataError, match=f"expected SHA-256 {pinned}, received"):
+        checksums.verified(path, (pinned,))
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"x": 1}', "\x00"])
-def test_a_damaged_memory_of_checksums_is_forgotten(tmp_path, folder, content):
+def test_a_damaged_memory_of_checksums_is_forgotten(tmp_path, folder, content, settled):
     folder.mkdir()
     (folder / "checksums.json").write_text(content)
     path = tmp_path / "archive"

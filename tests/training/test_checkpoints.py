@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from regbench import config
 from regbench.execution import signals
@@ -53,13 +54,13 @@ def run(results, *overrides, **options):
     return notes
 
 
-def interrupt(monkeypatch, results, asked, position):
+def interrupt(monkeypatch, results, asked, position, *overrides):
     """Train until it is asked for the `asked`-th time whether it should stop, and answer yes."""
     answers = iter(range(1, 10**6))
     with monkeypatch.context() as patch:
         patch.setattr(signals, "stop_requested", lambda: next(answers) >= asked)
         with pytest.raises(signals.Stopped, match=f"stopped at {position};"):
-            run(results)
+            run(results, *overrides)
 
 
 def outcome(results):
@@ -126,6 +127,7 @@ IDENTITY = {
     "backend": "tensorflow",
     "device": "cpu",
     "threads": 2,
+    "data": "0123456789abcdef" * 4,
     "regbench": "0.1.0",
     "keras": "3.15.1",
     "numpy": "2.1.0",
@@ -209,14 +211,63 @@ def test_another_config_version_backend_or_thread_count_is_refused_with_the_reas
         kept.latest()
 
 
+def test_a_checkpoint_of_other_data_is_refused_with_what_changed_and_what_to_do(tmp_path):
+    saved(tmp_path)
+    _, kept = small(tmp_path, data="fedcba9876543210" * 4)
+    expected = (
+        r"the data has changed: expected a checkpoint trained on examples fedcba987654\.\.\., "
+        r"received one trained on '0123456789ab'\.\.\.; .*start over with --force$"
+    )
+    with pytest.raises(CheckpointRefused, match=expected):
+        kept.latest()
+
+
+def test_a_checkpoint_that_does_not_say_what_data_it_is_of_is_refused(tmp_path):
+    _, kept = saved(tmp_path)
+    path = kept.latest().path
+    state = json.loads((path / "state.json").read_text())
+    del state["identity"]["data"]
+    (path / "state.json").write_text(json.dumps(state))
+    (path / "SHA256SUMS").write_text(checkpoints._checksums(path))
+    with pytest.raises(CheckpointRefused, match=r"does not say which data .* with --force$"):
+        kept.latest()
+
+
+def write_images(folder, value):
+    for split in ("train", "test"):
+        for label in ("a", "b"):
+            (folder / split / label).mkdir(parents=True, exist_ok=True)
+            for number in range(4):
+                pixels = np.full((8, 8, 3), value + number, np.uint8)
+                Image.fromarray(pixels).save(folder / split / label / f"{number}.png")
+
+
+def test_a_run_does_not_resume_with_images_that_were_replaced_meanwhile(monkeypatch, tmp_path):
+    images, results = tmp_path / "images", tmp_path / "results"
+    own = ["data.name=image_folder", f"data.path={images}", "data.train_examples=all"]
+    own.append("data.test_examples=all")
+    write_images(images, 10)
+    interrupt(monkeypatch, results, 1, "epoch 1", *own)
+    folder = RunFolder.of(results, experiment(*own)).path
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    write_images(images, 90)
+    with pytest.raises(CheckpointRefused, match="the data has changed"):
+        run(results, *own)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    write_images(images, 10)  # the former data, in other files
+    assert run(results, *own) == ["goes on from epoch 1"]
+    assert run(results, *own, anew=True) == []
+
+
 def test_the_identity_is_of_all_that_a_run_computes_with():
     described = {
         "backend": "jax", "devices": ["gpu:0", "gpu:1"], "threads": 2,
+        "data": {"pool": "b" * 64, "examples": "a" * 64},
         "packages": {"regbench": "1", "keras": "3", "numpy": "2", "jax": "0.7", "pandas": "3"},
     }  # fmt: skip
     assert checkpoints.identity("baseline-0-s0", described) == {
         "run": "baseline-0-s0", "backend": "jax", "device": "gpu", "threads": 2,
-        "regbench": "1", "keras": "3", "numpy": "2", "jax": "0.7",
+        "data": "a" * 64, "regbench": "1", "keras": "3", "numpy": "2", "jax": "0.7",
     }  # fmt: skip
 
 

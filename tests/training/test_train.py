@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from regbench import config, datasets
+from regbench.datasets import fingerprint
 from regbench.execution.environment import Runtime
 from regbench.models.evaluate import measure
 from regbench.training import train
@@ -56,6 +57,20 @@ def test_a_run_leaves_the_files_of_the_contract_and_no_others(tmp_path):
     assert summary["seconds"] == pytest.approx(sum(row["seconds"] for row in history))
     assert summary["images_per_second"] == pytest.approx(2 * 150 / summary["seconds"])
     assert (summary["status"], summary["epochs"], summary["seed"]) == ("completed", 2, 0)
+
+
+def test_a_run_records_the_fingerprint_of_its_data_and_the_machine(tmp_path):
+    folder, _, summary, _ = run(tmp_path)
+    environment = json.loads((folder / "environment.json").read_text())
+    splits = datasets.load(config.load(folder / "config.yaml").data, seed=0)
+    expected = {"pool": splits.pool, "examples": fingerprint.of(splits)}
+    assert summary["data"] == environment["data"] == expected
+    assert environment["processor"]["model"] == environment["cpu"]
+    other, _, _, _ = run(tmp_path, "l2=1e-3")
+    assert json.loads((other / "summary.json").read_text())["data"] == expected
+    _, _, noisy, _ = run(tmp_path, "data.label_noise=0.2")
+    assert noisy["data"]["pool"] == expected["pool"]
+    assert noisy["data"]["examples"] != expected["examples"]
 
 
 def test_epoch_0_is_the_untrained_model(tmp_path):
