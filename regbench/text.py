@@ -57,3 +57,24 @@ def plain_markdown(text: str) -> str:
 def markdown_table(lines: Iterable[Sequence[str]]) -> str:
     """Return lines of cells as the rows of a Markdown table."""
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Return "a, b, c", of more than `most` names the first ones and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:most])} and {more:,} more"
+
+
+def seeds(numbers: Iterable[int]) -> str:
+    """Return "s0, s1, s4-s9": each seed once, three or more in a row as a range."""
+    rows: list[list[int]] = []
+    for number in sorted({int(each) for each in numbers}):
+        if rows and number == rows[-1][-1] + 1:
+            rows[-1].append(number)
+        else:
+            rows.append([number])
+    parts = [
+        f"s{row[0]}-s{row[-1]}" if len(row) > 2 else ", ".join(f"s{each}" for each in row)
+        for row in rows
+    ]
+    return listed(parts, 10)

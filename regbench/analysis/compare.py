@@ -1,7 +1,9 @@
 """From finished runs to statistics: means, intervals, and differences from a baseline.
 
 Seeds are the unit: the runs of a config are a sample of what other seeds would give, and runs of
-two configs with the same seed are a pair, since they share data, order and initial weights.
+two configs with the same seed are a pair, since they share data, order and initial weights. Where
+the fingerprints that they recorded say that they did not share the data, they are none: see
+`regbench.analysis.pairing`.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.analysis import mcnemar, statistics
+from regbench.analysis import consistency, mcnemar, statistics
 from regbench.analysis import metrics as metrics_of_runs
+from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
 from regbench.config.changes import changes
 from regbench.errors import RegbenchError
+from regbench.runs import copies
 
 if TYPE_CHECKING:
     import pandas
@@ -46,7 +50,9 @@ def compare(
         baseline: the name of the config that the others are compared with. Of several configs
             with that name, each is compared with the one that it differs least from.
         metrics: names of `regbench.metrics` to compare too, under the key `metrics`.
-        warn: called with a line for each run whose probes or predictions are damaged.
+        warn: called with a line for each run whose probes or predictions are damaged, and for all
+            that makes runs less comparable than they seem: see `regbench.analysis.consistency`,
+            `regbench.analysis.pairing` and `regbench.runs.copies`.
         examples: whether to test the stored predictions, seed by seed, under the key `mcnemar`.
             Reading those of a run takes as long as all its other files do.
 
@@ -54,6 +60,7 @@ def compare(
         RegbenchError: there is no run, or none with the baseline's name, or no such metric.
     """
     names = [*METRICS, *metrics]
+    configs: dict[str, Any] = frame.attrs.get("configs", {})
     runs = _runs(frame, metrics, warn)
     if not runs:
         raise RegbenchError(
@@ -61,7 +68,6 @@ def compare(
             "regbench run configs/baseline.yaml configs/dropout.yaml"
         )
     reference_name = _baseline_name(sorted({key[0] for key in runs}), baseline)
-    configs: dict[str, Any] = frame.attrs.get("configs", {})
     references = {key: each for key, each in runs.items() if key[0] == reference_name}
     nearest = {key: _nearest(key[1], references, configs) for key in runs}
     compared = {
@@ -69,12 +75,13 @@ def compare(
         for key, reference in nearest.items()
         if reference is not None and key not in references
     }
-    pairs = {key: _differences_by_seed(runs[key], theirs) for key, theirs in compared.items()}
+    pairing = _paired(runs, compared, nearest, configs, warn)
+    pairs = {key: _differences_by_seed(*both) for key, both in pairing.items()}
     versus = _versus(pairs, names)
     read = mcnemar.reader(warn)
     disagreed = {
-        key: mcnemar.by_seed(runs[key].tested(), theirs.tested(), read, warn)
-        for key, theirs in (compared.items() if examples else ())
+        key: mcnemar.by_seed(mine.tested(), theirs.tested(), read, warn)
+        for key, (mine, theirs) in (pairing.items() if examples else ())
     }
     ordered = [*references, *(key for key in runs if key not in references)]
     return [
@@ -92,8 +99,19 @@ class _Runs:
     completed: np.ndarray
     metrics: np.ndarray  # (runs, the metrics of METRICS and those asked for)
     paths: np.ndarray
+    data: np.ndarray  # (runs, 2), fingerprints of pool and examples
     seconds: np.ndarray
     parameters: int
+
+    def of_seeds(self, seeds: Sequence[int]) -> _Runs:
+        """Return the runs of these seeds that did not diverge, in the order of the seeds."""
+        places = {seed: place for place, seed in enumerate(self.seeds) if self.completed[place]}
+        kept = [places[seed] for seed in seeds]
+        arrays = {
+            name: getattr(self, name)[kept]
+            for name in ("seeds", "completed", "metrics", "paths", "data", "seconds")
+        }
+        return _Runs(**arrays, parameters=self.parameters)
 
     def tested(self) -> dict[int, mcnemar.Tested]:
         """Return folder and test accuracy of each seed's run that did not diverge."""
@@ -106,13 +124,16 @@ class _Runs:
 
 def _runs(frame: pandas.DataFrame, asked: Sequence[str], warn: Warn | None) -> dict[Key, _Runs]:
     """Return the runs of every config by its name and hash, in the order of the names."""
-    frame = _distinct(frame)
+    frame = copies.distinct(frame, warn)
     finals = _finals(frame)
+    if warn:
+        consistency.check(finals, warn)
     groups = finals.groupby(["name", "config_hash"]).indices
     columns = {name: finals[name].to_numpy() for name in ("seed", "seconds", "parameters")}
     completed = finals["status"].to_numpy() == "completed"
     metrics = finals[list(METRICS)].to_numpy()
     paths = finals[["results", "run"]].to_numpy()
+    data = finals[["data_pool", "data_examples"]].to_numpy()
     if asked:
         metrics = np.hstack([metrics, _asked(frame, finals, asked, warn)])
     return {
@@ -121,19 +142,12 @@ def _runs(frame: pandas.DataFrame, asked: Sequence[str], warn: Warn | None) -> d
             completed[rows],
             metrics[rows],
             paths[rows],
+            data[rows],
             columns["seconds"][rows],
             int(columns["parameters"][rows[0]]),
         )
         for key, rows in sorted(groups.items())
     }
-
-
-def _distinct(frame: pandas.DataFrame) -> pandas.DataFrame:
-    """Return each epoch of each run once: a folder that is given twice is read twice."""
-    frame = frame.copy(deep=False)
-    frame.attrs = {}  # pandas copies them, deeply, at every selection
-    # Frames put together may share their index.
-    return frame.drop_duplicates(["results", "run", "epoch"]).reset_index(drop=True)
 
 
 def _asked(
@@ -155,8 +169,7 @@ def _finals(frame: pandas.DataFrame) -> pandas.DataFrame:
     finals = frame.loc[runs["epoch"].idxmax()].copy()
     finals["seconds"] = runs["seconds"].sum().to_numpy()
     finals["gap"] = finals["train_accuracy"] - finals["test_accuracy"]
-    # A copied results folder adds no evidence.
-    return finals.drop_duplicates(["name", "config_hash", "seed"])
+    return finals
 
 
 def _baseline_name(names: list[str], asked: str | None) -> str | None:
@@ -217,12 +230,53 @@ def _nearest(
     return nearest if same or math.isfinite(distance(nearest)) else None
 
 
+def _paired(
+    runs: dict[Key, _Runs],
+    compared: dict[Key, _Runs],
+    nearest: dict[Key, Key | None],
+    configs: dict[str, Any],
+    warn: Warn | None,
+) -> dict[Key, tuple[_Runs, _Runs]]:
+    """Return the runs of each config and those of its baseline that are pairs, in equal order."""
+    unpaired = Unpaired()
+    labels = dict(zip(runs, consistency.labels_of(runs), strict=True))
+    found = {}
+    for key, theirs in compared.items():
+        reference = nearest[key]
+        assert reference is not None
+        same_data = _same_data(key[1], reference[1], configs)
+        here, there = _fingerprints(runs[key]), _fingerprints(theirs)
+        seeds = []
+        for seed in sorted(here.keys() & there.keys()):
+            reason = obstacle(here[seed], there[seed], same_data)
+            if reason:
+                unpaired.add(reason, labels[key], labels[reference], seed)
+            else:
+                seeds.append(seed)
+        found[key] = runs[key].of_seeds(seeds), theirs.of_seeds(seeds)
+    if warn:
+        unpaired.tell(warn)
+    return found
+
+
+def _fingerprints(runs: _Runs) -> dict[int, Fingerprint]:
+    """Return what the runs that did not diverge read, by seed."""
+    kept = zip(runs.seeds[runs.completed], runs.data[runs.completed], strict=True)
+    return {int(seed): Fingerprint.of(*data) for seed, data in kept}
+
+
+def _same_data(one: str, other: str, configs: dict[str, Any]) -> bool:
+    """Return whether two configs, known by their hashes, ask for the same data."""
+    if one == other:
+        return True
+    known = one in configs and other in configs
+    return known and configs[one].get("data") == configs[other].get("data")
+
+
 def _differences_by_seed(runs: _Runs, reference: _Runs) -> np.ndarray:
-    """Return (pairs, len(METRICS)): what each seed's run has more than the reference's run."""
-    seeds, there = runs.seeds[runs.completed], reference.seeds[reference.completed]
-    _, mine, theirs = np.intersect1d(seeds, there, return_indices=True)
+    """Return (pairs, metrics): what each seed's run has more than the reference's run."""
     with np.errstate(invalid="ignore"):  # infinity minus infinity
-        return runs.metrics[runs.completed][mine] - reference.metrics[reference.completed][theirs]
+        return runs.metrics - reference.metrics
 
 
 def _versus(pairs: dict[Key, np.ndarray], names: Sequence[str]) -> dict[Key, dict[str, Any]]:

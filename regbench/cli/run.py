@@ -10,7 +10,13 @@ import click
 
 from regbench.cli import options
 from regbench.cli.printing import console
-from regbench.cli.training import observer_for, print_failures, print_plan, resuming
+from regbench.cli.training import (
+    observer_for,
+    print_failures,
+    print_other_backends,
+    print_plan,
+    resuming,
+)
 from regbench.execution import signals
 
 if TYPE_CHECKING:
@@ -65,9 +71,7 @@ def run(
 
     changed = list(overrides)
     changed += [f"train.epochs={epochs}"] if epochs else []
-    changed += SMOKE if smoke else ()
-    loaded = config.load_all(configs, changed)
-    experiments = [each.with_seed(seed) for each in loaded for seed in (seeds or [each.seed])]
+    experiments = config.load_all(configs, changed, seeds, SMOKE if smoke else ())
     if dry_run:
         return print_plan(experiments, results, as_json, options)
     if as_json:
@@ -79,6 +83,7 @@ def run(
     except KeyboardInterrupt as error:
         click.echo(f"Interrupted. To go on: {resuming(command)}", err=True)
         return signals.exit_code(error)
+    print_other_backends(outcome.other_backends, options["backend"])
     print_outcome(outcome, results, quiet)
     if outcome.left:
         click.echo(

@@ -9,7 +9,13 @@ import click
 
 from regbench.cli import options
 from regbench.cli.printing import console, print_json, warn
-from regbench.cli.training import observer_for, print_failures, print_plan, resuming
+from regbench.cli.training import (
+    observer_for,
+    print_failures,
+    print_other_backends,
+    print_plan,
+    resuming,
+)
 from regbench.execution import signals
 
 if TYPE_CHECKING:
@@ -74,6 +80,7 @@ def study(
             click.echo(f"Interrupted. To go on: {resuming(command)}", err=True)
             return signals.exit_code(error)
     if found.outcome:
+        print_other_backends(found.outcome.other_backends, options["backend"])
         print_failures(found.outcome, folder)
     _print(found, form)
     return found.exit_code

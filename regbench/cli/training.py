@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regbench.cli.printing import complain, console, print_json
+from regbench.cli.printing import complain, console, print_json, warn
 
 if TYPE_CHECKING:
     from regbench.config import Experiment
@@ -25,6 +25,7 @@ def print_plan(
         print_json(plan.as_dict())
     else:
         console(stderr=False).print(plan_table.terminal(plan))
+    print_other_backends(plan.other_backends, options["backend"])
     for name, problem in plan.problems.items():
         complain(f"{name}: {problem}")
     return 1 if plan.problems else 0
@@ -49,6 +50,19 @@ def print_failures(outcome: Outcome, results: Path) -> None:
         details = results / experiment.run_name / "error.txt"
         more = f" (more in {details})" if details.exists() else ""
         complain(f"{experiment.name} s{experiment.seed}: {failure.message}{more}")
+
+
+def print_other_backends(finished: dict[str, list[str]], asked: str | None) -> None:
+    """Warn of runs that were not trained because another backend has finished them."""
+    from regbench.execution import environment
+    from regbench.text import listed
+
+    for backend, names in finished.items():
+        warn(
+            f"finished with {backend}, and not trained with {environment.choose_backend(asked)}: "
+            f"{listed(names)}; to train them, choose another folder with --results, "
+            "or replace them with --force"
+        )
 
 
 def resuming(command: Sequence[str]) -> str:

@@ -44,23 +44,44 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     return experiments[0]
 
 
-def load_all(paths: Sequence[str | Path], overrides: Sequence[str] = ()) -> list[Experiment]:
+def load_all(
+    paths: Sequence[str | Path],
+    overrides: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    smoke: Sequence[str] = (),
+) -> list[Experiment]:
     """Return the experiments of several files, each changed by the same overrides.
 
+    Args:
+        paths: config files.
+        overrides: changes such as "train.epochs=5". They may not make two files' experiments,
+            which differ without them, the same one under two names.
+        seeds: give every experiment each of these seeds; None keeps that of its config.
+        smoke: further overrides, applied last, which may make experiments the same.
+
     Raises:
-        ConfigError: with a line for everything that is wrong in any of them.
+        ConfigError: with a line for everything that is wrong in any of them, and for each
+            experiment, by name, config and seed, that two of them have.
     """
-    experiments: list[Experiment] = []
+    files: list[tuple[Path, list[Experiment]]] = []
     problems: list[str] = []
-    for path in paths:
+    for path in map(Path, paths):
         try:
-            experiments += _experiments(Path(path), overrides)
+            found = _experiments(path, [*overrides, *smoke])
+            files.append((path, found))
         except ConfigError as error:
             problems += error.messages
     if problems:
         # The overrides are the same for every file: what is wrong with them is said once.
         raise ConfigError(dict.fromkeys(problems))
-    return experiments
+    seeded = [
+        (path, [each.with_seed(seed) for each in found for seed in seeds or [each.seed]])
+        for path, found in files
+    ]
+    _check_distinct(seeded, overrides, bool(seeds))
+    if overrides and not smoke:
+        _check_overrides(files, overrides)
+    return [each for _, found in seeded for each in found]
 
 
 def of_tree(tree: Node, problems: list[Problem]) -> list[Experiment]:
@@ -104,6 +125,59 @@ def _schema() -> dict[str, Any]:
     }
     full["properties"]["matrix"] = copy.deepcopy(matrix.SCHEMA)
     return full
+
+
+def _check_distinct(
+    files: Sequence[tuple[Path, Sequence[Experiment]]], overrides: Sequence[str], seeded: bool
+) -> None:
+    """Refuse an experiment, by its name, config and seed, that two files ask for, or one twice."""
+    first: dict[str, Path] = {}
+    problems: dict[str, None] = {}
+    for path, found in files:
+        for each in found:
+            other = first.setdefault(each.run_name, path)
+            if other is path:
+                continue
+            if other == path:
+                problems[f"{path}: expected once, received twice"] = None
+                continue
+            options = ["--set " + change for change in overrides] + ["--seeds"] * seeded
+            cause = f" with {' '.join(options)}" if options else ""
+            problems[
+                f"{other} and {path}: expected two experiments, received the same one{cause}: "
+                f"{each.name} with seed {each.seed}; give one of the files, or change only one"
+            ] = None
+    if problems:
+        raise ConfigError(problems)
+
+
+def _check_overrides(
+    files: Sequence[tuple[Path, Sequence[Experiment]]], overrides: Sequence[str]
+) -> None:
+    """Refuse overrides that make one experiment, under two names, of two files' different ones."""
+    first: dict[str, tuple[Path, Experiment]] = {}
+    for path, found in files:
+        for each in found:
+            other, same = first.setdefault(each.hash, (path, each))
+            if other == path or not _differ_without_overrides(other, path):
+                continue
+            options = " ".join("--set " + change for change in overrides)
+            raise ConfigError(
+                [
+                    f"{other} and {path}: expected two experiments, but {options} makes them "
+                    f"the same one, under the names {same.name} and {each.name}; give one of the "
+                    "files, or change only one"
+                ]
+            )
+
+
+def _differ_without_overrides(one: Path, other: Path) -> bool:
+    """Return whether no experiment of one file is one of the other's too."""
+    try:
+        hashes = [{each.hash for each in _experiments(path, [])} for path in (one, other)]
+    except ConfigError:  # it takes the overrides to be a config at all
+        return False
+    return not hashes[0] & hashes[1]
 
 
 def _experiments(path: Path, overrides: Sequence[str]) -> list[Experiment]:

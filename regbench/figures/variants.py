@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from regbench.figures.style import Style, styles
+from regbench.runs import copies
 
 if TYPE_CHECKING:
     import pandas
@@ -17,9 +18,7 @@ def labeled(frame: pandas.DataFrame) -> pandas.DataFrame:
 
     Runs that are there twice, as in a copied results folder, are there once.
     """
-    frame = frame.copy(deep=False)
-    frame.attrs = {}  # pandas copies them, deeply, at every selection
-    frame = frame.drop_duplicates(["name", "config_hash", "seed", "epoch"])
+    frame = copies.distinct(frame)
     return frame.assign(variant=_labels(frame))
 
 

@@ -35,7 +35,8 @@ def write(
     Args:
         frame: what `regbench.runs.load` returns; the folders of its runs are read.
         baseline: the name of the config that the others are compared with.
-        warn: called with a line for each run whose probes or environment can't be read.
+        warn: called with a line for each run whose probes or environment can't be read, and for
+            all that makes runs less comparable than they seem, as `compare` says it.
 
     Raises:
         RegbenchError: there is no run, or none with the baseline's name.
@@ -49,7 +50,7 @@ def render(frame: pandas.DataFrame, baseline: str | None = None, warn: Warn | No
     """Return the report of finished runs as HTML; the arguments are those of `write`."""
     import jinja2
 
-    rows = compare.compare(frame, baseline, examples=False)
+    rows = compare.compare(frame, baseline, warn=warn, examples=False)
     labeled = variants.labeled(frame)
     looks = {style.variant: style for style in variants.looks(labeled)}
     headline = _headline(rows, labeled)

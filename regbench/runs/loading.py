@@ -24,8 +24,18 @@ from regbench.text import one_line
 if TYPE_CHECKING:
     import pandas
 
-# What the frame has in front of the history's columns.
-RUN = ("results", "run", "name", "config_hash", "seed", "status", "parameters")
+# What the frame has in front of the history's columns. The last two are the SHA-256 of the data set
+# that the run read and of the examples that it chose; missing where a run recorded none.
+RUN = (
+    "results", "run", "name", "config_hash", "seed", "status", "parameters",
+    "data_pool", "data_examples",
+)  # fmt: skip
+# The columns that every version has written; others may be missing from an older history.
+REQUIRED = (
+    "epoch", "seconds", "learning_rate",
+    "train_loss", "train_accuracy", "test_loss", "test_accuracy",
+    "reported_loss", "reported_accuracy", "penalty",
+)  # fmt: skip
 STATUSES = ("completed", "diverged")
 
 Warn = Callable[[str], None]
@@ -35,7 +45,8 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
     """Return every finished run as one tidy frame, a row per run and epoch.
 
     Its columns are those of `RUN` and `HISTORY`; `frame.attrs["configs"]` maps each config hash to
-    the resolved config, as `Experiment.brief` gives it.
+    the resolved config, as `Experiment.brief` gives it. Keys of `summary.json` and columns of
+    `history.csv` that are not known here come from another version and are ignored.
 
     Args:
         paths: results folders, or run folders. A results folder in a results folder is left out.
@@ -55,7 +66,7 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
         except (OSError, ValueError, RecursionError) as error:
             warn(f"{one_line(str(folder))}: left out: {one_line(str(error))}")
             continue
-        run = (str(folder.parent), folder.name, *(summary[key] for key in RUN[2:]))
+        run = _run(folder, summary)
         rows += [(*run, *row) for row in history]
         if summary["config_hash"] not in configs:
             values = _config(folder, summary["config_hash"], warn)
@@ -70,7 +81,19 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
 def profile(results: Path, summary: Mapping[str, Any]) -> dict[str, float]:
     """Return the `profile.json` of the run with this summary. Raises OSError or ValueError."""
     name = run_name(summary["name"], summary["config_hash"], summary["seed"])
-    return json.loads(files.read(results / name / "profile.json", MAX_BYTES))
+    return json.loads(text_of(results / name, "profile.json"))
+
+
+def text_of(folder: Path, name: str, limit: int = MAX_BYTES) -> str:
+    """Return the text of the file `name` of a run folder. Raises OSError or ValueError."""
+    return files.read(folder / name, limit)
+
+
+def _run(folder: Path, summary: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the values of `RUN`."""
+    data = summary.get("data") or {}
+    own = (summary[key] for key in ("name", "config_hash", "seed", "status", "parameters"))
+    return (str(folder.parent), folder.name, *own, data.get("pool"), data.get("examples"))
 
 
 def _folders(paths: Iterable[str | Path]) -> Iterator[Path]:
@@ -88,7 +111,11 @@ def _folders(paths: Iterable[str | Path]) -> Iterator[Path]:
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / "summary.json").exists() or (folder / "config.yaml").exists()
+    """Whether there are a run's files, or may be: a folder that can't be opened is reported."""
+    try:
+        return (folder / "summary.json").exists() or (folder / "config.yaml").exists()
+    except OSError:
+        return True
 
 
 def _holds_runs(folder: Path) -> bool:
@@ -101,12 +128,12 @@ def _read(folder: Path) -> tuple[dict[str, Any], list[tuple[float, ...]]]:
     if not (folder / "summary.json").exists():
         raise ValueError(_unfinished(folder))
     try:
-        summary = json.loads(files.read(folder / "summary.json", MAX_BYTES))
+        summary = json.loads(text_of(folder, "summary.json"))
     except ValueError as error:
         raise ValueError(f"summary.json is damaged: {error}") from error
     _check_summary(summary)
     try:
-        history = list(_history(files.read(folder / "history.csv", MAX_BYTES)))
+        history = list(_history(text_of(folder, "history.csv")))
     except (ValueError, csv.Error) as error:
         raise ValueError(f"history.csv is damaged: {error}") from error
     _check_agreement(summary, history)
@@ -130,6 +157,7 @@ def _check_summary(summary: Any) -> None:
         "status": summary.get("status") in STATUSES,
         "epochs": _is_count(summary.get("epochs")),
         "parameters": _is_count(summary.get("parameters")),
+        "data": _is_fingerprint(summary.get("data")),
     }
     if not valid:
         raise ValueError("summary.json is damaged: expected a mapping")
@@ -143,21 +171,42 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
+def _is_fingerprint(data: Any) -> bool:
+    """Whether this is what a run recorded of its data; nothing at all in those of version 0.1."""
+    if data is None:
+        return True
+    digests = [data.get("pool"), data.get("examples")] if isinstance(data, dict) else [0]
+    return all(
+        each is None or (isinstance(each, str) and re.fullmatch(r"[0-9a-f]{64}", each))
+        for each in digests
+    )
+
+
 def _history(text: str) -> Iterator[tuple[float, ...]]:
     if not text.endswith("\n"):
         raise ValueError("expected a line end after the last row")
     lines = csv.reader(io.StringIO(text))
-    if tuple(next(lines, ())) != HISTORY:
-        raise ValueError(f"expected the columns {','.join(HISTORY)}")
-    if "_" in text.partition("\n")[2]:  # Python would read 1_0 as a number
-        raise ValueError("expected numbers, received _")
+    header = next(lines, [])
+    places, usual = _places(header), tuple(header) == HISTORY
+    underscores = "_" in text.partition("\n")[2]
     rows = []
     for number, line in enumerate(lines):
-        if len(line) != len(HISTORY) or line[0] != str(number):
+        if len(line) != len(header) or line[places[0]] != str(number):
             raise ValueError(f"expected epoch {number} in line {number + 2}")
-        rows.append((number, *(float(value) if value else math.nan for value in line[1:])))
+        cells = line if usual else [line[place] if place >= 0 else "" for place in places]
+        if underscores and any("_" in cell for cell in cells):  # Python would read 1_0 as a number
+            raise ValueError("expected numbers, received _")
+        rows.append((number, *(float(cell) if cell else math.nan for cell in cells[1:])))
     _check_bounds(rows)
     yield from rows
+
+
+def _places(header: list[str]) -> list[int]:
+    """Return where each column of `HISTORY` is; -1 for one that an older version did not write."""
+    counts = {column: header.count(column) for column in HISTORY}
+    if any(counts[column] > 1 or (column in REQUIRED and not counts[column]) for column in HISTORY):
+        raise ValueError(f"expected the columns {','.join(HISTORY)}, each once")
+    return [header.index(column) if counts[column] else -1 for column in HISTORY]
 
 
 def _check_bounds(rows: list[tuple[float, ...]]) -> None:

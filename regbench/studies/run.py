@@ -21,6 +21,7 @@ from regbench.runs import Warn
 from regbench.studies import file as study_file
 from regbench.studies import markdown, verdicts
 from regbench.studies.file import Study
+from regbench.studies.pairs import Pairs
 from regbench.studies.result import StudyResult, VariantResult
 from regbench.sweeps import sweep
 from regbench.sweeps.sweep import Outcome
@@ -76,13 +77,17 @@ def judge(
     outcome: Outcome | None = None,
     warn: Warn | None = None,
 ) -> StudyResult:
-    """Return what the runs that are there say of a study; nothing is trained or written."""
+    """Return what the runs that are there say of a study; nothing is trained or written.
+
+    Two runs of a seed are compared where `regbench.analysis.pairing` calls them a pair.
+    """
     folders = [Path(results) / each.run_name for each in study.experiments]
     # Only the study's own: others may be there, and those that are missing are counted.
     frame = runs.load([each for each in folders if (each / "summary.json").is_file()], warn)
     named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
     table = metrics.table(frame, list(named), warn)
-    return StudyResult(study, _variants(study, table), verdicts.judge(study, table), outcome)
+    judged = verdicts.judge(study, table, pairs=Pairs(study, frame, warn))
+    return StudyResult(study, _variants(study, table), judged, outcome)
 
 
 def save(result: StudyResult, results: Path) -> None:

@@ -34,6 +34,7 @@ import numpy as np
 from regbench.analysis import metrics, statistics
 from regbench.analysis.statistics import Sample
 from regbench.studies.file import Claim, Study
+from regbench.studies.pairs import Pairs
 
 if TYPE_CHECKING:
     import pandas
@@ -88,15 +89,16 @@ class _Evidence:
     p_value: float | None
 
 
-def judge(study: Study, table: pandas.DataFrame) -> list[Verdict]:
+def judge(study: Study, table: pandas.DataFrame, pairs: Pairs | None = None) -> list[Verdict]:
     """Return a verdict for every claim, in their order.
 
     Args:
         study: the claims, and which runs count: those of its variants and seeds.
         table: what `regbench.metrics.table` returns, with the metrics of the claims.
+        pairs: which runs make pairs, by the data that they read; all of a seed unless given.
     """
     runs = _Runs(study, table)
-    evidence = [_evidence(claim, runs) for claim in study.claims]
+    evidence = [_evidence(claim, runs, pairs) for claim in study.claims]
     sampled = [each.p_value if not each.exact else None for each in evidence]
     adjusted = statistics.holm(sampled)
     tests = sum(p is not None for p in sampled)
@@ -145,7 +147,7 @@ class _Runs:
         return len({seed for each in rows for seed in each.index[each["status"] == "diverged"]})
 
 
-def _evidence(claim: Claim, runs: _Runs) -> _Evidence:
+def _evidence(claim: Claim, runs: _Runs, pairs: Pairs | None) -> _Evidence:
     values = _minus(runs.values(claim.variant, claim.metric), _other(claim.against, claim, runs))
     if claim.beyond:
         further = _minus(
@@ -153,6 +155,8 @@ def _evidence(claim: Claim, runs: _Runs) -> _Evidence:
             runs.values(claim.beyond.against, claim.metric),
         )
         values = _minus(values, further)
+    if pairs:
+        values = {seed: each for seed, each in values.items() if pairs.agree(claim, seed)}
     differences = np.array([values[seed] for seed in runs.seeds if seed in values], np.float64)
     diverged = runs.diverged(name for _, name in claim.names())
     if metrics.metric(claim.metric).exact:

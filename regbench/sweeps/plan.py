@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,11 +44,15 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that was asked for. `seconds` are those of the whole sweep; None if it can't finish."""
+    """All that was asked for. `seconds` are those of the whole sweep; None if it can't finish.
+
+    `other_backends` are those that finished some of the runs, as in `sweep.Outcome`.
+    """
 
     runs: list[PlannedRun]
     jobs: int
     seconds: float | None
+    other_backends: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def problems(self) -> dict[str, str]:
@@ -75,9 +79,10 @@ def plan(
     Takes some seconds for every config that is not finished: see `estimate.calibrate`.
     """
     results = Path(results)
-    outcome, pending = sweep.sort_out(experiments, results, force)
+    chosen = environment.choose_backend(backend)
+    outcome, pending = sweep.sort_out(experiments, results, force, chosen)
     workers, cores = sweep.share_machine(len(pending), jobs, threads, device)
-    runtime = Runtime(environment.choose_backend(backend), device, cores)
+    runtime = Runtime(chosen, device, cores)
     runs = {each.run_name: _skipped(each, "finished") for each in outcome.skipped}
     runs |= {each.run_name: _skipped(each, "diverged") for each in outcome.diverged_before}
     seconds = 0.0
@@ -94,7 +99,7 @@ def plan(
         seconds += makespan(times, [start] * min(workers_of_group, len(times)))
     ordered = [runs[each.run_name] for each in experiments]
     incomplete = any(run.problem for run in ordered)
-    return Plan(ordered, workers, None if incomplete else seconds)
+    return Plan(ordered, workers, None if incomplete else seconds, outcome.other_backends)
 
 
 def _skipped(experiment: Experiment, state: State) -> PlannedRun:

@@ -19,6 +19,7 @@ from regbench.execution import environment
 from regbench.execution.environment import Runtime
 from regbench.execution.failures import Failure
 from regbench.execution.local import EXECUTORS, Event
+from regbench.runs import environments
 from regbench.runs.folder import RunFolder
 from regbench.training import checkpoints
 from regbench.training.train import Job, train
@@ -34,7 +35,8 @@ class Outcome:
     """What became of the runs that were asked for. `done` and `diverged` hold their summaries.
 
     Earlier finished are those that were `skipped` and those that `diverged_before`; `left` are
-    those that a failure kept from their end, where the first one is to stop all.
+    those that a failure kept from their end, where the first one is to stop all. `other_backends`
+    maps each backend that finished runs earlier, and is not the one asked for, to their labels.
     """
 
     skipped: list[Experiment] = field(default_factory=list)
@@ -43,6 +45,7 @@ class Outcome:
     diverged: list[dict[str, Any]] = field(default_factory=list)
     failed: list[tuple[Experiment, Failure]] = field(default_factory=list)
     left: list[Experiment] = field(default_factory=list)
+    other_backends: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -102,11 +105,12 @@ def run(
     Raises RegbenchError for what can't even begin.
     """
     results, observer = Path(results), observer or Observer()
-    outcome, pending = sort_out(experiments, results, force)
+    chosen = environment.choose_backend(backend)
+    outcome, pending = sort_out(experiments, results, force, chosen)
     for experiment in outcome.skipped:
         RunFolder.of(results, experiment).tidy()
     workers, cores = share_machine(len(pending), jobs, threads, device)
-    runtime = Runtime(environment.choose_backend(backend), device, cores)
+    runtime = Runtime(chosen, device, cores)
 
     def events() -> Generator[tuple[Experiment, Event], None, None]:
         for own, group in groups(pending, runtime, None if force else results).items():
@@ -135,9 +139,12 @@ def run(
 
 
 def sort_out(
-    experiments: Sequence[Experiment], results: Path, force: bool = False
+    experiments: Sequence[Experiment], results: Path, force: bool = False, backend: str = ""
 ) -> tuple[Outcome, list[Experiment]]:
-    """Return what is finished already, and what is to be trained; touch nothing."""
+    """Return what is finished already, and what is to be trained; touch nothing.
+
+    A run that is finished with another backend than the given one is finished all the same.
+    """
     _check_distinct(experiments)
     outcome = Outcome()
     pending: list[Experiment] = []
@@ -145,8 +152,12 @@ def sort_out(
         folder = RunFolder.of(results, experiment)
         if force or not folder.is_complete:
             pending.append(experiment)
-        else:
-            (outcome.diverged_before if folder.has_diverged else outcome.skipped).append(experiment)
+            continue
+        (outcome.diverged_before if folder.has_diverged else outcome.skipped).append(experiment)
+        used = environments.read(folder.path).backend
+        if backend and used and used != backend:
+            label = f"{experiment.name} s{experiment.seed}"
+            outcome.other_backends.setdefault(used, []).append(label)
     return outcome, pending
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from regbench.text import changes, minutes, number, plain_markdown
@@ -22,6 +23,15 @@ FULL = 80  # columns that a terminal needs for params and time too
 WIDE = 110  # columns that a terminal needs for what each config changes
 
 
+def labels(rows: list[Row], between: str = " ") -> list[str]:
+    """Return what tells each row apart: its name, and its hash where others have the name too."""
+    names = Counter(row["name"] for row in rows)
+    return [
+        row["name"] + (between + row["config_hash"] if names[row["name"]] > 1 else "")
+        for row in rows
+    ]
+
+
 def terminal(rows: list[Row], width: int) -> Group:
     """Return a table for a terminal of `width` columns, for rich to print; 80 hold every number."""
     from rich.console import Group
@@ -35,8 +45,8 @@ def terminal(rows: list[Row], width: int) -> Group:
         table.add_column(heading, justify="right", no_wrap=True)
     if width >= WIDE:
         table.add_column("changes", overflow="fold")
-    for row in rows:
-        cells = _terminal_cells(row)
+    for row, label in zip(rows, labels(rows, "\n"), strict=True):
+        cells = _terminal_cells(row, label)
         # A number that is cut off could be read as another one: whole columns go instead.
         table.add_row(*cells[: 6 if narrow else 8 if width < WIDE else 9])
     return Group(table, Text("\n" + _legend(rows), style="dim"))
@@ -57,12 +67,12 @@ def markdown(rows: list[Row]) -> str:
     """Return a Markdown table."""
     headings = ["config", "seeds", "train", "test", "gap", "Δ test", "Δ gap", "params", "time"]
     lines = [[*headings, "changes"], ["---", *["---:"] * (len(headings) - 1), "---"]]
-    for row in rows:
+    for row, label in zip(rows, labels(rows), strict=True):
         versus = row["versus_baseline"] or {}
         numbers = [number(row[metric]) for metric in ("train_accuracy", "test_accuracy", "gap")]
         numbers += [number(versus.get(key), "+") for key in ("test_accuracy", "gap")]
         cells = [
-            row["name"],
+            label,
             str(row["runs"]),
             *numbers,
             f"{row['parameters']:,}",
@@ -101,10 +111,10 @@ def _seconds(seconds: float | None) -> str:
     return f"{seconds:.1f}" if seconds < 1000 else f"{seconds:.0f}"
 
 
-def _terminal_cells(row: Row) -> list[Any]:
+def _terminal_cells(row: Row, label: str) -> list[Any]:
     from rich.text import Text
 
-    name = Text(row["name"])
+    name = Text(label)
     if row["runs"] > 1:
         name.append(f"\n{row['runs']} seeds", style="dim")
     if row["diverged"]:

@@ -38,10 +38,10 @@ def terminal(rows: list[Row], metric: str, width: int = 80) -> Group:
     table = _table(
         metric, [*evidence.HEADINGS, *(["fixes/\nbreaks"] if examples else [])], examples
     )
-    for row in rows:
+    for row, label in zip(rows, comparison.labels(rows, "\n"), strict=True):
         value = evidence.value(row, metric)
         cells = [_number(value).replace(" ", "\n"), *_difference(value, width)]
-        table.add_row(row["name"], *cells, *([_examples(row["mcnemar"])] if examples else []))
+        table.add_row(label, *cells, *([_examples(row["mcnemar"])] if examples else []))
     return Group(table, Text("\n" + _legend(rows, [metric], examples) + "\n", style="dim"))
 
 
@@ -55,9 +55,9 @@ def differences(rows: list[Row], width: int = 80) -> Group | None:
     parts: list[Any] = []
     for metric in evidence.DIFFERENCES:
         table = _table(f"\nDifferences from the baseline: {metric}", evidence.HEADINGS[1:], False)
-        for row in rows:
+        for row, label in zip(rows, comparison.labels(rows, "\n"), strict=True):
             if row["versus_baseline"]:
-                table.add_row(row["name"], *_difference(evidence.value(row, metric), width))
+                table.add_row(label, *_difference(evidence.value(row, metric), width))
         parts.append(table)
     return Group(*parts, Text("\n" + _legend(rows, evidence.DIFFERENCES, False), style="dim"))
 
@@ -76,7 +76,8 @@ def markdown(rows: list[Row], metric: str) -> str:
     """Return the same table as Markdown, without the examples."""
     headings = [heading.replace("\n", " ") for heading in evidence.HEADINGS]
     lines = [[metric, *headings], ["---", *["---:"] * len(evidence.HEADINGS)]]
-    lines += [[row["name"], *_cells(evidence.value(row, metric))] for row in rows]
+    named = zip(comparison.labels(rows), rows, strict=True)
+    lines += [[label, *_cells(evidence.value(row, metric))] for label, row in named]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -94,13 +95,13 @@ def changed_configs(rows: list[Row], names: Sequence[str] = ()) -> Group:
     for heading in names or ("test", "Δ test"):
         table.add_column(heading.replace("_", "\n"), justify="right", no_wrap=True)
     table.add_column("changes", overflow="fold", min_width=12)
-    for row in rows:
+    for row, label in zip(rows, comparison.labels(rows, "\n"), strict=True):
         shown = [evidence.value(row, name) for name in names or ["test_accuracy"]]
         cells = [_number({**each, "low": None}) for each in shown]
         if not names:
             versus = shown[0]["versus_baseline"]
             cells.append(_number({**versus, "low": None}, "+") if versus else "")
-        table.add_row(row["name"], *cells, Text(changes(row["changes"])))
+        table.add_row(label, *cells, Text(changes(row["changes"])))
     return Group(table)
 
 

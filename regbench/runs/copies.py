@@ -1,0 +1,76 @@
+"""Runs that are there more than once: copies count once, and those that are no copies are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regbench.runs.folder import HISTORY
+from regbench.text import listed, one_line
+
+if TYPE_CHECKING:
+    import pandas
+
+Warn = Callable[[str], None]
+# What makes two runs the same one, whatever folder they are in.
+SAME = ("name", "config_hash", "seed")
+KEYS = ["results", "run", *SAME]
+# Two runs that compute the same take different times.
+NUMBERS = [column for column in HISTORY if column != "seconds"]
+
+
+def distinct(frame: pandas.DataFrame, warn: Warn | None = None) -> pandas.DataFrame:
+    """Return the frame with each epoch of each config and seed once: those of the first folder.
+
+    A folder that is given twice and a copied one add no evidence. `warn` is called for folders
+    with the same config and seed and other numbers or other data.
+    """
+    frame = frame.copy(deep=False)
+    frame.attrs = {}  # pandas copies them, deeply, at every selection
+    # Frames put together may share their index.
+    frame = frame.drop_duplicates([*KEYS, "epoch"]).reset_index(drop=True)
+    runs = frame.drop_duplicates(KEYS)
+    kept = runs.drop_duplicates(list(SAME))
+    if len(kept) == len(runs):
+        return frame
+    if warn:
+        _tell(frame, runs, kept, warn)
+    return frame.merge(kept[KEYS])
+
+
+def _tell(
+    frame: pandas.DataFrame, runs: pandas.DataFrame, kept: pandas.DataFrame, warn: Warn
+) -> None:
+    """Call `warn` for each two results folders that disagree on some of their runs."""
+    repeated = runs[runs.duplicated(list(SAME), keep=False)]
+    curves = dict(iter(frame.merge(repeated[KEYS]).groupby(KEYS)))
+    first = {key[2:]: key for key in _keys(kept)}
+    disagree: dict[tuple[str, str], list[tuple[Path, Path]]] = {}
+    for key in _keys(repeated):
+        counted = first[key[2:]]
+        if key != counted and not _equal(curves[counted], curves[key]):
+            pair = Path(*counted[:2]), Path(*key[:2])
+            disagree.setdefault((counted[0], key[0]), []).append(pair)
+    for (here, there), pairs in disagree.items():
+        warn(one_line(_line(here, there, pairs)))
+
+
+def _keys(runs: pandas.DataFrame) -> list[tuple[Any, ...]]:
+    return list(runs[KEYS].itertuples(index=False, name=None))
+
+
+def _equal(one: pandas.DataFrame, other: pandas.DataFrame) -> bool:
+    columns = [*NUMBERS, "status", "data_pool", "data_examples"]
+    return one[columns].reset_index(drop=True).equals(other[columns].reset_index(drop=True))
+
+
+def _line(here: str, there: str, pairs: list[tuple[Path, Path]]) -> str:
+    if len(pairs) == 1:
+        ((counted, other),) = pairs
+        return f"{counted} and {other}: the same config and seed, other numbers; the first counts"
+    names = listed([counted.name for counted, _ in pairs])
+    return (
+        f"{here} and {there}: the same configs and seeds, other numbers in {len(pairs)} runs "
+        f"({names}); those in {here} count"
+    )

@@ -1,0 +1,74 @@
+"""What finished runs recorded of the backend, versions and machine that computed them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from regbench.runs.loading import text_of
+from regbench.text import one_line
+
+MAX_BYTES = 2**20
+MOST_PACKAGES = 50
+MOST_CHARACTERS = 80
+# Of these only the one that computed a run can change its numbers.
+BACKENDS = ("tensorflow", "jax", "torch")
+# Reads results, and computes none.
+IDLE = ("pandas",)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Facts that can change a run's numbers; None, or no package, where it recorded none.
+
+    `packages` maps each package that computed to its version.
+    """
+
+    backend: str | None = None
+    packages: Mapping[str, str] = field(default_factory=dict)
+    processor: str | None = None
+    commit: str | None = None
+
+
+def read(folder: Path) -> Environment:
+    """Return what `environment.json` of a run folder says; nothing if it can't be read."""
+    try:
+        content = json.loads(text_of(folder, "environment.json", MAX_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return Environment()
+    if not isinstance(content, dict):
+        return Environment()
+    backend = _text(content.get("backend"))
+    return Environment(
+        backend=backend,
+        packages=_packages(content.get("packages"), backend),
+        processor=_processor(content),
+        commit=_text(content.get("git_commit")),
+    )
+
+
+def _packages(content: Any, backend: str | None) -> dict[str, str]:
+    if not isinstance(content, dict):
+        return {}
+    unused = {*BACKENDS, *IDLE} - {backend}
+    known = list(content.items())[:MOST_PACKAGES]
+    versions = {_text(name): _text(version) for name, version in known if name not in unused}
+    return {name: version for name, version in versions.items() if name and version}
+
+
+def _processor(content: dict[str, Any]) -> str | None:
+    """Return what computed: a GPU where the backend saw one, else the processor's name."""
+    devices = content.get("devices")
+    if content.get("device") != "cpu" and isinstance(devices, list):
+        names = [name for each in devices if (name := _text(each))]
+        if any("gpu" in name or "cuda" in name for name in names):
+            return "a GPU"
+    return _text(content.get("cpu"))
+
+
+def _text(value: Any) -> str | None:
+    """Return text that a terminal can show, None for anything else."""
+    return one_line(value[:MOST_CHARACTERS]) if isinstance(value, str) and value else None

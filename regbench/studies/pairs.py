@@ -1,0 +1,71 @@
+"""Which runs of a study make pairs for its claims, by the data that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from regbench.analysis import consistency
+from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
+from regbench.runs import Warn
+from regbench.studies.file import Claim, Study
+
+if TYPE_CHECKING:
+    import pandas
+
+
+DATA = ("data_pool", "data_examples")
+
+
+class Pairs:
+    """The finished runs of a study, of which two make a pair or do not."""
+
+    def __init__(self, study: Study, frame: pandas.DataFrame, warn: Warn | None = None) -> None:
+        """Hold the runs of a frame against each other, as the study's claims do.
+
+        Args:
+            study: its claims say which variants are compared.
+            frame: what `regbench.runs.load` returns, of the study's own runs.
+            warn: called with a line for every reason why runs make no pair, and about runs of
+                different data, versions and machines, as `regbench.analysis.consistency` says it.
+        """
+        runs = frame.drop_duplicates(["results", "run"])
+        columns = (runs[each] for each in ("name", "config_hash", "seed", *DATA))
+        self._study = study
+        self._read = {
+            (name, config_hash, seed): Fingerprint.of(*data)
+            for name, config_hash, seed, *data in zip(*columns, strict=True)
+        }
+        if warn:
+            consistency.check(runs, warn)
+            self._tell(warn)
+
+    def agree(self, claim: Claim, seed: int) -> bool:
+        """Return whether no two of a seed's runs that the claim compares read different data."""
+        return not any(self._obstacle(one, other, seed) for one, other in _compared(claim))
+
+    def _obstacle(self, one: str, other: str, seed: int) -> str | None:
+        mine, theirs = self._study.variants[one], self._study.variants[other]
+        here = self._read.get((one, mine.hash, seed))
+        there = self._read.get((other, theirs.hash, seed))
+        if here is None or there is None:
+            return None
+        return obstacle(here, there, mine.data == theirs.data)
+
+    def _tell(self, warn: Warn) -> None:
+        unpaired = Unpaired()
+        for claim in self._study.claims:
+            for one, other in _compared(claim):
+                for seed in self._study.seeds:
+                    reason = self._obstacle(one, other, seed)
+                    if reason:
+                        unpaired.add(reason, one, other, seed)
+        unpaired.tell(warn)
+
+
+def _compared(claim: Claim) -> Iterator[tuple[str, str]]:
+    """Yield each variant that a claim holds against another one, with that one."""
+    if isinstance(claim.against, str):
+        yield claim.variant, claim.against
+    if claim.beyond:
+        yield claim.beyond.variant, claim.beyond.against
