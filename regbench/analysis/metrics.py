@@ -98,6 +98,27 @@ def _near_zero(run: Run) -> float | None:
     return sum(kernel.sparsity * kernel.weights for kernel in kernels) / weights
 
 
+def _sparseness(run: Run) -> float | None:
+    """Return the kernels' sparseness, each weighed by its size.
+
+    It does not change with the weights' scale, as a share below a threshold does.
+    Source: Hoyer, "Non-negative Matrix Factorization with Sparseness Constraints", 2004.
+    """
+    kernels = [
+        kernel
+        for kernel in (run.numbers.weights if run.numbers else [])
+        if kernel.weights > 1 and kernel.two_norm > 0
+    ]
+    weights = sum(kernel.weights for kernel in kernels)
+    if not weights:
+        return None
+    total = 0.0
+    for kernel in kernels:
+        root = math.sqrt(kernel.weights)
+        total += kernel.weights * (root - kernel.one_norm / kernel.two_norm) / (root - 1)
+    return total / weights
+
+
 def _calibration_error(run: Run) -> float | None:
     return run.numbers.predictions.calibration_error if run.numbers else None
 
@@ -115,6 +136,11 @@ def _ensemble_gain(quantity: Literal["accuracy", "loss"]) -> Callable[[Run], flo
 def _moving_gain(run: Run) -> float | None:
     norm = run.numbers.batch_norm if run.numbers else None
     return norm.moving.accuracy - norm.batch.accuracy if norm else None
+
+
+def _recalibration_gain(run: Run) -> float | None:
+    norm = run.numbers.batch_norm if run.numbers else None
+    return norm.recalibrated.accuracy - norm.moving.accuracy if norm else None
 
 
 def _learned(name: str) -> Callable[[Run], float | None]:
@@ -143,12 +169,17 @@ METRICS = {
     "weight_norm": Metric("2-norm of all kernels together", _weight_norm),
     "weight_sum": Metric("1-norm of all kernels together", _weight_sum),
     "near_zero": Metric("share of weights with |w| < 0.001", _near_zero),
+    "sparseness": Metric("Hoyer's sparseness of the kernels, whatever the weights' scale: 0 where "
+                         "all are equally large, 1 where all but one are 0", _sparseness),
     "dropout_ensemble_gain": Metric("test accuracy of averaged stochastic passes, less that of "
                                     "weight scaling", _ensemble_gain("accuracy")),
     "dropout_ensemble_loss": Metric("test loss of averaged stochastic passes, less that of "
                                     "weight scaling", _ensemble_gain("loss")),
     "batch_norm_moving_gain": Metric("test accuracy with moving averages, less that with each "
                                      "batch's own statistics", _moving_gain),
+    "batch_norm_recalibration_gain": Metric("test accuracy with the training sample's statistics, "
+                                            "less that with moving averages",
+                                            _recalibration_gain),
     "gamma_moved": Metric("mean distance of gamma from 1, where it began",
                           _learned("gamma_moved")),
     "beta_moved": Metric("mean distance of beta from 0, where it began", _learned("beta_moved")),
@@ -181,6 +212,7 @@ def _epochs_to(column: str) -> Callable[[Run, float], float]:
 LEVELS = {
     "epochs_to_train_accuracy": _epochs_to("train_accuracy"),
     "epochs_to_test_accuracy": _epochs_to("test_accuracy"),
+    "epochs_to_reported_accuracy": _epochs_to("reported_accuracy"),
 }
 
 

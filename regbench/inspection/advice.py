@@ -12,10 +12,14 @@ from itertools import pairwise
 
 from regbench.config import Experiment
 from regbench.models.cost import Layer
+from regbench.regularizers.batch_norm import BatchNorm
 from regbench.regularizers.dropout import Dropout
 from regbench.regularizers.pooling import Pooling
 
 USUAL_RATES = (0.2, 0.5)
+# Moving averages look back on about 1 / (1 - momentum) updates; after 5 times as many, the values
+# that they began with count for e^-5, less than 1%.
+LOOK_BACKS = 5
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,17 @@ class Advice:
 
 @dataclass(frozen=True)
 class Network:
-    """What the rules look at. `penalty` is the kernel penalties with the initial weights, nats."""
+    """What the rules look at.
+
+    `penalty` is the kernel penalties with the initial weights, in nats; `updates` are those of the
+    whole training.
+    """
 
     experiment: Experiment
     layers: Sequence[Layer]
     classes: int
     penalty: float
+    updates: int
 
 
 Rule = Callable[[Network], Iterator[Advice]]
@@ -107,6 +116,34 @@ def _bias_before_batch_norm(network: Network) -> Iterator[Advice]:
         )
 
 
+def _trailing_moving_averages(network: Network) -> Iterator[Advice]:
+    normalization = network.experiment.regularizers.get("batch_norm")
+    if not isinstance(normalization, BatchNorm):
+        return
+    momentum, updates = normalization.momentum, network.updates
+    if updates < _updates_needed(momentum):
+        yield Advice(
+            "trailing moving averages",
+            f"batch_norm.momentum={momentum:g} wants at least {_updates_needed(momentum):,} "
+            f"updates, and there are {updates:,}: {_keep_up(updates)}.",
+            "Inference uses moving averages of mean and variance: after few updates they are still "
+            "those of the first weights, and a network that has learned its training set may "
+            "predict near chance.",
+            "Wu and Johnson, \"Rethinking 'Batch' in BatchNorm\", 2021, section 3.1",
+        )
+
+
+def _updates_needed(momentum: float) -> int:
+    return round(LOOK_BACKS / (1 - momentum))
+
+
+def _keep_up(updates: int) -> str:
+    """Return what to change: to the largest of some round momenta that keeps up, if any does."""
+    fitting = [each for each in (0.98, 0.95, 0.9, 0.8, 0.5) if updates >= _updates_needed(each)]
+    train = "train for more epochs, or with smaller batches"
+    return f"try batch_norm.momentum={fitting[0]:g}, or {train}" if fitting else train
+
+
 def _l2_with_adam(network: Network) -> Iterator[Advice]:
     if network.experiment.train.optimizer == "adam" and _has_l2(network):
         yield Advice(
@@ -161,6 +198,7 @@ ADVICE: dict[str, Rule] = {
     "dropout_in_convolutions": _dropout_in_convolutions,
     "dropout_before_batch_norm": _dropout_before_batch_norm,
     "bias_before_batch_norm": _bias_before_batch_norm,
+    "trailing_moving_averages": _trailing_moving_averages,
     "l2_with_adam": _l2_with_adam,
     "l2_with_batch_norm": _l2_with_batch_norm,
     "pool_stride": _pool_stride,

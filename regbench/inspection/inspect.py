@@ -140,7 +140,8 @@ def answer(question: Question, emit: train.Emit) -> Inspection:
     layers = cost.layers(model)
     totals = cost.totals(layers)
     base = cost.layers(build(baseline, base_size.input_shape, base_size.classes))
-    network = Network(experiment, layers, size.classes, evaluate.penalty(model))
+    updates = experiment.train.epochs * _batches_per_epoch(experiment, size)
+    network = Network(experiment, layers, size.classes, evaluate.penalty(model), updates)
     return Inspection(
         name=experiment.name,
         config_hash=experiment.hash,
@@ -175,7 +176,7 @@ def size_of(data: Data) -> Size:
 
 def time_run(model: Any, experiment: Experiment, size: Size, runtime: Runtime) -> Timing:
     """Train on noise for some seconds, and predict once; scale both up to an epoch."""
-    per_epoch = math.ceil(size.train_examples / experiment.train.batch_size)
+    per_epoch = _batches_per_epoch(experiment, size)
     compile_model(model, experiment, per_epoch)
     train.time_epoch(model, experiment, _noise(experiment, size, 2))  # compiles the step
     batches, seconds = 0, 0.0
@@ -193,6 +194,10 @@ def time_run(model: Any, experiment: Experiment, size: Size, runtime: Runtime) -
         batches_per_epoch=per_epoch,
         threads=runtime.threads,
     )
+
+
+def _batches_per_epoch(experiment: Experiment, size: Size) -> int:
+    return math.ceil(size.train_examples / experiment.train.batch_size)
 
 
 def _seconds_to_predict(model: Any, size: Size) -> float:

@@ -3,12 +3,13 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from regbench import config, runs
 from regbench.analysis import metrics
 from regbench.errors import RegbenchError
-from regbench.runs.probe_results import Costs
+from regbench.runs.probe_results import Costs, Kernel
 from tests import made_up_runs
 
 
@@ -68,6 +69,71 @@ def test_seconds_per_step_leave_out_the_epoch_that_compiles(tmp_path):
     frame.loc[frame["epoch"] > 0, "seconds"] = [100.0, 2.0, 4.0]
     row = values(frame, "seconds_per_step", "multiply_adds", "pooled_share").iloc[0]
     assert (row["seconds_per_step"], row["multiply_adds"], row["pooled_share"]) == (0.3, 5, 0.25)
+
+
+def probes_of(tmp_path, **changed):
+    """Write a run whose probes found something else, and return the frame of it."""
+    folder = made_up_runs.write_run(tmp_path, config.load("configs/batch_norm.yaml"), 0, 3, True)
+    summary = json.loads((folder.path / "summary.json").read_text())
+    summary["probes"] |= changed
+    (folder.path / "summary.json").write_text(json.dumps(summary))
+    return runs.load(tmp_path)
+
+
+def kernel(*weights):
+    array = np.abs(np.array(weights, np.float64))
+    return Kernel(
+        layer="dense1",
+        weights=array.size,
+        one_norm=array.sum(),
+        two_norm=math.sqrt(np.square(array).sum()),
+        sparsity=float((array < 1e-3).mean()),
+    ).model_dump()
+
+
+@pytest.mark.parametrize("scale", [1, 1e-6])
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ((1, -1, 1, -1), 0.0),
+        ((0, 0, -3, 0), 1.0),
+        ((1, 1, 0, 0), 2 - math.sqrt(2)),  # (2 - 2 / sqrt(2)) / (2 - 1)
+    ],
+)
+def test_sparseness_does_not_change_with_the_scale_of_the_weights(
+    tmp_path, scale, weights, expected
+):
+    frame = probes_of(tmp_path, weights=[kernel(*(scale * each for each in weights))])
+    row = values(frame, "sparseness").iloc[0]
+    assert row["sparseness"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_sparseness_counts_each_kernel_by_its_size_and_skips_where_it_has_no_meaning(tmp_path):
+    found = [kernel(1, 1, 1, 1, 1, 1), kernel(0, 5, 0), kernel(7), kernel(0, 0)]
+    row = values(probes_of(tmp_path, weights=found), "sparseness").iloc[0]
+    assert row["sparseness"] == pytest.approx(3 / 9)
+    nothing = values(probes_of(tmp_path, weights=[kernel(7)]), "sparseness").iloc[0]
+    assert math.isnan(nothing["sparseness"])
+
+
+def test_the_gain_of_recalibration_is_that_over_moving_averages(tmp_path, frame):
+    quality = {"accuracy": 0.3, "loss": 1.0}
+    layer = {"layer": "norm", "mean_shift": 0.1, "variance_ratio": 1.0}
+    norm = {"layers": [layer], "examples": 1000, "moving": quality, "batch": quality,
+            "recalibrated": {"accuracy": 0.7, "loss": 0.9}}  # fmt: skip
+    changed = probes_of(tmp_path / "norm", batch_norm=norm)
+    row = values(changed, "batch_norm_recalibration_gain").iloc[0]
+    assert row["batch_norm_recalibration_gain"] == pytest.approx(0.4)
+    baseline = values(frame, "batch_norm_recalibration_gain").loc["dropout", 0]
+    assert math.isnan(baseline["batch_norm_recalibration_gain"])
+
+
+def test_reported_accuracy_is_of_the_network_as_it_is_while_training(frame):
+    name = "epochs_to_reported_accuracy(0.5)"
+    frame["train_accuracy"] = 0.1
+    frame["reported_accuracy"] = np.where(frame["epoch"] >= 2, 0.6, 0.4)
+    frame.loc[frame["epoch"] == 0, "reported_accuracy"] = math.nan
+    assert set(values(frame, name)[name]) == {2}
 
 
 def test_damaged_probes_are_a_warning_and_no_number(tmp_path, frame):

@@ -1,5 +1,6 @@
 """Advice: each rule speaks where it should, gives reason and source, and is silent elsewhere."""
 
+import math
 import re
 from pathlib import Path
 
@@ -13,11 +14,18 @@ from regbench.models.build import build
 from regbench.training import evaluate
 
 
-def topics(name, *overrides):
+def advised(name, *overrides):
     experiment = config.load(f"configs/{name}.yaml", overrides)
+    examples = experiment.data.train_examples
+    batches = math.ceil((10_000 if examples == "all" else examples) / experiment.train.batch_size)
     model = build(experiment, (32, 32, 3), 10)
-    network = Network(experiment, cost.layers(model), 10, evaluate.penalty(model))
-    found = advice.advise(network)
+    layers, penalty = cost.layers(model), evaluate.penalty(model)
+    network = Network(experiment, layers, 10, penalty, experiment.train.epochs * batches)
+    return advice.advise(network)
+
+
+def topics(name, *overrides):
+    found = advised(name, *overrides)
     for each in found:
         assert each.advice.endswith(".")
         assert each.reason.endswith(".")
@@ -25,6 +33,7 @@ def topics(name, *overrides):
     return [each.topic for each in found]
 
 
+TRAILING = "trailing moving averages"
 TWO = {"variance shift", "bias before batch normalization"}
 
 
@@ -39,6 +48,11 @@ TWO = {"variance shift", "bias before batch normalization"}
         ("dropout_conv", [], {"dropout in convolutions"}),
         ("batch_norm", [], {"bias before batch normalization"}),
         ("batch_norm_after_activation", [], set()),
+        # 79 updates an epoch: 474 are too few for a momentum of 0.99, 553 are not.
+        ("batch_norm_after_activation", ["train.epochs=6"], {TRAILING}),
+        ("batch_norm_after_activation", ["train.epochs=7"], set()),
+        ("batch_norm_after_activation", ["train.epochs=1", "batch_norm.momentum=0.9"], set()),
+        ("baseline", ["train.epochs=1"], set()),
         ("batch_norm", ["dropout.dense=0.5"], TWO),
         ("batch_norm", ["dropout.dense=0.5", "model.dense=[]"], TWO - {"variance shift"}),
         ("l2", [], {"L2 with Adam"}),
@@ -55,11 +69,30 @@ def test_advice_is_given_where_it_applies_and_nowhere_else(name, overrides, expe
     assert set(topics(name, *overrides)) == expected
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "epochs", "tried"),
+    [(100, 20, "0.95"), (50, 20, "0.98"), (100, 5, "0.9"), (1000, 10, "0.5"), (1000, 5, None)],
+)
+def test_the_momentum_to_try_has_moving_averages_that_keep_up(batch_size, epochs, tried):
+    overrides = ["batch_norm=true", "train.learning_rate=1e-3", f"train.epochs={epochs}",
+                 f"train.batch_size={batch_size}"]  # fmt: skip
+    (found,) = [each for each in advised("quick", *overrides) if each.topic == TRAILING]
+    updates = epochs * 1000 // batch_size
+    assert f"wants at least 500 updates, and there are {updates:,}:" in found.advice
+    assert "train for more epochs, or with smaller batches" in found.advice
+    if tried is None:
+        assert "try" not in found.advice
+    else:
+        assert f"try batch_norm.momentum={tried}, or" in found.advice
+        assert TRAILING not in topics("quick", *overrides[1:], f"batch_norm.momentum={tried}")
+
+
 def test_every_rule_speaks_in_some_case():
-    speaks = topics("all", "l1=1", "dropout.conv=0.1", "pooling.stride=3")
+    speaks = topics("all", "l1=1", "dropout.conv=0.1", "pooling.stride=3", "train.epochs=1")
     assert len(set(speaks)) == len(ADVICE)
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("*.yaml")), ids=lambda p: p.stem)
 def test_no_config_that_comes_along_has_a_rate_or_stride_to_warn_of(path):
-    assert not {"dropout rate", "pool stride", "large penalty"} & set(topics(path.stem))
+    unwanted = {"dropout rate", "pool stride", "large penalty", TRAILING}
+    assert not unwanted & set(topics(path.stem))

@@ -84,6 +84,14 @@ def test_all_of_it_is_json():
     assert found["advice"][0]["source"].startswith("Loshchilov")
 
 
+@pytest.mark.parametrize(("examples", "told"), [(4000, True), (5000, False)])
+def test_the_updates_of_the_whole_training_decide_whether_moving_averages_trail(examples, told):
+    options = ["train.batch_size=100", "train.epochs=10", f"data.train_examples={examples}"]
+    found = inspect("batch_norm", *SMALL, *options)
+    assert ("trailing moving averages" in [each.topic for each in found.advice]) == told
+    assert ("there are 400: try batch_norm.momentum=0.98" in printed(found, 200)) == told
+
+
 def test_a_network_that_cant_be_built_is_one_line():
     experiment = config.load("configs/baseline.yaml", [*SMALL, "model.blocks=[2,2,2,2,2,2,2]"])
     with pytest.raises(RegbenchError, match="can't be built for images of 32x32") as failure:

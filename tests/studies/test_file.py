@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regbench import config
+from regbench.analysis import metrics
 from regbench.config import ConfigError, yaml12
 from regbench.errors import RegbenchError
 from regbench.studies import file as study_file
@@ -169,6 +170,46 @@ def test_a_shipped_study_fits_the_schema_and_every_profile_of_it_can_be_read(pat
     jsonschema.validate(plain, study_file.schema())
     for profile in plain["profiles"]:
         assert len(study_file.read(path, profile).seeds) >= 3
+
+
+def shipped_claims(profile):
+    """Yield (study, claim, what is measured): claims of equal measure would be one claim twice."""
+    for path in STUDIES:
+        study = study_file.read(path, profile)
+        for claim in study.claims:
+            pairs = [(claim.variant, claim.against)]
+            pairs += [(claim.beyond.variant, claim.beyond.against)] if claim.beyond else []
+            hashes = [
+                {study.variants[each].hash if isinstance(each, str) else each for each in pair}
+                for pair in pairs
+            ]
+            yield study.name, claim, (claim.metric, tuple(map(frozenset, hashes)))
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_what_a_shipped_study_claims_is_judged_nowhere_else(profile):
+    judged = {}
+    for study, claim, measured in shipped_claims(profile):
+        assert measured not in judged, f"{study}: {claim.text}: see {judged[measured]}"
+        judged[measured] = f"{study}: {claim.text}"
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_a_shipped_claim_is_about_variants_that_differ_and_each_variant_is_in_a_claim(profile):
+    for path in STUDIES:
+        study = study_file.read(path, profile)
+        hashes = [each.hash for each in study.variants.values()]
+        assert len(set(hashes)) == len(hashes), path
+        named = {name for claim in study.claims for _, name in claim.names()}
+        assert named == set(study.variants), path
+
+
+def test_a_shipped_claim_that_is_arithmetic_says_so_and_no_other_does():
+    for study, claim, _ in shipped_claims("quick"):
+        counted = claim.text.startswith("Counted - ")
+        assert counted == metrics.metric(claim.metric).exact, f"{study}: {claim.text}"
+        # Two measured numbers are never the same; within what margin has to be said.
+        assert counted or claim.expect != "same" or claim.margin > 0, f"{study}: {claim.text}"
 
 
 def test_the_schema_file_beside_the_studies_is_up_to_date():
