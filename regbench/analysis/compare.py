@@ -188,7 +188,7 @@ def _row(
     finals = runs.metrics[runs.completed]
     further = {
         name: {
-            **statistics.interval(finals[:, len(METRICS) + column]),
+            **metrics_of_runs.interval(finals[:, len(METRICS) + column]),
             "versus_baseline": versus["asked"][name] if versus else None,
         }
         for column, name in enumerate(asked)
@@ -286,7 +286,7 @@ def _versus(pairs: dict[Key, np.ndarray], names: Sequence[str]) -> dict[Key, dic
     """
     versus: dict[Key, dict[str, Any]] = {key: {"own": {}, "asked": {}} for key in pairs}
     for column, metric in enumerate(names):
-        samples = [statistics.finite(differences[:, column]) for differences in pairs.values()]
+        samples = [_sample(differences[:, column]) for differences in pairs.values()]
         adjusted = statistics.holm([statistics.paired_p(sample) for sample in samples])
         flips = statistics.sign_flips(samples)
         for key, sample, p_holm, p_value in zip(pairs, samples, adjusted, flips, strict=True):
@@ -296,14 +296,34 @@ def _versus(pairs: dict[Key, np.ndarray], names: Sequence[str]) -> dict[Key, dic
                 "p_floor": statistics.sign_flip_floor(len(sample)) if len(sample) > 1 else None,
                 "p_holm": p_holm,
                 "pairs": len(sample),
-                "pairs_needed": _pairs_needed(sample),
+                **_pairs_needed(sample),
             }
     return versus
 
 
-def _pairs_needed(sample: np.ndarray) -> int | None:
-    """Return how many pairs would show the difference, if mean and spread are those seen."""
-    if len(sample) < 2:
-        return None
-    with np.errstate(over="ignore", invalid="ignore"):
-        return statistics.pairs_needed(float(sample.mean()), float(sample.std(ddof=1)))
+def _sample(differences: np.ndarray) -> np.ndarray:
+    """Return the differences that are known; none of them where some are censored.
+
+    Those of the runs that reached a level alone would leave out the largest.
+    """
+    known = statistics.finite(differences)
+    # Two censored runs differ by infinity less infinity, which is no number.
+    return known[:0] if np.isinf(differences).any() else known
+
+
+def _pairs_needed(sample: np.ndarray) -> dict[str, int | None]:
+    """Return how many pairs would show the difference, if mean and spread are those seen.
+
+    `low` and `high` are for the ends of an 80% interval of the spread.
+    """
+    spreads = (None, None, None)
+    if len(sample) > 1:
+        with np.errstate(over="ignore", invalid="ignore"):
+            spread = float(sample.std(ddof=1))
+            spreads = (spread, *statistics.spread_interval(spread, len(sample)))
+    return {
+        f"pairs_needed{end}": None
+        if each is None
+        else statistics.pairs_needed(float(sample.mean()), each)
+        for end, each in zip(("", "_low", "_high"), spreads, strict=True)
+    }

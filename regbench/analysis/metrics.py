@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from regbench.analysis import statistics
+from regbench.analysis.statistics import Sample
 from regbench.errors import RegbenchError
 from regbench.runs import probe_results
 from regbench.runs.probe_results import Numbers
@@ -26,9 +28,14 @@ if TYPE_CHECKING:
     import pandas
 
 Warn = Callable[[str], None]
+Counts = Literal["epochs", "test examples", "training examples"]
 
 # What a table of metrics tells of each run beside them.
 RUN = ("results", "run", "name", "config_hash", "seed", "status")
+# How many epochs a run has, beside them: a censored number is known to be larger.
+EPOCHS = "epochs"
+# Of a run that never reaches a level: larger than any number of its epochs.
+NOT_REACHED = math.inf
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,11 @@ class Run:
         """What its probes found; read only if a metric asks. Raises ValueError for damage."""
         return probe_results.numbers(self.folder)
 
+    @property
+    def epochs(self) -> int:
+        """How many epochs it trained."""
+        return len(self.history["train_accuracy"]) - 1
+
     def last(self, column: str) -> float:
         """Return a column of the history after the last epoch."""
         return float(self.history[column][-1])
@@ -55,13 +67,16 @@ class Metric:
 
     `better` is the direction that a user wants, where there is one. An `exact` metric is counted
     and not measured: it is the same for every seed, so that one pair of runs decides. `of` returns
-    None for a run that does not have the number.
+    None for a run that does not have the number, and `NOT_REACHED` for one that is censored.
+    `counts` says what the number is counted in: it changes by whole steps of one epoch, or of one
+    example's share.
     """
 
     text: str
     of: Callable[[Run], float | None]
     better: Literal["lower", "higher"] | None = None
     exact: bool = False
+    counts: Counts | None = None
 
 
 def _seconds_per_step(run: Run) -> float | None:
@@ -155,15 +170,18 @@ def _learned(name: str) -> Callable[[Run], float | None]:
 
 METRICS = {
     "train_accuracy": Metric("share of the training sample that is right",
-                             lambda run: run.last("train_accuracy"), "higher"),
+                             lambda run: run.last("train_accuracy"), "higher",
+                             counts="training examples"),
     "test_accuracy": Metric("share of the test set that is right",
-                            lambda run: run.last("test_accuracy"), "higher"),
+                            lambda run: run.last("test_accuracy"), "higher",
+                            counts="test examples"),
     "train_loss": Metric("cross-entropy on the training sample, in nats, without penalty",
                          lambda run: run.last("train_loss"), "lower"),
     "test_loss": Metric("cross-entropy on the test set, in nats",
                         lambda run: run.last("test_loss"), "lower"),
     "gap": Metric("train less test accuracy",
-                  lambda run: run.last("train_accuracy") - run.last("test_accuracy"), "lower"),
+                  lambda run: run.last("train_accuracy") - run.last("test_accuracy"), "lower",
+                  counts="test examples"),
     "calibration_error": Metric("expected calibration error on the test set",
                                 _calibration_error, "lower"),
     "weight_norm": Metric("2-norm of all kernels together", _weight_norm),
@@ -172,14 +190,16 @@ METRICS = {
     "sparseness": Metric("Hoyer's sparseness of the kernels, whatever the weights' scale: 0 where "
                          "all are equally large, 1 where all but one are 0", _sparseness),
     "dropout_ensemble_gain": Metric("test accuracy of averaged stochastic passes, less that of "
-                                    "weight scaling", _ensemble_gain("accuracy")),
+                                    "weight scaling", _ensemble_gain("accuracy"),
+                                    counts="test examples"),
     "dropout_ensemble_loss": Metric("test loss of averaged stochastic passes, less that of "
                                     "weight scaling", _ensemble_gain("loss")),
     "batch_norm_moving_gain": Metric("test accuracy with moving averages, less that with each "
-                                     "batch's own statistics", _moving_gain),
+                                     "batch's own statistics", _moving_gain,
+                                     counts="test examples"),
     "batch_norm_recalibration_gain": Metric("test accuracy with the training sample's statistics, "
                                             "less that with moving averages",
-                                            _recalibration_gain),
+                                            _recalibration_gain, counts="test examples"),
     "gamma_moved": Metric("mean distance of gamma from 1, where it began",
                           _learned("gamma_moved")),
     "beta_moved": Metric("mean distance of beta from 0, where it began", _learned("beta_moved")),
@@ -202,13 +222,14 @@ METRICS = {
 
 def _epochs_to(column: str) -> Callable[[Run, float], float]:
     def of(run: Run, level: float) -> float:
-        reached = np.flatnonzero(run.history[column] >= level)
-        return float(reached[0]) if len(reached) else float(len(run.history[column]))
+        reached = np.flatnonzero(run.history[column] >= level)  # NaN, in epoch 0, never does
+        return float(reached[0]) if len(reached) else NOT_REACHED
 
     return of
 
 
-# A run that never reaches the level counts as the epoch after its last: it needs at least that.
+# The reported accuracy is Keras' own, in training mode: of batch normalization it tells how fast
+# the weights learn, where the other two wait for the moving averages.
 LEVELS = {
     "epochs_to_train_accuracy": _epochs_to("train_accuracy"),
     "epochs_to_test_accuracy": _epochs_to("test_accuracy"),
@@ -222,7 +243,7 @@ def metric(name: str) -> Metric:
     if asked and asked[1] in LEVELS and re.fullmatch(r"0?\.\d+|[01](\.0*)?", asked[2]):
         reached, level = LEVELS[asked[1]], float(asked[2])
         text = f"first epoch with {asked[1].removeprefix('epochs_to_')} of {level:g} or more"
-        return Metric(text, lambda run: reached(run, level), "lower")
+        return Metric(text, lambda run: reached(run, level), "lower", counts="epochs")
     if name in METRICS:
         return METRICS[name]
     levels = [f"{each}(0.6)" for each in LEVELS]
@@ -238,7 +259,8 @@ def table(
 ) -> pandas.DataFrame:
     """Return a row per finished run: the columns of `RUN`, and one for each metric in `names`.
 
-    A run without the number has NaN there.
+    A run without the number has NaN there, one that never reaches a level infinity. The column
+    `epochs` says how long each run was.
 
     Args:
         frame: what `regbench.runs.load` returns.
@@ -251,10 +273,20 @@ def table(
 
     chosen = {name: metric(name) for name in names}
     rows = [
-        (*key, *_values(run, chosen.values(), warn or (lambda message: None)))
+        (*key, run.epochs, *_values(run, chosen.values(), warn or (lambda message: None)))
         for key, run in _runs(frame)
     ]
-    return pandas.DataFrame(rows, columns=[*RUN, *names]).astype(dict.fromkeys(names, "float64"))
+    return pandas.DataFrame(rows, columns=[*RUN, EPOCHS, *names]).astype(
+        dict.fromkeys(names, "float64")
+    )
+
+
+def interval(values: Sample) -> dict[str, float | None]:
+    """Return mean and interval of a metric of runs (n,), without numbers where some are censored.
+
+    A mean of the runs that reached a level would leave out the slowest.
+    """
+    return statistics.interval(values[:0] if (values == NOT_REACHED).any() else values)
 
 
 def _runs(frame: pandas.DataFrame) -> Iterable[tuple[tuple[object, ...], Run]]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,21 +31,38 @@ LARGE_SHIFT = 30.0
 Sample = NDArray[np.float64]
 
 
-def interval(values: Sample, confidence: float = CONFIDENCE) -> dict[str, float | None]:
+@dataclass(frozen=True)
+class Floor:
+    """What is known of the error of a mean difference, however close together its values lie.
+
+    `deviation` is the smallest standard deviation of a difference that is believed, `error` the
+    smallest standard error of their mean, which is known and not estimated from the values.
+    """
+
+    deviation: float = 0.0
+    error: float = 0.0
+
+
+def interval(
+    values: Sample, confidence: float = CONFIDENCE, floor: Floor | None = None
+) -> dict[str, float | None]:
     """Return the mean of values (n,) and the ends of its t interval; with one value, no ends.
 
-    Values that are not finite are left out.
+    Values that are not finite are left out. With a `floor` the interval is not narrower than that.
     """
+    floor = floor or Floor()
     values = finite(values)
     if len(values) == 0:
         return {"mean": None, "low": None, "high": None}
-    if values.min() == values.max():  # the mean of equal values may be another one, by rounding
-        mean = float(values[0])
-        end = mean if len(values) > 1 else None
-        return {"mean": mean, "low": end, "high": end}
+    if len(values) == 1:
+        return {"mean": float(values[0]), "low": None, "high": None}
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = values.mean()
-        half = t_quantile((1 + confidence) / 2, len(values) - 1) * standard_error(values)
+        mean = _mean(values)
+        probability = (1 + confidence) / 2
+        half = max(
+            t_quantile(probability, len(values) - 1) * standard_error(values, floor.deviation),
+            normal_quantile(probability) * floor.error,
+        )
         ends = {"mean": mean, "low": mean - half, "high": mean + half}
     return {key: float(value) if np.isfinite(value) else None for key, value in ends.items()}
 
@@ -54,9 +72,26 @@ def finite(values: Sample) -> Sample:
     return values[np.isfinite(values)]
 
 
-def standard_error(values: Sample) -> float:
-    """Return the standard error of the mean of two or more values (n,)."""
-    return float(values.std(ddof=1)) / math.sqrt(len(values))
+def _mean(values: Sample) -> float:
+    # The mean of equal values may be another one, by rounding.
+    return float(values[0] if values.min() == values.max() else values.mean())
+
+
+def standard_error(values: Sample, least: float = 0.0) -> float:
+    """Return the standard error of the mean of two or more values (n,).
+
+    Their standard deviation is taken to be `least` where it is smaller.
+    """
+    equal = values.min() == values.max()  # equal values may have some, by rounding
+    return max(0.0 if equal else float(values.std(ddof=1)), least) / math.sqrt(len(values))
+
+
+@functools.cache
+def normal_quantile(probability: float) -> float:
+    """Return the quantile of the standard normal distribution."""
+    from scipy import special
+
+    return float(special.ndtri(probability))
 
 
 @functools.cache
@@ -74,21 +109,63 @@ def t_tail(statistic: float, degrees: int) -> float:
     return float(special.stdtr(degrees, -statistic))
 
 
-def paired_p(differences: Sample, null: float = 0.0) -> float | None:
+def paired_p(differences: Sample, null: float = 0.0, floor: Floor | None = None) -> float | None:
     """Return the two-sided p-value of the t test that differences (n,) have the mean `null`.
 
-    None for fewer than two, or for numbers beyond all bounds. Differences that are all the same
-    have no spread to test with, and may be so by chance: the p-value is 1 where they equal `null`,
-    else that of a sign-flip test.
+    None for fewer than two, or for numbers beyond all bounds. It is the smallest alpha at which
+    `interval`, with the same `floor`, leaves `null` out. Differences that are all the same and have
+    no floor have no spread to test with, and may be so by chance: the p-value is 1 where they equal
+    `null`, else that of a sign-flip test.
     """
-    differences = finite(differences)
+    differences, floor = finite(differences), floor or Floor()
     if len(differences) < 2:
         return None
-    if differences.min() == differences.max():
-        return 1.0 if differences[0] == null else sign_flip_floor(len(differences))
     with np.errstate(over="ignore", invalid="ignore"):  # numbers of a damaged or diverged run
-        statistic = float((differences.mean() - null) / standard_error(differences))
-    return None if math.isnan(statistic) else 2 * t_tail(abs(statistic), len(differences) - 1)
+        distance = abs(_mean(differences) - null)
+        error = standard_error(differences, floor.deviation)
+    if error == 0:
+        p = 1.0 if distance == 0 else sign_flip_floor(len(differences))
+    else:
+        p = 2 * t_tail(distance / error, len(differences) - 1)
+    if floor.error:
+        p = max(p, 2 * _normal_tail(distance / floor.error))
+    return None if math.isnan(p) else p
+
+
+def _normal_tail(statistic: float) -> float:
+    from scipy import special
+
+    return float(special.ndtr(-statistic))
+
+
+def sign_p(certain: int, pairs: int) -> float:
+    """Return the two-sided p-value of a sign test: `certain` of `pairs` lie on one side.
+
+    It asks for an order alone, which is all that censored numbers have.
+    Source: Dixon and Mood, "The Statistical Sign Test", 1946.
+    """
+    from scipy import special
+
+    return min(1.0, 2 * float(special.bdtrc(certain - 1, pairs, 0.5))) if certain else 1.0
+
+
+def skewness(values: Sample) -> float:
+    """Return the skewness of values (n,), 0 where they are all the same."""
+    centered = values - _mean(values)
+    spread = float(np.sqrt((centered**2).mean()))
+    return float((centered**3).mean()) / spread**3 if spread else 0.0
+
+
+def is_skewed(values: Sample) -> bool:
+    """Whether values (n,) are more skewed than about 1 in 30 normal samples is.
+
+    The limit is twice the standard error of the skewness of a normal sample. Fewer than five values
+    never reach it, and five reach it only where one is far out: not seeing skew is no proof.
+    Source: Fisher, "The Moments of the Distribution for Normal Samples of Measures of Departure
+    from Normality", 1930.
+    """
+    n = len(values)
+    return n >= 5 and abs(skewness(values)) > 2 * math.sqrt(6 * (n - 2) / ((n + 1) * (n + 3)))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -142,17 +219,64 @@ def pairs_needed(
     if spread == 0:
         return 2
     effect = abs(mean) / spread
-    if _power(effect, MOST_PAIRS, alpha) < power:
+    return _fewest(lambda pairs: _power(effect, pairs, alpha) >= power)
+
+
+def pairs_needed_for_same(
+    mean: float, spread: float, margin: float, power: float = 0.8, alpha: float = 1 - CONFIDENCE
+) -> int | None:
+    """Return how many pairs put the interval inside of `-margin` to `margin` with this power.
+
+    Both ends count: a mean that is in the middle can be missed on either side.
+
+    Args:
+        mean: the true mean difference; None is returned for one that is not inside.
+        spread: the standard deviation of the differences.
+        margin: the limit of what counts as the same.
+        power: between 0 and 1.
+        alpha: 1 less the confidence of the interval.
+
+    Source: Phillips, "Power of the Two One-Sided Tests Procedure in Bioequivalence", 1990. The
+    chance that both ends are cleared is the sum of each end's, less 1: exact but for cases in which
+    neither is, which are too rare to matter where the power is worth having.
+    """
+    if not abs(mean) < margin or not math.isfinite(spread):
+        return None
+    if spread == 0:
+        return 2
+    ends = ((margin - mean) / spread, (margin + mean) / spread)
+
+    def enough(pairs: int) -> bool:
+        return sum(_power(effect, pairs, alpha, sides=1) for effect in ends) - 1 >= power
+
+    return _fewest(enough)
+
+
+def spread_interval(spread: float, pairs: int, confidence: float = 0.8) -> tuple[float, float]:
+    """Return the interval of a normal sample's standard deviation, from its chi-square."""
+    from scipy import special
+
+    degrees, tail = pairs - 1, (1 - confidence) / 2
+    low, high = (float(special.chdtri(degrees, each)) for each in (tail, 1 - tail))
+    return spread * math.sqrt(degrees / low), spread * math.sqrt(degrees / high)
+
+
+def _fewest(enough: Callable[[int], bool]) -> int | None:
+    """Return the smallest number of pairs that is enough; None where 10,000 are not."""
+    if not enough(MOST_PAIRS):
         return None
     low, high = 1, MOST_PAIRS  # low is too few, high is enough
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if _power(effect, middle, alpha) >= power else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
-def _power(effect: float, pairs: int, alpha: float) -> float:
-    """Return the probability that a two-sided t test sees a mean of `effect` spreads."""
+def _power(effect: float, pairs: int, alpha: float, sides: int = 2) -> float:
+    """Return the probability that a two-sided t test sees a mean of `effect` spreads.
+
+    With `sides=1`, that it sees it on the side where it is.
+    """
     from scipy import special
 
     degrees, shift = pairs - 1, effect * math.sqrt(pairs)
@@ -160,6 +284,8 @@ def _power(effect: float, pairs: int, alpha: float) -> float:
     if shift > LARGE_SHIFT:
         return float(special.chdtr(degrees, degrees * (shift / edge) ** 2))
     upper = 1 - special.nctdtr(degrees, shift, edge)
+    if sides == 1:
+        return float(upper)
     lower = special.nctdtr(degrees, shift, -edge)
     # Far in the wrong tail SciPy may find no number; that tail adds nothing.
     return float(upper + (lower if math.isfinite(lower) else 0.0))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from regbench.studies.file import Study
-from regbench.studies.verdicts import Verdict
+from regbench.studies.verdicts import Decision, Verdict
 from regbench.sweeps.sweep import Outcome
 
 
@@ -38,6 +38,14 @@ class StudyResult:
             return 1
         return self.outcome.exit_code if self.outcome else 0
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many claims are supported, contradicted and undecided by evidence, or arithmetic."""
+        sampled = [each.decision for each in self.verdicts if not each.exact]
+        return {each: sampled.count(each) for each in get_args(Decision)} | {
+            "by_arithmetic": sum(each.exact for each in self.verdicts)
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints and `verdicts.json` holds."""
         return {
@@ -46,5 +54,6 @@ class StudyResult:
             "profile": self.study.profile,
             "seeds": list(self.study.seeds),
             "variants": [asdict(each) for each in self.variants],
+            "counts": self.counts,
             "verdicts": [each.as_dict() for each in self.verdicts],
         }

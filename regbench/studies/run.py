@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from regbench import files, runs
-from regbench.analysis import metrics, statistics
+from regbench.analysis import metrics
 from regbench.config.changes import changes
 from regbench.runs import Warn
 from regbench.studies import file as study_file
@@ -86,7 +86,7 @@ def judge(
     frame = runs.load([each for each in folders if (each / "summary.json").is_file()], warn)
     named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
     table = metrics.table(frame, list(named), warn)
-    judged = verdicts.judge(study, table, pairs=Pairs(study, frame, warn))
+    judged = verdicts.judge(study, table, warn, pairs=Pairs(study, frame, warn))
     return StudyResult(study, _variants(study, table), judged, outcome)
 
 
@@ -105,7 +105,7 @@ def default_results(study: Study) -> Path:
 
 def _variants(study: Study, table: Any) -> list[VariantResult]:
     first = next(iter(study.variants.values())).brief()
-    columns = [name for name in table.columns if name not in metrics.RUN]
+    columns = [name for name in table.columns if name not in (*metrics.RUN, metrics.EPOCHS)]
     found = []
     for name, experiment in study.variants.items():
         rows = table[(table["name"] == name) & (table["config_hash"] == experiment.hash)]
@@ -117,7 +117,7 @@ def _variants(study: Study, table: Any) -> list[VariantResult]:
                 changes=changes(first, experiment.brief()) or {},
                 runs=len(rows),
                 diverged=len(rows) - len(completed),
-                metrics={each: statistics.interval(completed[each].to_numpy()) for each in columns},
+                metrics={each: metrics.interval(completed[each].to_numpy()) for each in columns},
             )
         )
     return found

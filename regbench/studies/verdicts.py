@@ -14,25 +14,33 @@ A study has several claims, and the chance that any of its verdicts is wrong is 
 p-values are adjusted after Holm ("A Simple Sequentially Rejective Multiple Test Procedure", 1979),
 and a claim is decided where the adjusted one is at most 0.05.
 
-Seeds are the unit, and both sides of a difference have the same seed. Three cases have no spread
-to test with. A metric that is `exact` is counted, not sampled: one pair decides, and the claim
-takes no part in the adjustment. Differences that are all exactly 0 are what `same` means: p is 0.
-Other claims about them, and other differences that are all the same, may be so by chance, as
-accuracies of few test images are: their p is that of a sign-flip test, 2/2^n for n pairs, and 1
-where they are exactly at the limit.
+That chance is right for differences that are nearly normal. At five seeds and nine claims of no
+difference it is 0.05 for normal ones, 0.28 for exponential ones and 0.47 for lognormal ones.
+
+Seeds are the unit, and both sides of a difference have the same seed. A metric that is `exact` is
+counted, not sampled: one pair decides, and the claim takes no part in the adjustment. That is
+arithmetic and no evidence. Of a sampled metric, differences that agree are not taken for more than
+they are, whether all are 0, all are 6 or all but one: see `regbench.studies.differences` for the
+least error of each. So `same` without a margin is supported by nothing that is sampled. Only where
+no least error is known, and no two differences differ, is p that of a sign-flip test, 2/2^n for n
+pairs.
+
+A claim with censored runs, which never reached their level, is decided by order alone: by a sign
+test on the seeds where it is certain on which side of the limit the difference lies. All other
+seeds count as on the wrong side. This is about the median difference, since a mean is not known.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from regbench.analysis import metrics, statistics
-from regbench.analysis.statistics import Sample
+from regbench.analysis.statistics import Floor, Sample
+from regbench.studies import differences as paired
+from regbench.studies.differences import Differences, Runs, Warn
 from regbench.studies.file import Claim, Study
 from regbench.studies.pairs import Pairs
 
@@ -43,7 +51,7 @@ ALPHA = 0.05
 POWER = 0.8
 
 Decision = Literal["supported", "contradicted", "undecided"]
-Values = Mapping[int, float]
+Leaning = Literal["supported", "contradicted"]
 
 
 @dataclass(frozen=True)
@@ -51,9 +59,15 @@ class Verdict:
     """What the runs say of a claim.
 
     `mean`, `low` and `high` are those of the difference (of the metric itself, for a claim against
-    a number); `p_value` is not adjusted yet, `adjusted` is. `lost` counts the seeds of the study
-    that gave no pair, `diverged` those of them where a run diverged. `needed` is how many seeds an
-    undecided claim would need at 80% power, if the difference is as large as it seems.
+    a number), None where runs are censored. `p_value` is not adjusted yet, `adjusted` is. `lost`
+    counts the seeds of the study that gave no pair, `diverged` those of them where a run diverged,
+    `censored` the runs that never reached the metric's level. An `exact` verdict is arithmetic.
+
+    `needed` is how many seeds an undecided claim would need at 80% power, if the difference is as
+    large as it seems and spreads as it seems to; from `needed_low` to `needed_high` for an 80%
+    interval of that spread, the last None where it is more than 10,000. `test_examples` is how many
+    there are where the metric is of these, `test_error` the standard error that they alone leave.
+    `cautions` say what casts doubt on the numbers.
     """
 
     claim: Claim
@@ -69,36 +83,49 @@ class Verdict:
     exact: bool
     needed: int | None = None
     reason: str | None = None
+    needed_low: int | None = None
+    needed_high: int | None = None
+    censored: int = 0
+    test_examples: int | None = None
+    test_error: float | None = None
+    cautions: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         own = asdict(self)
         own["claim"] = self.claim.model_dump(mode="json")
+        own["cautions"] = list(self.cautions)
         return own
 
 
 @dataclass(frozen=True)
 class _Evidence:
-    """The differences (pairs,) of a claim, what they lean to, and how surely."""
+    """The differences of a claim, what they lean to, and how surely."""
 
     claim: Claim
-    differences: Sample
-    diverged: int
+    differences: Differences
     exact: bool
-    leaning: Literal["supported", "contradicted"]
+    leaning: Leaning
     p_value: float | None
 
 
-def judge(study: Study, table: pandas.DataFrame, pairs: Pairs | None = None) -> list[Verdict]:
+def judge(
+    study: Study,
+    table: pandas.DataFrame,
+    warn: Warn | None = None,
+    pairs: Pairs | None = None,
+) -> list[Verdict]:
     """Return a verdict for every claim, in their order.
 
     Args:
         study: the claims, and which runs count: those of its variants and seeds.
-        table: what `regbench.metrics.table` returns, with the metrics of the claims.
+        table: what `regbench.metrics.table` returns, with the metrics of the claims; and with
+            train and test accuracy, for the error that test examples leave, and for cautions.
+        warn: called with a line for each run whose predictions are damaged.
         pairs: which runs make pairs, by the data that they read; all of a seed unless given.
     """
-    runs = _Runs(study, table)
-    evidence = [_evidence(claim, runs, pairs) for claim in study.claims]
+    runs = Runs(study, table, warn, pairs)
+    evidence = [_evidence(claim, runs) for claim in study.claims]
     sampled = [each.p_value if not each.exact else None for each in evidence]
     adjusted = statistics.holm(sampled)
     tests = sum(p is not None for p in sampled)
@@ -108,82 +135,52 @@ def judge(study: Study, table: pandas.DataFrame, pairs: Pairs | None = None) -> 
     ]
 
 
-def decide(claim: Claim, differences: Sample) -> tuple[Literal["supported", "contradicted"], float]:
+def decide(claim: Claim, differences: Sample, floor: Floor | None = None) -> tuple[Leaning, float]:
     """Return what two or more differences (n,) lean to, and the p-value of saying so."""
-    if claim.expect == "same" and not differences.any():
-        return "supported", 0.0
-    supported = max(_beyond(differences, end, side) for end, side in _ends(claim))
-    contradicted = min(_beyond(differences, end, -side) for end, side in _ends(claim))
+
+    def beyond(end: float, side: int) -> float:
+        """Return the smallest alpha at which the interval lies wholly on one side of `end`."""
+        if (differences.mean() - end) * side <= 0:
+            return 1.0
+        p_value = statistics.paired_p(differences, end, floor)
+        return 1.0 if p_value is None else p_value
+
+    return _surest(claim, beyond)
+
+
+def decide_by_order(claim: Claim, low: Sample, high: Sample, unknown: int) -> tuple[Leaning, float]:
+    """Return the same for differences of which bounds (n,) are known, and of others nothing."""
+
+    def beyond(end: float, side: int) -> float:
+        certain = int((low > end).sum() if side > 0 else (high < end).sum())
+        return statistics.sign_p(certain, len(low) + unknown)
+
+    return _surest(claim, beyond)
+
+
+def _surest(claim: Claim, beyond: Callable[[float, int], float]) -> tuple[Leaning, float]:
+    supported = max(beyond(end, side) for end, side in _ends(claim))
+    contradicted = min(beyond(end, -side) for end, side in _ends(claim))
     if supported < contradicted:
         return "supported", supported
     return "contradicted", contradicted
 
 
-class _Runs:
-    """The metrics of a study's runs, by variant and seed."""
-
-    def __init__(self, study: Study, table: pandas.DataFrame) -> None:
-        self.seeds = study.seeds
-        # A copied results folder adds no evidence.
-        table = table.drop_duplicates(["name", "config_hash", "seed"])
-        self._rows = {
-            name: table[
-                (table["name"] == name)
-                & (table["config_hash"] == experiment.hash)
-                & table["seed"].isin(study.seeds)
-            ].set_index("seed")
-            for name, experiment in study.variants.items()
-        }
-
-    def values(self, variant: str, metric: str) -> Values:
-        """Return the metric of every run that did not diverge and has it, by seed."""
-        rows = self._rows[variant]
-        column = rows.loc[rows["status"] == "completed", metric]
-        return {seed: value for seed, value in column.items() if math.isfinite(value)}
-
-    def diverged(self, variants: Iterable[str]) -> int:
-        """Return how many seeds have a run that diverged, of any of the variants."""
-        rows = [self._rows[name] for name in variants]
-        return len({seed for each in rows for seed in each.index[each["status"] == "diverged"]})
-
-
-def _evidence(claim: Claim, runs: _Runs, pairs: Pairs | None) -> _Evidence:
-    values = _minus(runs.values(claim.variant, claim.metric), _other(claim.against, claim, runs))
-    if claim.beyond:
-        further = _minus(
-            runs.values(claim.beyond.variant, claim.metric),
-            runs.values(claim.beyond.against, claim.metric),
-        )
-        values = _minus(values, further)
-    if pairs:
-        values = {seed: each for seed, each in values.items() if pairs.agree(claim, seed)}
-    differences = np.array([values[seed] for seed in runs.seeds if seed in values], np.float64)
-    diverged = runs.diverged(name for _, name in claim.names())
+def _evidence(claim: Claim, runs: Runs) -> _Evidence:
+    differences = paired.of_claim(claim, runs)
     if metrics.metric(claim.metric).exact:
-        return _counted(claim, differences, diverged)
-    if len(differences) < 2:
-        return _Evidence(claim, differences, diverged, False, "contradicted", None)
-    leaning, p_value = decide(claim, differences)
-    return _Evidence(claim, differences, diverged, False, leaning, p_value)
-
-
-def _counted(claim: Claim, differences: Sample, diverged: int) -> _Evidence:
-    inside = {_inside(claim, float(each)) for each in differences}
-    p_value = 0.0 if len(inside) == 1 else None
-    leaning: Literal["supported", "contradicted"] = (
-        "supported" if True in inside else "contradicted"
-    )
-    return _Evidence(claim, differences, diverged, True, leaning, p_value)
-
-
-def _other(against: str | float, claim: Claim, runs: _Runs) -> Values | float:
-    return runs.values(against, claim.metric) if isinstance(against, str) else against
-
-
-def _minus(values: Values, others: Values | float) -> Values:
-    if isinstance(others, Mapping):
-        return {seed: value - others[seed] for seed, value in values.items() if seed in others}
-    return {seed: value - others for seed, value in values.items()}
+        inside = {_inside(claim, float(each)) for each in differences.low}
+        leaning: Leaning = "supported" if True in inside else "contradicted"
+        return _Evidence(claim, differences, True, leaning, 0.0 if len(inside) == 1 else None)
+    if differences.pairs < 2:
+        return _Evidence(claim, differences, False, "contradicted", None)
+    if differences.known:
+        leaning, p_value = decide(claim, differences.low, differences.floor)
+    else:
+        leaning, p_value = decide_by_order(
+            claim, differences.low, differences.high, differences.unknown
+        )
+    return _Evidence(claim, differences, False, leaning, p_value)
 
 
 def _ends(claim: Claim) -> list[tuple[float, int]]:
@@ -200,18 +197,12 @@ def _inside(claim: Claim, value: float) -> bool:
     return value < -claim.margin if claim.expect == "lower" else value > claim.margin
 
 
-def _beyond(differences: Sample, end: float, side: int) -> float:
-    """Return the smallest alpha at which the interval lies wholly on one side of `end`."""
-    if (differences.mean() - end) * side <= 0:
-        return 1.0
-    p_value = statistics.paired_p(differences, end)
-    return 1.0 if p_value is None else p_value
-
-
 def _verdict(evidence: _Evidence, adjusted: float | None, seeds: int, tests: int) -> Verdict:
     decided = adjusted is not None and adjusted <= ALPHA
-    ends = statistics.interval(evidence.differences)
-    pairs = len(evidence.differences)
+    differences = evidence.differences
+    # A mean of those that are known alone would leave out the largest.
+    known = differences.low if differences.known else differences.low[:0]
+    ends = statistics.interval(known, floor=differences.floor)
     verdict = Verdict(
         claim=evidence.claim,
         decision=evidence.leaning if decided else "undecided",
@@ -220,37 +211,96 @@ def _verdict(evidence: _Evidence, adjusted: float | None, seeds: int, tests: int
         high=ends["high"],
         p_value=evidence.p_value,
         adjusted=adjusted,
-        pairs=pairs,
-        lost=seeds - pairs,
-        diverged=evidence.diverged,
+        pairs=differences.pairs,
+        lost=seeds - differences.pairs,
+        diverged=differences.diverged,
         exact=evidence.exact,
+        censored=differences.censored,
+        test_examples=differences.test_examples,
+        test_error=differences.floor.error or None,
+        cautions=tuple(differences.cautions),
     )
     if decided:
         return verdict
-    needed = _needed(evidence, tests) if pairs > 1 and not evidence.exact else None
-    return replace(verdict, needed=needed, reason=_reason(verdict, needed))
+    alpha = ALPHA / max(1, tests)  # of Holm's first and hardest step
+    if differences.pairs < 2 or evidence.exact:
+        return replace(verdict, reason=_too_few(verdict))
+    if not differences.known:
+        return replace(verdict, **_censored(evidence, alpha))
+    return replace(verdict, **_needed(evidence, alpha))
 
 
-def _needed(evidence: _Evidence, tests: int) -> int | None:
-    """Return the pairs that decide at 80% power, at the level of Holm's first and hardest step."""
-    mean, spread = float(evidence.differences.mean()), float(evidence.differences.std(ddof=1))
-    distance = min(abs(mean - end) for end, _ in _ends(evidence.claim))
-    alpha = ALPHA / max(1, tests)
-    if spread == 0:  # equal differences: as many as a sign-flip test needs
-        return math.ceil(math.log2(2 / alpha)) if distance else None
-    return statistics.pairs_needed(distance, spread, POWER, alpha)
-
-
-def _reason(verdict: Verdict, needed: int | None) -> str:
+def _too_few(verdict: Verdict) -> str:
     unit = "pairs" if isinstance(verdict.claim.against, str) else "runs"
-    if verdict.pairs == 0:
-        return f"no {unit} with this metric"
-    if verdict.exact:
+    if verdict.exact and verdict.pairs:
         return f"the {unit} do not agree"
     if verdict.pairs == 1:
         return f"one of the {unit} alone: an interval needs two seeds"
-    if needed is None:
-        return "too close to the limit: more than 10,000 seeds would be needed"
-    if needed <= verdict.pairs:
-        return f"with {verdict.pairs} seeds it had a good chance; take some more"
-    return f"about {needed} seeds would decide it"
+    if verdict.censored:
+        return "no run reached the level" if verdict.lost else f"no {unit} with a known order"
+    return f"no {unit} with this metric"
+
+
+def _censored(evidence: _Evidence, alpha: float) -> dict[str, Any]:
+    """Return the seeds that a sign test needs, where all that there are agree."""
+    differences = evidence.differences
+    _, p_value = decide_by_order(evidence.claim, differences.low, differences.high, 0)
+    if differences.unknown or p_value > 2 * 0.5**differences.pairs:
+        return {"reason": "the order is not certain for every seed: train longer"}
+    needed = math.ceil(math.log2(2 / alpha))
+    reason = f"{needed} seeds would decide it if all agree: only the order is known"
+    return {"needed": needed, "needed_low": needed, "needed_high": needed, "reason": reason}
+
+
+def _needed(evidence: _Evidence, alpha: float) -> dict[str, Any]:
+    """Return the pairs that decide at 80% power, as a number and as a range, and what to say."""
+    sample, floor = evidence.differences.low, evidence.differences.floor
+    mean, distance = float(sample.mean()), _distance(evidence)
+    if evidence.claim.expect == "same" and not evidence.claim.margin:
+        if not mean:
+            return {"reason": "no sample shows that a difference is exactly 0: give it a margin"}
+    if not distance:
+        return {"reason": "the difference lies at the limit: no number of seeds would decide it"}
+    if evidence.differences.shared_examples:
+        # New seeds are tested on the same examples, so that this error stays.
+        quantiles = statistics.normal_quantile(1 - alpha / 2) + statistics.normal_quantile(POWER)
+        if distance < quantiles * floor.error:
+            count = evidence.differences.test_examples
+            return {"reason": f"{count:,} test examples are too few to decide it, at any seeds"}
+    pairs = len(sample)
+    spread = statistics.standard_error(sample) * math.sqrt(pairs)
+    own = 0.0 if evidence.differences.shared_examples else floor.error * math.sqrt(pairs)
+    least = max(floor.deviation, own)
+    if max(spread, least) == 0:  # equal differences: as many as a sign-flip test needs
+        needed = math.ceil(math.log2(2 / alpha))
+        return _told(pairs, needed, needed, needed)
+    ends = statistics.spread_interval(spread, pairs)
+    low, middle, high = (
+        _pairs(evidence.claim, mean, max(each, least), alpha) for each in (ends[0], spread, ends[1])
+    )
+    return _told(pairs, middle, low, high)
+
+
+def _distance(evidence: _Evidence) -> float:
+    mean = float(evidence.differences.low.mean())
+    return min(abs(mean - end) for end, _ in _ends(evidence.claim))
+
+
+def _pairs(claim: Claim, mean: float, spread: float, alpha: float) -> int | None:
+    if claim.expect == "same" and abs(mean) < claim.margin:
+        return statistics.pairs_needed_for_same(mean, spread, claim.margin, POWER, alpha)
+    distance = min(abs(mean - end) for end, _ in _ends(claim))
+    return statistics.pairs_needed(distance, spread, POWER, alpha)
+
+
+def _told(pairs: int, needed: int | None, low: int | None, high: int | None) -> dict[str, Any]:
+    most = f"{statistics.MOST_PAIRS:,}"
+    if low is None:
+        reason = f"too close to the limit: more than {most} seeds would be needed"
+    else:
+        last = f"more than {most}" if high is None else f"{high:,}"
+        seeds = f"{low:,}" if low == high else f"{low:,} to {last}"
+        reason = f"about {seeds} seeds would decide it"
+        if needed is not None and needed <= pairs:
+            reason += f"; these {pairs} had a good chance"
+    return {"needed": needed, "needed_low": low, "needed_high": high, "reason": reason}

@@ -115,7 +115,12 @@ def _difference(value: Row, width: int) -> list[str]:
         ends = [_number({"mean": versus[end], "low": None}, "+") for end in ("low", "high")]
         difference += f"\n[{ends[0]},{' ' if width >= comparison.FULL else chr(10)}{ends[1]}]"
     flip, holm, needed = evidence.told(versus)
-    return [difference, flip.replace(" ", "\n"), holm, needed.replace("than ", "than\n")]
+    return [
+        difference,
+        flip.replace(" ", "\n"),
+        holm,
+        needed.replace("than ", "than\n").replace("to ", "to\n"),
+    ]
 
 
 def _cells(value: Row) -> list[str]:
@@ -158,8 +163,10 @@ def _legend(rows: list[Row], names: Sequence[str], examples: bool) -> str:
         ]
         if floor > evidence.DECIDED:
             lines.append(f"floor: with {fewest} pairs, p flip cannot go below {floor:g}")
-        lines.append("seeds needed: for 80% power in one t test, if mean and spread are as seen;")
-        lines.append("blank: decided, p Holm is 0.05 or less")
+        lines.append("seeds needed: for 80% power in one t test, if the mean is as seen; a range,")
+        lines.append("since the spread is uncertain (80%); blank: decided, p Holm is 0.05 or less")
+        if any(evidence.undecided(row, names) for row in rows):
+            lines.append(evidence.FRESH)
     if examples:
         lines.append("fixes/breaks: test examples in the mean, and seeds with McNemar's p < 0.05;")
         lines.append("this tells of these trained models on this test set, not of the config")

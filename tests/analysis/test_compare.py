@@ -49,6 +49,7 @@ def test_an_object_has_the_keys_of_the_contract_in_their_order():
     assert row["versus_baseline"] is None
     assert set(other["versus_baseline"]) == set(METRICS)
     numbers = ["mean", "low", "high", "p_value", "p_floor", "p_holm", "pairs", "pairs_needed"]
+    numbers += ["pairs_needed_low", "pairs_needed_high"]
     assert list(other["versus_baseline"]["gap"]) == numbers
 
 
@@ -93,6 +94,7 @@ def test_the_baseline_under_another_name_differs_by_exactly_zero():
         assert row["versus_baseline"][metric] == {
             "mean": 0.0, "low": 0.0, "high": 0.0,
             "p_value": 1.0, "p_floor": 0.0625, "p_holm": 1.0, "pairs": 5, "pairs_needed": None,
+            "pairs_needed_low": None, "pairs_needed_high": None,
         }  # fmt: skip
 
 
@@ -296,6 +298,27 @@ def test_damaged_predictions_are_a_warning_and_no_numbers(tmp_path):
     assert "l2-l2-s0" in warnings[0]
 
 
+def test_a_run_that_never_reaches_a_level_leaves_neither_a_mean_nor_a_difference():
+    runs_ = frame(*five("baseline", "b", [0.5, 0.6]), *five("l2", "c", [0.6, 0.8]))
+    asked = "epochs_to_test_accuracy(0.55)"
+    reference, row = compare(runs_, metrics=[asked])
+    assert reference["metrics"][asked]["mean"] is None  # one of its two runs got there
+    assert row["metrics"][asked]["mean"] == 1
+    versus = row["metrics"][asked]["versus_baseline"]
+    assert (versus["mean"], versus["pairs"], versus["p_holm"]) == (None, 0, None)
+    json.dumps(row, allow_nan=False)
+
+
+def test_seeds_needed_are_a_range_since_the_spread_is_uncertain():
+    accuracies = np.array([0.51, 0.55, 0.5, 0.58, 0.49])
+    better = accuracies + [0.01, 0.03, 0.0, 0.04, 0.02]
+    _, row = compare(frame(*five("baseline", "b", accuracies), *five("l2", "c", better)))
+    versus = row["versus_baseline"]["test_accuracy"]
+    needed = [versus[f"pairs_needed{end}"] for end in ("_low", "", "_high")]
+    # A standard deviation of five values is known to 0.72 to 1.94 times itself.
+    assert needed == [5, 8, 22]
+
+
 def test_runs_without_predictions_have_no_mcnemar():
     assert compare(frame(("baseline", "b", 0, 0.5), ("l2", "c", 0, 0.6)))[1]["mcnemar"] is None
 
@@ -303,10 +326,10 @@ def test_runs_without_predictions_have_no_mcnemar():
 def test_a_metric_that_is_asked_for_is_compared_like_the_others():
     runs_ = frame(*five("baseline", "b", [0.5, 0.6]), *five("l2", "c", [0.6, 0.8]))
     reference, row = compare(
-        pandas.concat([runs_, runs_]), metrics=["epochs_to_test_accuracy(0.7)", "gap"]
+        pandas.concat([runs_, runs_]), metrics=["epochs_to_test_accuracy(0.5)", "gap"]
     )
-    asked = row["metrics"]["epochs_to_test_accuracy(0.7)"]
-    assert asked["mean"] == 1.5
-    assert asked["versus_baseline"]["mean"] == -0.5
+    asked = row["metrics"]["epochs_to_test_accuracy(0.5)"]
+    assert asked["mean"] == 1.0
+    assert asked["versus_baseline"]["mean"] == 0.0
     assert row["metrics"]["gap"]["versus_baseline"] == row["versus_baseline"]["gap"]
     assert reference["metrics"]["gap"]["versus_baseline"] is None

@@ -49,13 +49,28 @@ def test_norms_and_zeros_are_those_of_all_kernels_together(frame):
     assert row["near_zero"] == pytest.approx(near_zero)
 
 
-def test_the_first_epoch_at_a_level_and_one_past_the_end_where_it_is_never_reached(frame):
+def test_the_first_epoch_at_a_level_is_infinite_where_it_is_never_reached(frame):
     accuracy = frame[frame["name"] == "baseline"].groupby("seed")["train_accuracy"]
     level = accuracy.nth(2).max()
     names = [f"epochs_to_train_accuracy({level:.3f})", "epochs_to_test_accuracy(1.0)"]
     table = values(frame, *names)
     assert table[names[0]]["baseline", 0] in (2, 3)
-    assert set(table[names[1]]) == {5}
+    assert set(table[names[1]]) == {math.inf}
+    assert set(table["epochs"]) == {4}
+
+
+def test_an_epoch_at_a_level_may_be_of_keras_own_accuracy_in_training_mode(frame):
+    frame.loc[frame["epoch"] > 0, "reported_accuracy"] = [0.1, 0.2, 0.7, 0.8] * 6
+    table = values(frame, "epochs_to_reported_accuracy(0.6)")
+    assert set(table["epochs_to_reported_accuracy(0.6)"]) == {3.0}
+    assert math.isnan(frame["reported_accuracy"][0])  # nothing is reported before the first epoch
+
+
+def test_runs_that_never_reach_a_level_have_no_mean():
+    reached = np.array([5.0, 6.0, 7.0])
+    assert metrics.interval(reached)["mean"] == 6
+    censored = np.array([5.0, 6.0, math.inf])
+    assert metrics.interval(censored) == {"mean": None, "low": None, "high": None}
 
 
 def test_seconds_per_step_leave_out_the_epoch_that_compiles(tmp_path):

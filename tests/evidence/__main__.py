@@ -1,7 +1,7 @@
 """Make the shipped results, or check that the code still gives them.
 
-    python -m tests.evidence make [STUDY...]    train every run of the studies; an hour on two cores
-    python -m tests.evidence check [STUDY...]   train one seed of each study again, and compare
+python -m tests.evidence make [STUDY...]    train every run of the studies; an hour on two cores
+python -m tests.evidence check [STUDY...]   train one seed of each study again, and compare
 """
 
 from __future__ import annotations

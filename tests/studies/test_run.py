@@ -72,7 +72,12 @@ def test_a_variant_under_another_name_differs_by_exactly_nothing(write, tmp_path
     found = study.run(write("{baseline: {}, again: {}}", claims), results=results, jobs=1)
     assert found.outcome.exit_code == found.exit_code == 0
     assert [(each.mean, each.low, each.high) for each in found.verdicts] == [(0, 0, 0)] * 6
-    assert {each.decision for each in found.verdicts} == {"supported"}
+    # What is counted is the same for certain; of what is sampled, two seeds show no such thing.
+    assert [each.decision for each in found.verdicts] == [*["undecided"] * 5, "supported"]
+    assert "give it a margin" in found.verdicts[0].reason
+    assert found.counts == {
+        "supported": 0, "contradicted": 0, "undecided": 5, "by_arithmetic": 1
+    }  # fmt: skip
     first, second = (each.metrics["train_loss"] for each in found.variants)
     assert first == second
 

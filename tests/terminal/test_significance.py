@@ -14,6 +14,7 @@ def row(name, mean, p_holm=None, pairs=5, mcnemar=None):
     versus = {
         "mean": 0.02, "low": -0.01, "high": 0.05, "p_value": 0.0625, "p_floor": 0.0625,
         "p_holm": p_holm, "pairs": pairs, "pairs_needed": 1_234,
+        "pairs_needed_low": 678, "pairs_needed_high": 4_321,
     }  # fmt: skip
     value = {"mean": mean, "low": 0.4, "high": 0.6}
     value["versus_baseline"] = None if name == "baseline" else versus
@@ -40,7 +41,7 @@ def test_80_columns_hold_every_number():
     rows = [row("baseline", 0.5), row("batch_norm_after_activation", 0.52, 0.103, 5, MCNEMAR)]
     text = printed(significance.terminal(rows, "test_accuracy"))
     line = next(line for line in text.splitlines() if line.startswith("batch_norm"))
-    for number in ("0.520", "+0.020", "0.0625", "0.103", "1,234", "463/490 1/2"):
+    for number in ("0.520", "+0.020", "0.0625", "0.103", "678 to", "463/490 1/2"):
         assert number in line
     assert "[-0.010, +0.050]" in text
     assert max(map(len, text.splitlines())) <= 80
@@ -57,8 +58,8 @@ def test_five_pairs_are_told_the_floor_and_six_are_not():
 
 def test_a_decided_difference_needs_no_more_seeds():
     text = printed(significance.terminal([row("l2", 0.52, 0.01)], "test_accuracy"))
-    assert "1,234" not in text
-    assert "| 1,234 |" in significance.markdown([row("l2", 0.52, 0.2)], "test_accuracy")
+    assert "4,321" not in text
+    assert "| 678 to 4,321 |" in significance.markdown([row("l2", 0.52, 0.2)], "test_accuracy")
 
 
 def test_one_seed_is_told_how_to_get_a_p_value():
@@ -90,6 +91,7 @@ def usual(name, half=0.01, pairs=5, **options):
     versus = {
         "mean": 0.02, "low": 0.02 - half, "high": 0.02 + half, "p_value": 0.0625,
         "p_floor": 0.0625, "p_holm": 0.2, "pairs": pairs, "pairs_needed": 1_234,
+        "pairs_needed_low": 678, "pairs_needed_high": 4_321,
     } | options  # fmt: skip
     number = {"mean": 0.5, "low": 0.4, "high": 0.6}
     metrics = ("train_accuracy", "test_accuracy", "gap")
@@ -115,10 +117,13 @@ def test_the_smallest_is_best_where_lower_is_better():
 
 
 def test_undecided_beyond_10000_seeds_is_told_and_not_left_blank():
-    text = significance.markdown([usual("l2", pairs_needed=None)], "gap")
+    text = significance.markdown([usual("l2", pairs_needed_low=None)], "gap")
     assert "| more than 10,000 |" in text
+    assert "| 678 to >10,000 |" in significance.markdown(
+        [usual("l2", pairs_needed_high=None)], "gap"
+    )
     assert "more than" not in significance.markdown(
-        [usual("l2", pairs_needed=None, p_holm=0.01)], "gap"
+        [usual("l2", pairs_needed_low=None, p_holm=0.01)], "gap"
     )
 
 
@@ -132,7 +137,10 @@ def test_the_usual_tables_end_with_the_differences_where_two_seeds_are_shared():
     _, below = significance.view(usual_rows, [], False, 80)
     text = printed(below)
     assert "[+0.010, +0.030]" in text
-    assert text.count("1,234") == 2  # of test accuracy, and of the gap
+    assert text.count("4,321") == 2  # of test accuracy, and of the gap
+    said = " ".join(text.split())
+    assert said.count("judge added seeds as a fresh set") == 1
+    assert "15% of cases (looks at 5, 10, 20, 40) or 25% (at every seed)" in said
     assert "baseline  " not in text.splitlines()[3]
     once = [usual("baseline", pairs=1), usual("l2", pairs=1)]
     assert len(significance.view(once, [], False, 80)) == 1
@@ -140,7 +148,7 @@ def test_the_usual_tables_end_with_the_differences_where_two_seeds_are_shared():
 
 @pytest.mark.parametrize("width", [60, 80])
 def test_no_number_is_cut_off_in_60_or_80_columns(width):
-    rows = [usual("baseline"), usual("a_name_beyond_every_column_there_is", pairs_needed=None)]
+    rows = [usual("baseline"), usual("a_name_beyond_every_column_there_is", pairs_needed_high=None)]
     for part in [
         *significance.view(rows, [], False, width),
         *significance.view(rows, ["test_accuracy"], False, width),

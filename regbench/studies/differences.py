@@ -1,0 +1,332 @@
+"""The runs that a claim is about, paired by seed: differences, what bounds them, what is odd.
+
+A run that never reached its level is censored: of its number of epochs only a lower limit is known.
+So a difference is an interval, [low, high], of one point where both runs are known.
+
+How close together the differences lie is not all that is known of their error, and three things
+keep a claim from being decided by numbers that agree by chance:
+
+- *Whole steps.* A number that is counted, in epochs or in examples, is rounded. The rounding of a
+  number has a variance of 1/12 of a squared step (Sheppard, 1898), and that of a difference of two
+  1/6. The differences are taken to spread at least so much.
+- *Ties.* Where more than half of the differences are equal, those that are not would differ as two
+  seeds do, whose difference has twice the variance of a seed. That counts as the step: a sixth of
+  it, a third of the seeds' variance, is the least variance.
+- *Test examples.* See `regbench.analysis.sampling_error`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regbench import files
+from regbench.analysis import mcnemar, metrics, sampling_error, statistics
+from regbench.analysis.statistics import Floor, Sample
+from regbench.config import Experiment
+from regbench.runs.folder import MAX_BYTES
+from regbench.studies.file import Claim, Study
+from regbench.studies.pairs import Pairs
+
+if TYPE_CHECKING:
+    import pandas
+
+Warn = Callable[[str], None]
+# What is known of a run's number: the least and the largest that it may be.
+Bounds = tuple[float, float]
+Values = Mapping[int, Bounds]
+
+ROUNDING = 1 / 12
+# A run is at chance level if its test accuracy is this many standard errors above chance, or less.
+CHANCE_ERRORS = 2.0
+# The accuracies that a metric is made of: where these are at their end, it cannot move.
+ACCURACIES = {
+    "train_accuracy": ("train_accuracy",),
+    "test_accuracy": ("test_accuracy",),
+    "gap": ("train_accuracy", "test_accuracy"),
+}
+
+
+@dataclass(frozen=True)
+class Differences:
+    """The differences of a claim: a row for each seed with two runs (one, against a number).
+
+    `low` and `high` are (pairs,), equal but for censored runs. `unknown` counts the seeds where
+    both sides are censored, which are no pairs, and `censored` the runs.
+    """
+
+    low: Sample
+    high: Sample
+    unknown: int = 0
+    censored: int = 0
+    diverged: int = 0
+    floor: Floor = field(default_factory=Floor)
+    test_examples: int | None = None
+    shared_examples: bool = False
+    cautions: list[str] = field(default_factory=list)
+
+    @property
+    def known(self) -> bool:
+        """Whether no run is censored."""
+        return self.censored == 0
+
+    @property
+    def pairs(self) -> int:
+        """How many seeds say something."""
+        return len(self.low)
+
+
+class Runs:
+    """The metrics of a study's runs, by variant and seed."""
+
+    def __init__(
+        self,
+        study: Study,
+        table: pandas.DataFrame,
+        warn: Warn | None = None,
+        pairs: Pairs | None = None,
+    ) -> None:
+        self.seeds = study.seeds
+        self._pairs = pairs
+        self.variants = study.variants
+        self._predictions = mcnemar.reader(warn)
+        # A copied results folder adds no evidence.
+        table = table.drop_duplicates(["name", "config_hash", "seed"])
+        self._rows = {
+            name: table[
+                (table["name"] == name)
+                & (table["config_hash"] == experiment.hash)
+                & table["seed"].isin(study.seeds)
+            ].set_index("seed")
+            for name, experiment in study.variants.items()
+        }
+
+    def values(self, variant: str, metric: str) -> Values:
+        """Return what is known of the metric of every run that did not diverge, by seed."""
+        rows = self._completed(variant)
+        return {
+            seed: (epochs + 1.0, math.inf) if value == metrics.NOT_REACHED else (value, value)
+            for seed, value, epochs in zip(
+                rows.index, rows[metric], rows[metrics.EPOCHS], strict=True
+            )
+            if math.isfinite(value)
+            or (value == metrics.NOT_REACHED and metrics.metric(metric).counts == "epochs")
+        }
+
+    def pair(self, claim: Claim, seed: int) -> bool:
+        """Return whether the runs of a seed that a claim compares read the same data."""
+        return self._pairs is None or self._pairs.agree(claim, seed)
+
+    def diverged(self, variants: set[str]) -> int:
+        """Return how many seeds have a run that diverged, of any of the variants."""
+        rows = [self._rows[name] for name in variants]
+        return len({seed for each in rows for seed in each.index[each["status"] == "diverged"]})
+
+    def accuracies(self, variant: str, metric: str) -> dict[int, float]:
+        """Return an accuracy of each run by seed; {} where the table does not have it."""
+        rows = self._completed(variant)
+        return dict(rows[metric].items()) if metric in rows else {}
+
+    def right(self, variant: str, seed: int) -> mcnemar.Stored:
+        """Return labels and predictions (m, 2) of a run; None without them."""
+        rows = self._completed(variant)
+        if "test_accuracy" not in rows or seed not in rows.index:
+            return None
+        row = rows.loc[seed]
+        folder = Path(row["results"]) / row["run"]
+        return self._predictions(mcnemar.Tested(folder, float(row["test_accuracy"])))
+
+    def test_examples(self, variant: str) -> int | None:
+        """Return how many test examples its runs have; None where nothing says so."""
+        for seed in self._completed(variant).index:
+            stored = self.right(variant, seed)
+            if stored is not None:
+                return len(stored)
+        asked = self.variants[variant].data.test_examples
+        return asked if isinstance(asked, int) else self._summarized(variant)
+
+    def _summarized(self, variant: str) -> int | None:
+        for _, row in self._completed(variant).iterrows():
+            try:
+                path = Path(row["results"]) / row["run"] / "summary.json"
+                count = json.loads(files.read(path, MAX_BYTES)).get("test_examples")
+            except (OSError, ValueError, AttributeError):
+                continue
+            return count if type(count) is int and count > 0 else None
+        return None
+
+    def _completed(self, variant: str) -> Any:
+        rows = self._rows[variant]
+        return rows[rows["status"] == "completed"]
+
+
+def of_claim(claim: Claim, runs: Runs) -> Differences:
+    """Return the differences of a claim, in the order of the study's seeds."""
+    sides = _sides(claim)
+    values = [runs.values(name, claim.metric) for name, _ in sides]
+    number = 0.0 if isinstance(claim.against, str) else claim.against
+    bounds = {
+        seed: _total([each[seed] for each in values], [sign for _, sign in sides], number)
+        for seed in runs.seeds
+        if all(seed in each for each in values) and runs.pair(claim, seed)
+    }
+    told = {seed: each for seed, each in bounds.items() if any(map(math.isfinite, each))}
+    low, high = (np.array([each[end] for each in told.values()], np.float64) for end in (0, 1))
+    by_name = dict(zip((name for name, _ in sides), values, strict=True))  # each variant once
+    censored = sum(math.isinf(high) for each in by_name.values() for _, high in each.values())
+    differences = Differences(
+        low,
+        high,
+        unknown=len(bounds) - len(told),
+        censored=censored,
+        diverged=runs.diverged({name for name, _ in sides}),
+    )
+    if metrics.metric(claim.metric).exact or not told:
+        return differences
+    return _bounded(differences, claim, runs, list(told), values)
+
+
+def _sides(claim: Claim) -> list[tuple[str, int]]:
+    """Return the variants of a claim, each with the sign that it has in the difference."""
+    sides = [(claim.variant, 1)]
+    if isinstance(claim.against, str):
+        sides.append((claim.against, -1))
+    if claim.beyond:
+        sides += [(claim.beyond.variant, -1), (claim.beyond.against, 1)]
+    return sides
+
+
+def _total(bounds: list[Bounds], signs: list[int], number: float) -> Bounds:
+    ends = [
+        each if sign > 0 else (-each[1], -each[0]) for each, sign in zip(bounds, signs, strict=True)
+    ]
+    return sum(low for low, _ in ends) - number, sum(high for _, high in ends) - number
+
+
+def _bounded(
+    differences: Differences, claim: Claim, runs: Runs, seeds: list[int], values: list[Values]
+) -> Differences:
+    """Return the differences with their floor, and with what is odd about them."""
+    sides = _sides(claim)
+    tested = metrics.metric(claim.metric).counts == "test examples"
+    examples = runs.test_examples(claim.variant) if tested else None
+    error, shared = 0.0, False
+    if claim.metric in ("test_accuracy", "gap"):
+        error, shared = _test_error(sides, runs, seeds, examples)
+    floor = Floor(_least_deviation(differences, claim, runs, examples, values, seeds), error)
+    return replace(
+        differences,
+        floor=floor,
+        test_examples=examples,
+        shared_examples=shared,
+        cautions=_cautions(differences, claim, runs, tested and examples is None),
+    )
+
+
+def _least_deviation(
+    differences: Differences,
+    claim: Claim,
+    runs: Runs,
+    examples: int | None,
+    values: list[Values],
+    seeds: list[int],
+) -> float:
+    step = _step(claim, runs.variants[claim.variant], examples)
+    variance = max(2, len(values)) * ROUNDING * step**2
+    if differences.known and len(seeds) > 1 and _mostly_equal(differences.low):
+        numbers = [np.array([each[seed][0] for seed in seeds]) for each in values]
+        spread = float(np.mean([each.var(ddof=1) for each in numbers]))
+        variance = max(variance, max(2, len(values)) * 2 * ROUNDING * spread)
+    return math.sqrt(variance)
+
+
+def _step(claim: Claim, experiment: Experiment, examples: int | None) -> float:
+    """Return the smallest step that a number can change by; 0 where that isn't known."""
+    counts = metrics.metric(claim.metric).counts
+    if counts == "epochs":
+        return 1.0
+    if counts == "training examples":
+        trained = experiment.data.train_examples
+        return 1 / trained if isinstance(trained, int) else 0.0
+    return 1 / examples if counts == "test examples" and examples else 0.0
+
+
+def _mostly_equal(differences: Sample) -> bool:
+    _, counts = np.unique(differences.round(12), return_counts=True)
+    return bool(counts.max() * 2 > len(differences))
+
+
+def _test_error(
+    sides: list[tuple[str, int]], runs: Runs, seeds: list[int], examples: int | None
+) -> tuple[float, bool]:
+    """Return the least standard error of a difference in test accuracy, and if seeds share it.
+
+    0 where neither predictions nor the number of test examples are known.
+    """
+    names, signs = [name for name, _ in sides], [sign for _, sign in sides]
+    stored = [[runs.right(name, seed) for name in names] for seed in seeds]
+    labels = [each[0][:, 0] for each in stored if each[0] is not None]
+    complete = len(labels) == len(seeds) and all(
+        other is not None and np.array_equal(other[:, 0], first)
+        for each, first in zip(stored, labels, strict=True)
+        for other in each
+    )
+    if complete:
+        scores = [
+            sampling_error.scores(
+                [each[:, 0] == each[:, 1] for each in models if each is not None], signs
+            )
+            for models in stored
+        ]
+        shared = all(np.array_equal(each, labels[0]) for each in labels)
+        return sampling_error.of_scores(scores, shared), shared
+    accuracies = [runs.accuracies(name, "test_accuracy") for name in names]
+    if examples is None or not all(seed in each for each in accuracies for seed in seeds):
+        return 0.0, False
+    models = [[each[seed] for each in accuracies] for seed in seeds]
+    return sampling_error.of_accuracies(models, examples), False
+
+
+def _cautions(differences: Differences, claim: Claim, runs: Runs, untold: bool) -> list[str]:
+    names = dict.fromkeys(name for name, _ in _sides(claim))
+    found = []
+    if differences.known and statistics.is_skewed(differences.low):
+        found.append("the differences are skewed: p is too small for such")
+    for metric in ACCURACIES.get(claim.metric, ()):
+        values = [value for name in names for value in runs.accuracies(name, metric).values()]
+        for end, said in ((1.0, "1.000"), (0.0, "0.000")):
+            at_end = sum(value == end for value in values)
+            if at_end:
+                found.append(
+                    f"{metric} is at its limit of {said} in {at_end} of {len(values)} runs"
+                )
+    collapsed = sum(_collapsed(runs, name) for name in names)
+    if collapsed:
+        found.append(f"{_runs(collapsed)} at chance level")
+    if untold:
+        found.append("the number of test examples is unknown: the interval is over seeds alone")
+    return found
+
+
+def _collapsed(runs: Runs, variant: str) -> int:
+    """Return how many runs do no better than always naming the commonest class."""
+    count = 0
+    for seed in runs.seeds:
+        stored = runs.right(variant, seed)
+        if stored is None:
+            continue
+        chance = float(np.bincount(np.unique(stored[:, 0], return_inverse=True)[1]).max())
+        chance /= len(stored)
+        error = math.sqrt(chance * (1 - chance) / len(stored))
+        count += float((stored[:, 0] == stored[:, 1]).mean()) <= chance + CHANCE_ERRORS * error
+    return count
+
+
+def _runs(count: int) -> str:
+    return f"{count} runs are" if count != 1 else "1 run is"
