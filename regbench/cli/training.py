@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regbench.cli.printing import complain, console, print_json
+from regbench.cli.printing import complain, console, print_json, warn
 
 if TYPE_CHECKING:
     from regbench.config import Experiment
@@ -45,6 +45,10 @@ def print_failures(outcome: Outcome, results: Path) -> None:
     if outcome.diverged_before:
         names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.diverged_before)
         complain(f"diverged before, not trained again: {names} (repeat with --force)")
+    for summary in outcome.done:
+        if failed := summary.get("probes_failed"):
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+            warn(f"{summary['name']} s{summary['seed']}: left out by its probes: {reasons}")
     for experiment, failure in outcome.failed:
         details = results / experiment.run_name / "error.txt"
         more = f" (more in {details})" if details.exists() else ""
