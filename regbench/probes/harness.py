@@ -73,8 +73,14 @@ def forward(layers: Sequence[Any], inputs: Any, active: tuple[type, ...] = ()) -
 
 def varying(model: Any) -> list[Any]:
     """Return the layers that may behave otherwise in training: those that ask for the mode."""
+    import keras
+
+    # Dense layers ask for it too, and use it for quantized weights alone.
+    dense = (keras.layers.Dense, keras.layers.EinsumDense)
     return [
-        layer for layer in model.layers if "training" in inspect.signature(layer.call).parameters
+        layer
+        for layer in model.layers
+        if "training" in inspect.signature(layer.call).parameters and not isinstance(layer, dense)
     ]
 
 
