@@ -221,6 +221,8 @@ METRICS = {
 
 
 def _epochs_to(column: str) -> Callable[[Run, float], float]:
+    """Return the metric: the first measured epoch, on a sample or on all, that has the level."""
+
     def of(run: Run, level: float) -> float:
         reached = np.flatnonzero(run.history[column] >= level)  # NaN, in epoch 0, never does
         return float(reached[0]) if len(reached) else NOT_REACHED

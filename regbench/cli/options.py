@@ -77,6 +77,14 @@ fail_fast = click.option(
 dry_run = click.option(
     "--dry-run", is_flag=True, help="Show what would be trained, and how long; train nothing."
 )
+no_probes = click.option(
+    "--no-probes",
+    "probes",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Do not examine the trained models; saves up to a tenth of the time.",
+)
 force = click.option("--force", is_flag=True, help="Repeat runs that are finished.")
 results_to_read = click.argument(
     "results", nargs=-1, required=True, metavar="RESULTS...", type=click.Path(path_type=Path)
@@ -90,6 +98,6 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def training(command: Any) -> Any:
     """Give a command that trains runs the options of `regbench.sweep.run`, and `--dry-run`."""
     # Decorators are applied from the last to the first, and `--help` shows them in this order.
-    for option in reversed((backend, device, jobs, threads, force, fail_fast, dry_run)):
+    for option in reversed((backend, device, jobs, threads, force, fail_fast, no_probes, dry_run)):
         command = option(command)
     return command

@@ -46,6 +46,10 @@ def print_failures(outcome: Outcome, results: Path) -> None:
     if outcome.diverged_before:
         names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.diverged_before)
         complain(f"diverged before, not trained again: {names} (repeat with --force)")
+    for summary in outcome.done:
+        if failed := summary.get("probes_failed"):
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+            warn(f"{summary['name']} s{summary['seed']}: left out by its probes: {reasons}")
     for experiment, failure in outcome.failed:
         details = results / experiment.run_name / "error.txt"
         more = f" (more in {details})" if details.exists() else ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from regbench.config.experiment import NAME, Data, Experiment, Model, Train, run_name
+from regbench.config.experiment import NAME, Data, Evaluation, Experiment, Model, Train, run_name
 from regbench.config.inheritance import ConfigError
 from regbench.config.loading import dump, load, load_all, of_tree, schema
 
 __all__ = [
-    "NAME", "ConfigError", "Data", "Experiment", "Model", "Train", "dump", "load", "load_all",
-    "of_tree", "run_name", "schema",
+    "NAME", "ConfigError", "Data", "Evaluation", "Experiment", "Model", "Train", "dump", "load",
+    "load_all", "of_tree", "run_name", "schema",
 ]  # fmt: skip

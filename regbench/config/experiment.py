@@ -109,6 +109,19 @@ class Train(Section):
         return self
 
 
+class Evaluation(Section):
+    """How the curves are measured between the first and the last epoch.
+
+    After each `every`-th epoch, on `examples` of the test set and as many of the training set: a
+    stratified sample that the seed alone chooses, so that variants are measured on the same one.
+    Epoch 0 and the last epoch are always measured on the whole test set and a training sample of
+    that size, or the whole training set where it is smaller. With `all` every measurement is.
+    """
+
+    every: Count = 1
+    examples: CountOrAll = 500
+
+
 class _Experiment(Section):
     """A config with nothing left open: all that decides what a run does."""
 
@@ -117,6 +130,7 @@ class _Experiment(Section):
     data: Data = Data()
     model: Model = Model()
     train: Train = Train()
+    evaluation: Evaluation = Evaluation()
 
     @functools.cached_property
     def hash(self) -> str:

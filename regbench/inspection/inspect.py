@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from regbench import datasets
-from regbench.config import Data, Experiment
+from regbench.config import Data, Evaluation, Experiment
 from regbench.config.changes import changes
 from regbench.datasets import Splits
 from regbench.errors import RegbenchError
@@ -50,19 +50,28 @@ class Size:
 
     @property
     def measured(self) -> int:
-        """How many examples a measurement of the curves reads, train and test together."""
+        """How many examples a measurement on all reads, train and test together."""
         return self.test_examples + min(self.test_examples, self.train_examples)
+
+    def measured_between(self, evaluation: Evaluation) -> float:
+        """Return how many examples are measured after an epoch, but for the last; a mean."""
+        if evaluation.examples == "all":
+            return self.measured / evaluation.every
+        few = min(evaluation.examples, self.test_examples, self.train_examples)
+        return 2 * few / evaluation.every
 
 
 @dataclass(frozen=True)
 class Timing:
     """Seconds on this machine: of an epoch's training and of its measurement, as measured.
 
+    `measuring_all` are those of the first and the last measurement, which are of all examples.
     `batches` were trained in `seconds` for the estimate; an epoch has `batches_per_epoch`.
     """
 
     training: float
     measuring: float
+    measuring_all: float
     batches: int
     seconds: float
     batches_per_epoch: int
@@ -186,9 +195,11 @@ def time_run(model: Any, experiment: Experiment, size: Size, runtime: Runtime) -
         seconds += train.time_epoch(model, experiment, _noise(experiment, size, count))
         batches += count
         count *= 2
+    image = _seconds_to_predict(model, size)
     return Timing(
         training=seconds / batches * per_epoch,
-        measuring=_seconds_to_predict(model, size) * size.measured,
+        measuring=image * size.measured_between(experiment.evaluation),
+        measuring_all=image * size.measured,
         batches=batches,
         seconds=seconds,
         batches_per_epoch=per_epoch,

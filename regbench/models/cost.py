@@ -48,7 +48,7 @@ class Totals:
 
 def layers(model: Any) -> list[Layer]:
     """Return the costs of every layer of a built `keras.Sequential`, in their order."""
-    return [_layer(layer) for layer in model.layers]
+    return [of_layer(layer) for layer in model.layers]
 
 
 def totals(layers: Sequence[Layer]) -> Totals:
@@ -108,7 +108,8 @@ def without_pooling(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> To
     return totals(rewritten)
 
 
-def _layer(layer: Any) -> Layer:
+def of_layer(layer: Any) -> Layer:
+    """Return the costs of one layer of a built model."""
     kind, shape = type(layer).__name__, tuple(layer.output.shape[1:])
     kernel = tuple(layer.kernel.shape) if hasattr(layer, "kernel") else ()
     places = math.prod(shape[:-1])  # 1 for a dense layer

@@ -22,9 +22,21 @@ class Measure:
     accuracy: float
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """Class probabilities (n, classes) in inference mode, of a training sample and the test set."""
+
+    train: NDArray[np.float32]
+    test: NDArray[np.float32]
+
+
 def measure(model: Any, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Measure:
     """Measure the model on `images` (n, height, width, channels) with `labels` (n,)."""
-    probabilities = predict(model, images)
+    return measure_of(predict(model, images), labels)
+
+
+def measure_of(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> Measure:
+    """Measure class probabilities (n, classes) against `labels` (n,)."""
     correct = probabilities.argmax(axis=1) == labels
     return Measure(cross_entropy(probabilities, labels), float(correct.mean()))
 

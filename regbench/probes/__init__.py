@@ -1,50 +1,94 @@
 """What a trained model says of its regularizer; measured once, after the last epoch.
 
 Probes change nothing: the weights, moving averages and dropout seeds are afterwards what they were.
+A probe that fails costs its own numbers, and never the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from regbench.config import Experiment
 from regbench.datasets import Splits
+from regbench.models.evaluate import Outputs
 from regbench.probes import batch_norm, confidence, cost, dropout, gap_ledger, weights
 from regbench.probes.harness import Examples, Subject
 from regbench.runs.probe_results import Details, Findings, Numbers
+from regbench.text import one_line
 
 __all__ = ["Examples", "Subject", "measure"]
 
+# Of what is kept of a failure's message.
+MOST_CHARACTERS = 200
+
+Found = TypeVar("Found")
+
 
 def measure(
-    model: Any, experiment: Experiment, splits: Splits, sample: Examples, row: Mapping[str, Any]
-) -> Findings:
+    model: Any,
+    experiment: Experiment,
+    splits: Splits,
+    sample: Examples,
+    row: Mapping[str, Any],
+    outputs: Outputs | None = None,
+) -> tuple[Findings | None, dict[str, str]]:
     """Probe a trained model, whose weights are finite.
+
+    Returns what was found, and why a probe failed by its name. Nothing is found where a probe
+    fails that every model has.
 
     Args:
         sample: images and labels of the training set, those that `row` was measured on.
-        row: the last row of the history, with the columns of `regbench.run_folder.HISTORY`.
+        row: the last row of the history, with the columns of `regbench.runs.folder.HISTORY`.
+        outputs: what `row` was computed from; without it, it is computed again.
     """
-    test = splits.test_images, splits.test_labels
-    subject = Subject(model, experiment, sample, test)
-    found = confidence.measure(subject, splits.classes)
-    numbers = Numbers(
-        costs=cost.count(subject, len(splits.train_labels)),
-        ledger=gap_ledger.ledgers(subject, row),
-        weights=weights.kernels(model),
-        dropout=dropout.measure(subject),
-        batch_norm=batch_norm.measure(subject),
-        predictions=found.numbers,
+    failed: dict[str, str] = {}
+
+    def attempt(name: str, probe: Callable[[], Found]) -> Found | None:
+        try:
+            return probe()
+        except Exception as error:  # whatever it is: the trained model is worth more
+            message = one_line(f"{type(error).__name__}: {error}")
+            failed[name] = message[:MOST_CHARACTERS]
+            return None
+
+    subject = Subject(model, experiment, sample, (splits.test_images, splits.test_labels), outputs)
+    costs = attempt("costs", lambda: cost.count(subject, len(splits.train_labels)))
+    ledger = attempt("ledger", lambda: gap_ledger.ledgers(subject, row))
+    ensemble = attempt("dropout", lambda: dropout.measure(subject))
+    normalized = attempt("batch_norm", lambda: batch_norm.measure(subject))
+    predicted = attempt("predictions", lambda: confidence.measure(subject, splits.classes))
+    kernels = attempt("weights", lambda: weights.measure(model))
+    if not predicted or not kernels:
+        return None, failed
+    found = attempt(
+        "findings",
+        lambda: Findings(
+            numbers=Numbers(
+                costs=costs,
+                ledger=ledger,
+                weights=kernels.norms,
+                dropout=ensemble,
+                batch_norm=normalized,
+                predictions=predicted.numbers,
+            ),
+            details=_details(splits.classes, predicted, kernels),
+        ),
     )
-    details = Details(
-        classes=list(splits.classes),
-        histograms=weights.histograms(model),
-        reliability=found.reliability,
-        margins=found.margins,
-        confusion=found.confusion,
-        mistakes=found.mistakes,
-        mistake_images=found.mistake_images,
-        filters=weights.filters(model),
+    return found, failed
+
+
+def _details(
+    classes: tuple[str, ...], predicted: confidence.Found, kernels: weights.Found
+) -> Details:
+    return Details(
+        classes=list(classes),
+        histograms=kernels.histograms,
+        reliability=predicted.reliability,
+        margins=predicted.margins,
+        confusion=predicted.confusion,
+        mistakes=predicted.mistakes,
+        mistake_images=predicted.mistake_images,
+        filters=kernels.filters,
     )
-    return Findings(numbers=numbers, details=details, predicted=found.predicted)

@@ -39,7 +39,8 @@ def measure(subject: Subject) -> BatchNorm | None:
     sample, _ = subject.few(subject.train, "statistics")
     images, labels = subject.few(subject.test, "statistics")
     size = subject.experiment.train.batch_size
-    moving = quality(predict(model, images), labels)
+    chosen = subject.order(subject.test, "statistics")
+    moving = quality(subject.outputs.test[chosen], labels)
     with unchanged(model):
         own = quality(probabilities(model, images, (kind,), size), labels)
     layers = [

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench.models.evaluate import predict
 from regbench.probes.harness import Subject
 from regbench.runs.probe_results import Bin, Histogram, Mistake, Pixels, Predictions
 
@@ -29,7 +28,6 @@ class Found:
     """What the predictions show; as in `regbench.findings`."""
 
     numbers: Predictions
-    predicted: list[int]
     reliability: list[Bin]
     margins: dict[str, Histogram]
     confusion: list[list[int]]
@@ -38,10 +36,10 @@ class Found:
 
 
 def measure(subject: Subject, classes: tuple[str, ...]) -> Found:
-    """Predict training sample and test set once, and look at the predictions in every way."""
+    """Look at the predictions of training sample and test set in every way."""
     images, labels = subject.test
-    outputs = predict(subject.model, images)
-    train_margins = margins(predict(subject.model, subject.train[0]), subject.train[1])
+    outputs = subject.outputs.test
+    train_margins = margins(subject.outputs.train, subject.train[1])
     test_margins = margins(outputs, labels)
     bins = reliability(outputs, labels)
     wrong = most_confidently_wrong(outputs, labels)
@@ -52,7 +50,6 @@ def measure(subject: Subject, classes: tuple[str, ...]) -> Found:
     )
     return Found(
         numbers=numbers,
-        predicted=outputs.argmax(axis=1).tolist(),
         reliability=bins,
         margins={"train": _histogram(train_margins), "test": _histogram(test_margins)},
         confusion=confusion(outputs, labels, len(classes)).tolist(),

@@ -9,11 +9,33 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from regbench.probes.harness import Subject, batches, forward, numpy, quality, reseed, unchanged
-from regbench.runs.probe_results import Dropout, Dropped
+from regbench import seeding
+from regbench.models.evaluate import BATCH
+from regbench.probes.harness import (
+    Examples,
+    Subject,
+    forward,
+    multiply_adds,
+    numpy,
+    quality,
+    reseed,
+    shareable,
+    unchanged,
+)
+from regbench.runs.probe_results import Dropout, Dropped, Quality
 
 PASSES = (1, 2, 4, 8, 16, 32, 64)
+# As many test images as cost at most what so many cost in one pass through the whole network; but
+# not fewer than tell an accuracy to about two percentage points.
+BUDGET = 20_000
+LEAST_EXAMPLES = 500
+# The Monte Carlo error is taken from ensembles drawn again from so many groups of passes.
+GROUPS = 16
+RESAMPLES = 50
+# How many units are looked at to count those that are off.
+UNITS = 100_000
 
 
 def measure(subject: Subject) -> Dropout | None:
@@ -24,18 +46,25 @@ def measure(subject: Subject) -> Dropout | None:
     droppers = subject.layers(keras.layers.Dropout)
     if not droppers:
         return None
-    images, labels = subject.few(subject.test, "ensemble")
     first = model.layers.index(droppers[0])
+    images, labels = _examined(subject, first)
     # What lies before the first dropout is the same in every pass, and is most of the network.
-    features = [forward(model.layers[:first], inputs) for inputs in batches(images)]
-    rest = model.layers[first:]
-    scaled = np.concatenate([numpy(forward(rest, inputs)) for inputs in features])
-    total, ensemble = np.zeros(scaled.shape, np.float64), []
+    first, features = shareable(model, images, first)
+    batches = np.array_split(np.arange(len(labels)), -(-len(labels) // BATCH))
+
+    def outputs(active: tuple[type, ...] = ()) -> NDArray[np.float32]:
+        rest = model.layers[first:]
+        return np.concatenate([numpy(forward(rest, features(each), active)) for each in batches])
+
+    scaled, ensemble = outputs(), []
+    total = np.zeros(scaled.shape, np.float64)
+    groups = np.zeros((GROUPS, *scaled.shape), np.float32)
     with unchanged(model):
         reseed(model, seed, "ensemble")
         for number in range(1, PASSES[-1] + 1):
-            thinned = [forward(rest, inputs, (keras.layers.Dropout,)) for inputs in features]
-            total += np.concatenate([numpy(each) for each in thinned])
+            thinned = outputs((keras.layers.Dropout,))
+            total += thinned
+            groups[number % GROUPS] += thinned / (PASSES[-1] // GROUPS)
             if number in PASSES:
                 ensemble.append(quality((total / number).astype(np.float32), labels))
         layers = [_dropped(layer) for layer in droppers]
@@ -45,11 +74,49 @@ def measure(subject: Subject) -> Dropout | None:
         weight_scaling=quality(scaled, labels),
         passes=list(PASSES),
         ensemble=ensemble,
+        standard_error=_monte_carlo_error(groups, labels, seed),
+    )
+
+
+def _examined(subject: Subject, first: int) -> Examples:
+    """Return the test set, or as much of it as 64 passes from layer number `first` on allow."""
+    layers = subject.model.layers
+    before, rest = multiply_adds(layers[:first]), multiply_adds(layers[first:])
+    passes_of_whole = (before + PASSES[-1] * rest) / max(1, before + rest)
+    affordable = max(LEAST_EXAMPLES, int(BUDGET / passes_of_whole))
+    if affordable >= len(subject.test[1]):
+        return subject.test
+    return subject.few(subject.test, "ensemble", affordable)
+
+
+def _monte_carlo_error(
+    groups: NDArray[np.float32], labels: NDArray[np.int64], seed: int
+) -> Quality:
+    """Return the standard errors of the ensemble's accuracy and loss: other masks, other numbers.
+
+    By the bootstrap, over the mean probabilities (groups, n, classes) of groups of passes. Weight
+    scaling draws nothing, so that these are the errors of what the ensemble gains over it too.
+    """
+    rng = seeding.generator(seed, "probes", "ensemble", "bootstrap")
+    drawn = []
+    for _ in range(RESAMPLES):
+        times = np.bincount(rng.integers(0, len(groups), len(groups)), minlength=len(groups))
+        weights = (times / len(groups)).astype(np.float32)
+        drawn.append(quality(np.tensordot(weights, groups, 1), labels))
+    return Quality(
+        accuracy=float(np.std([each.accuracy for each in drawn], ddof=1)),
+        loss=float(np.std([each.loss for each in drawn], ddof=1)),
     )
 
 
 def _dropped(layer: Any) -> Dropped:
-    """Count the units that are off among 100,000: of ones, since a unit may be zero by itself."""
-    ones = np.ones((100_000, 1), np.float32)
-    outputs = numpy(layer(ones, training=True))
+    """Count the units that are off: of ones, since a unit may be zero by itself.
+
+    The ones have the layer's own rank, since spatial dropout drops whole maps.
+    """
+    shape = tuple(layer.input.shape[1:])
+    if layer.noise_shape is None:
+        shape = (1,) * len(shape)  # a unit for each example
+    examples = max(1, UNITS // int(np.prod(shape)))
+    outputs = numpy(layer(np.ones((examples, *shape), np.float32), training=True))
     return Dropped(layer=layer.name, rate=layer.rate, dropped=float((outputs == 0).mean()))

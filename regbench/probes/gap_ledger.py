@@ -2,32 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from regbench.probes.harness import Subject, probabilities, quality, reseed, shuffled, unchanged
+import numpy as np
+
+from regbench import seeding
+from regbench.models.evaluate import BATCH
+from regbench.probes.harness import (
+    Subject,
+    forward,
+    multiply_adds,
+    numpy,
+    quality,
+    reseed,
+    shareable,
+    unchanged,
+    varying,
+)
 from regbench.runs import gap_ledger
-from regbench.runs.gap_ledger import Ledger
+from regbench.runs.gap_ledger import Ledger, TrainingMode
 from regbench.runs.probe_results import Quality
+
+# Passes in training mode differ: each has other masks, and other examples in a batch. They are
+# averaged until the standard error of the mean is at most this.
+LOSS_ERROR = 0.005  # nats
+ACCURACY_ERROR = 0.003
+LEAST_PASSES = 4
+MOST_PASSES = 32
+# Beyond the least, as many passes as cost at most that of so many images through the whole network.
+BUDGET = 20_000
 
 
 def ledgers(subject: Subject, row: Mapping[str, Any]) -> dict[str, Ledger] | None:
     """Return the gap ledgers of loss and accuracy; None for a run without an epoch."""
-    return gap_ledger.of_row(dict(row), training_mode(subject).model_dump())
+    return gap_ledger.of_row(dict(row), training_mode(subject))
 
 
-def training_mode(subject: Subject) -> Quality:
-    """Return the quality on the training sample with dropout on and batch statistics in use.
+def training_mode(subject: Subject) -> TrainingMode:
+    """Return loss and accuracy on the training sample with dropout on and batch statistics in use.
 
-    In shuffled batches of the size that the model was trained with: batch normalization depends on
-    what else is in the batch.
+    Means over passes. Without a layer that behaves otherwise in training, no pass is made: the
+    mode is that of the last measurement.
+    """
+    noisy = varying(subject.model)
+    if not noisy:
+        known = quality(subject.outputs.train, subject.train[1])
+        return TrainingMode(known.loss, known.accuracy)
+    losses, accuracies = [], []
+    for each in _passes(subject, noisy):
+        losses.append(each.loss)
+        accuracies.append(each.accuracy)
+        if len(losses) >= LEAST_PASSES and (
+            _error(losses) <= LOSS_ERROR and _error(accuracies) <= ACCURACY_ERROR
+        ):
+            break
+    return TrainingMode(
+        float(np.mean(losses)),
+        float(np.mean(accuracies)),
+        _error(losses),
+        _error(accuracies),
+        len(losses),
+    )
+
+
+def _error(values: list[float]) -> float:
+    """Return the standard error of the mean."""
+    return float(np.std(values, ddof=1)) / math.sqrt(len(values))
+
+
+def _passes(subject: Subject, noisy: list[Any]) -> Iterator[Quality]:
+    """Yield the quality of pass after pass, each in an order of its own.
+
+    In batches of the size that the model was trained with, where the examples of a batch influence
+    each other, as in batch normalization. What lies before the first layer that varies is computed
+    once.
     """
     import keras
 
-    experiment, model = subject.experiment, subject.model
-    images, labels = shuffled(subject.train, experiment.seed, "training mode")
+    model, (images, labels), seed = subject.model, subject.train, subject.experiment.seed
+    first, features = shareable(model, images, model.layers.index(noisy[0]))
+    rest, everything = model.layers[first:], (keras.layers.Layer,)
+    size = BATCH if _is_noise_alone(noisy) else subject.experiment.train.batch_size
+    share = multiply_adds(rest) / max(1, multiply_adds(model.layers))
+    affordable = int(BUDGET / max(1.0, len(labels) * share))
     with unchanged(model):
-        reseed(model, experiment.seed, "training mode")
-        everything = (keras.layers.Layer,)
-        outputs = probabilities(model, images, everything, experiment.train.batch_size)
-    return quality(outputs, labels)
+        reseed(model, seed, "training mode")
+        for number in range(max(LEAST_PASSES, min(affordable, MOST_PASSES))):
+            order = order_of_pass(seed, number, len(labels))
+            outputs = [
+                numpy(forward(rest, features(order[start : start + size]), everything))
+                for start in range(0, len(order), size)
+            ]
+            yield quality(np.concatenate(outputs), labels[order])
+
+
+def order_of_pass(seed: int, number: int, examples: int) -> np.ndarray:
+    """Return the order (n,) in which a pass meets the examples."""
+    return seeding.generator(seed, "probes", "training mode", number).permutation(examples)
+
+
+def _is_noise_alone(noisy: list[Any]) -> bool:
+    """Whether each example meets noise of its own, whatever else is in its batch."""
+    import keras
+
+    kinds = keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.GaussianNoise
+    return all(isinstance(layer, kinds) for layer in noisy)

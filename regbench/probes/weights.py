@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,22 @@ from regbench.runs.probe_results import Histogram, Kernel, Pixels
 NEAR_ZERO = 1e-3
 BINS = 41  # odd: the middle bin is around zero
 MOST_FILTERS = 64
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the kernels show; as in `regbench.runs.probe_results`."""
+
+    norms: list[Kernel]
+    histograms: dict[str, Histogram]
+    filters: Pixels | None
+
+
+def measure(model: Any) -> Found:
+    """Look at the kernels in every way. Raises ValueError for a model without a kernel."""
+    if not any(_kernels(model)):
+        raise ValueError("expected a layer with a kernel, received none")
+    return Found(kernels(model), histograms(model), filters(model))
 
 
 def kernels(model: Any) -> list[Kernel]:

@@ -26,6 +26,7 @@ HISTORY = (
     "epoch", "seconds", "learning_rate",
     "train_loss", "train_accuracy", "test_loss", "test_accuracy",
     "reported_loss", "reported_accuracy", "penalty",
+    "train_evaluated", "test_evaluated",  # examples behind the row; 0 where none was measured
 )  # fmt: skip
 # What an attempt writes; the sign of completion comes first, since it goes first.
 MADE = (

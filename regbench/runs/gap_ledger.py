@@ -7,11 +7,12 @@ and is an average over an epoch in which the model moved. Only what is left is g
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from regbench.runs.limits import Number
+from regbench.runs.limits import Count, Number
 
 # The terms in the order in which they lead from the reported training number to the test number.
 TERMS = {
@@ -26,7 +27,9 @@ class Ledger(BaseModel):
     """One metric's way from the reported training number to the test number.
 
     `penalty + noise + moving + gap` is `reported - test`. In nats for the loss; a share for the
-    accuracy, which has no penalty.
+    accuracy, which has no penalty. `noise` is a mean over `passes` in training mode, known up to a
+    standard error of `noise_error`; no pass is made where training mode is inference mode. Both
+    are None in a folder of an earlier version, which made one pass.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -36,6 +39,8 @@ class Ledger(BaseModel):
     moving: Number
     gap: Number
     test: Number
+    noise_error: Number | None = None
+    passes: Count | None = None
 
     @property
     def terms(self) -> dict[str, float]:
@@ -43,8 +48,29 @@ class Ledger(BaseModel):
         return {name: getattr(self, name) for name in TERMS}
 
 
+@dataclass(frozen=True)
+class TrainingMode:
+    """Loss and accuracy on a training sample with the regularizers at work, means over passes.
+
+    The errors are standard errors of the means.
+    """
+
+    loss: float
+    accuracy: float
+    loss_error: float = 0.0
+    accuracy_error: float = 0.0
+    passes: int = 0
+
+
 def balance(
-    *, reported: float, penalty: float, training_mode: float, train: float, test: float
+    *,
+    reported: float,
+    penalty: float,
+    training_mode: float,
+    train: float,
+    test: float,
+    noise_error: float | None = None,
+    passes: int | None = None,
 ) -> Ledger:
     """Split `reported - test` into its terms.
 
@@ -54,6 +80,8 @@ def balance(
         training_mode: the final weights on a training sample, with the regularizers at work.
         train: the same weights on the same sample, in inference mode.
         test: the same weights on the test set, in inference mode.
+        noise_error: the standard error of `training_mode`.
+        passes: how many passes `training_mode` is a mean of.
     """
     return Ledger(
         reported=reported,
@@ -63,25 +91,30 @@ def balance(
         moving=reported - penalty - training_mode,
         gap=train - test,
         test=test,
+        noise_error=noise_error,
+        passes=passes,
     )
 
 
-def of_row(row: dict[str, Any], training_mode: dict[str, float]) -> dict[str, Ledger] | None:
+def of_row(row: dict[str, Any], training_mode: TrainingMode) -> dict[str, Ledger] | None:
     """Return the ledgers of loss and accuracy from a row of the history; None before training.
 
     Args:
         row: the last row, with the columns of `regbench.run_folder.HISTORY`.
-        training_mode: `loss` and `accuracy` of the same weights with the regularizers at work.
+        training_mode: the same weights with the regularizers at work.
     """
-    if row["reported_loss"] is None or not all(map(math.isfinite, training_mode.values())):
+    measured = asdict(training_mode)
+    if row["reported_loss"] is None or not all(map(math.isfinite, measured.values())):
         return None
     return {
         metric: balance(
             reported=row[f"reported_{metric}"],
             penalty=row["penalty"] if metric == "loss" else 0.0,
-            training_mode=training_mode[metric],
+            training_mode=measured[metric],
             train=row[f"train_{metric}"],
             test=row[f"test_{metric}"],
+            noise_error=measured[f"{metric}_error"],
+            passes=training_mode.passes,
         )
         for metric in ("loss", "accuracy")
     }

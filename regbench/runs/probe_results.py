@@ -73,13 +73,18 @@ class Dropped(Finding):
 
 
 class Dropout(Finding):
-    """Weight scaling (every unit on, as at inference) against the mean of T stochastic passes."""
+    """Weight scaling (every unit on, as at inference) against the mean of T stochastic passes.
+
+    On `examples` of the test set. `standard_error` is what other masks would change of the largest
+    ensemble's accuracy and loss; None in a folder of an earlier version.
+    """
 
     layers: list[Dropped]
     examples: Count
     weight_scaling: Quality
     passes: list[Count]
     ensemble: list[Quality]
+    standard_error: Quality | None = None
 
     @model_validator(mode="after")
     def _a_quality_for_each(self) -> Dropout:
@@ -211,13 +216,11 @@ class Details(Finding):
 class Findings(Finding):
     """All that the probes found in one model.
 
-    `predicted` is the class of each test example, in their order. It is stored by itself
-    (`regbench.predictions`), and None where the findings were read.
+    The class of each test example is stored by itself (`regbench.runs.predictions`).
     """
 
     numbers: Numbers
     details: Details
-    predicted: list[Count] | None = None
 
     def for_summary(self) -> dict[str, Any]:
         """Return what belongs under `probes` in `summary.json`."""

@@ -28,13 +28,12 @@ from regbench.inspection import inspect as inspection
 from regbench.inspection.inspect import Size
 from regbench.models import evaluate
 from regbench.models.build import build
+from regbench.probes import gap_ledger, harness
 from regbench.runs.folder import HISTORY
 from regbench.training import memory, train
 
-# Images that the probes are tried on. What they take beyond that is so many passes through the
-# network, of every image that a measurement reads: predictions, and the ledger's modes.
+# Images that the probes are tried on. What they take beyond that is above all the ledger's passes.
 PROBED = 200
-PASSES_OF_PROBES = 3
 
 
 @dataclass(frozen=True)
@@ -43,18 +42,21 @@ class Pace:
 
     `start` passes until a fresh worker process has imported its libraries; `overhead` is what a
     run takes beside its epochs: building, compiling, probing and saving. `training` and `measuring`
-    are those of an epoch; the curves are measured once before the first epoch too.
+    are those of an epoch; before the first and after the last one, `measuring_all` takes the place
+    of the latter.
     """
 
     start: float
     overhead: float
     training: float
     measuring: float
+    measuring_all: float
 
     def of_run(self, epochs_left: float, begins: bool) -> float:
         """Return the seconds of a run in a worker that has started."""
-        measurements = epochs_left + begins
-        return self.overhead + epochs_left * self.training + measurements * self.measuring
+        between = max(0.0, epochs_left - 1) * self.measuring
+        ends = (1 + begins) * self.measuring_all
+        return self.overhead + epochs_left * self.training + between + ends
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,13 @@ def measure(question: Question, emit: train.Emit) -> Pace:
     model = build(experiment, size.input_shape, size.classes)
     timing = inspection.time_run(model, experiment, size, question.runtime)
     _finish(model, experiment, size)
-    image = timing.measuring / size.measured
+    image = timing.measuring_all / size.measured
     steady = timing.seconds + evaluate.BATCH * image
-    beyond = PASSES_OF_PROBES * max(0, size.measured - 2 * PROBED) * image
+    passes = gap_ledger.LEAST_PASSES if harness.varying(model) else 0
+    beyond = passes * max(0, size.measured // 2 - PROBED) * image
     overhead = time.perf_counter() - began - steady + beyond
-    return Pace(0.0, max(0.0, overhead), timing.training, timing.measuring)
+    measuring = timing.measuring, timing.measuring_all
+    return Pace(0.0, max(0.0, overhead), timing.training, *measuring)
 
 
 def _finish(model: Any, experiment: Experiment, size: Size) -> None:
@@ -133,4 +137,5 @@ def _mean(start: float, paces: list[Pace]) -> Pace:
         fmean(each.overhead for each in paces),
         fmean(each.training for each in paces),
         fmean(each.measuring for each in paces),
+        fmean(each.measuring_all for each in paces),
     )

@@ -14,6 +14,9 @@ from regbench.execution.local import Event, makespan
 # Less of an epoch says little about the whole of it.
 LEAST_SHARE = 0.2
 
+# What the display shows of the last measurement, however many epochs ago that was.
+MEASURED = ("train_accuracy", "test_accuracy")
+
 Status = Literal["waiting", "running", "done", "diverged", "failed"]
 
 
@@ -21,7 +24,7 @@ class RunState:
     """How far one run is: its latest history row, its curve so far and its speed.
 
     `done` counts epochs, with a fraction for the one under way; `curve` maps an epoch to the test
-    accuracy after it.
+    accuracy after it, where it was measured.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -60,8 +63,11 @@ class RunState:
 
     def _move(self, event: Event) -> None:
         if event.kind == "epoch":
-            self.row = event.figures
-            self.curve[event.figures["epoch"]] = event.figures["test_accuracy"]
+            if event.figures["test_accuracy"] is None:  # an epoch after which nothing is measured
+                self.row = event.figures | {key: self.row.get(key) for key in MEASURED}
+            else:
+                self.row = event.figures
+                self.curve[event.figures["epoch"]] = event.figures["test_accuracy"]
             self.done = float(event.figures["epoch"])
         elif event.kind == "step":
             epoch, step = event.figures["epoch"], event.figures["step"]

@@ -89,6 +89,7 @@ def run(
     threads: int | None = None,
     force: bool = False,
     profile: bool = False,
+    probes: bool = True,
     fail_fast: bool = False,
     executor: str = "local",
     command: Sequence[str] = (),
@@ -100,7 +101,8 @@ def run(
     lets one run use every core, and several share the machine with one thread each.
     A run that was interrupted goes on from its last checkpoint, with the number of threads that it
     began with, unless `force` is given. With `profile`, each run folder gets a `profile.json`: the
-    seconds of each part of the run. A run that fails or diverges does not end the others, unless
+    seconds of each part of the run. Without `probes`, the trained models are not examined. A run
+    that fails or diverges does not end the others, unless
     it is to `fail_fast`: then they stop with a checkpoint, and no other begins.
     Raises RegbenchError for what can't even begin.
     """
@@ -114,7 +116,9 @@ def run(
 
     def events() -> Generator[tuple[Experiment, Event], None, None]:
         for own, group in groups(pending, runtime, None if force else results).items():
-            work = [Job(each, results, own, list(command), force, profile) for each in group]
+            work = [
+                Job(each, results, own, list(command), force, profile, probes) for each in group
+            ]
             workers, _ = share_machine(len(group), jobs, own.threads, device)
             running = EXECUTORS[executor](train, work, workers, own.variables())
             with contextlib.closing(running):

@@ -104,9 +104,10 @@ def _columns() -> Table:
 
 def _time(timing: Timing, epochs: int) -> str:
     epoch = timing.training + timing.measuring
+    run = epoch * epochs + 2 * timing.measuring_all - timing.measuring
     return (
         f"{duration(epoch)} an epoch ({duration(timing.training)} training, "
-        f"{duration(timing.measuring)} measuring), {duration(epoch * epochs)} for {epochs} epochs; "
+        f"{duration(timing.measuring)} measuring), {duration(run)} for {epochs} epochs; "
         f"from {timing.batches} of {timing.batches_per_epoch} batches in {timing.seconds:.1f} s "
         f"on {timing.threads} thread{'s' if timing.threads > 1 else ''}"
     )

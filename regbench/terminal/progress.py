@@ -77,7 +77,8 @@ class PlainProgress(Progress):
         if event.kind == "epoch":
             row = event.figures
             speed = row["images_per_second"]
-            parts = [f"{state.label} epoch {row['epoch']}/{state.epochs}", scores(row)]
+            parts = [f"{state.label} epoch {row['epoch']}/{state.epochs}"]
+            parts += [scores(row)] if row["test_accuracy"] is not None else []
             parts += [f"{speed:.0f} images/s"] if speed else []
             left = state.seconds_left()
             parts += [f"{clock(left)} left"] if left else []
@@ -189,7 +190,7 @@ def _cells(state: RunState) -> dict[str, str]:
     """Return what the table says of a run, by heading."""
     row, left = state.row, state.seconds_left()
     speed = row.get("images_per_second")
-    known = "train_accuracy" in row
+    known = row.get("train_accuracy") is not None
     return {
         "seed": str(state.seed),
         "epoch": f"{state.done:.1f}/{state.epochs}" if known else "starting",

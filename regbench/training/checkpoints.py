@@ -50,6 +50,7 @@ class Position:
     `rows` begins with epoch 0, before training, so its length is the number of the epoch under
     way. Of that epoch, `step` updates are done; `loss` is the sum of what Keras reported over all
     examples so far in nats, `correct` their count of correct predictions, `seconds` the time.
+    `wall_seconds` are those of all sessions before this one, measuring and starting included.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -57,6 +58,7 @@ class Position:
     loss: float = 0.0
     correct: int = 0
     seconds: float = 0.0
+    wall_seconds: float = 0.0
 
     @property
     def epoch(self) -> int:
@@ -251,7 +253,9 @@ def _read(path: Path, verified: Sequence[str]) -> Checkpoint:
     return Checkpoint(path, dict(state["identity"]), _position(**state["position"]))
 
 
-def _position(rows: Any, step: Any, loss: Any, correct: Any, seconds: Any) -> Position:
+def _position(
+    rows: Any, step: Any, loss: Any, correct: Any, seconds: Any, wall_seconds: Any = 0.0
+) -> Position:
     """Return the position if that is what it can be. Raises ValueError or TypeError."""
     for number, row in enumerate(rows):
         if tuple(row) != HISTORY or row["epoch"] != number:
@@ -260,7 +264,7 @@ def _position(rows: Any, step: Any, loss: Any, correct: Any, seconds: Any) -> Po
             raise ValueError("expected numbers")
     if not rows or type(step) is not int or type(correct) is not int or min(step, correct) < 0:
         raise ValueError("expected counts")
-    return Position(rows, step, float(loss), correct, float(seconds))
+    return Position(rows, step, float(loss), correct, float(seconds), float(wall_seconds))
 
 
 def _checksums(folder: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from regbench.datasets import Splits, fingerprint
 from regbench.execution import environment, signals
 from regbench.execution.environment import Runtime
 from regbench.models.build import build, compile_model, to_inputs
+from regbench.models.evaluate import Outputs
 from regbench.runs import predictions
 from regbench.runs.folder import HISTORY, RunFolder
 from regbench.runs.predictions import PREDICTIONS
-from regbench.runs.probe_results import DETAILS, Findings
-from regbench.training import checkpoints, memory
+from regbench.runs.probe_results import DETAILS
+from regbench.training import checkpoints, evaluate, memory
 from regbench.training.checkpoints import Checkpoints, Position
 from regbench.training.evaluate import Curves
 from regbench.training.stopwatch import Stopwatch
@@ -38,7 +39,8 @@ SECONDS_BETWEEN_STEP_REPORTS = 0.2
 class Job:
     """All that a worker process needs to know to train one run.
 
-    An interrupted run goes on from its last checkpoint, unless it is to begin `anew`.
+    An interrupted run goes on from its last checkpoint, unless it is to begin `anew`. `probes` is
+    whether to examine the trained model.
     """
 
     experiment: Experiment
@@ -47,6 +49,7 @@ class Job:
     command: list[str]
     anew: bool = False
     profile: bool = False
+    probes: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
         with watch.time("build"):
             model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
             compile_model(model, experiment, _steps(experiment, splits))
-            curves = Curves(splits, experiment.seed)
+            curves = Curves(splits, experiment.seed, experiment.evaluation)
         if checkpoint:
             # TensorFlow computes a batch of another size than its first one with another graph,
             # whose sums round otherwise: so a full batch comes first here too, and is undone.
@@ -111,13 +114,14 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             folder.save("model.keras", model.save)
         summary = _summary(run) | {"data": data}
         if summary["status"] == "completed":  # weights that are not finite have nothing to say
-            with watch.time("probes"):
-                found = probes.measure(model, experiment, splits, curves.train, position.rows[-1])
-            folder.save(DETAILS, found.save_details)
-            _save_predictions(folder, splits, found)
-            summary["probes"] = found.for_summary()
+            outputs = curves.outputs(model)
+            _save_predictions(folder, splits, outputs.test)
+            if job.probes:
+                with watch.time("probes"):
+                    summary |= _probe(folder, run, outputs)
         if job.profile:
             folder.write_profile(watch.breakdown())
+        summary["wall_seconds"] = _wall_seconds(run)
         folder.finish(summary)
     return summary
 
@@ -180,7 +184,7 @@ def _train_one_epoch(run: _Run) -> dict[str, float]:
 def _checkpoint(run: _Run) -> None:
     """Write a checkpoint; a run that was asked to stop ends here."""
     with run.watch.time("save"):
-        run.keeper.save(run.model, run.position)
+        run.keeper.save(run.model, replace(run.position, wall_seconds=_wall_seconds(run)))
     if signals.stop_requested():
         raise signals.Stopped(f"stopped at {run.position}; the same command goes on from there")
 
@@ -206,7 +210,7 @@ def _steps(experiment: Experiment, splits: Splits) -> int:
 def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, Any]:
     """Return the history's row of the epoch that has just been trained."""
     with run.watch.time("evaluate"):
-        measured = run.curves.measure(run.model)
+        measured = _measure(run, reported)
     row = {
         "epoch": run.position.epoch,
         "seconds": run.position.seconds,
@@ -215,6 +219,24 @@ def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, Any]:
         **reported,
     }
     return {column: row[column] for column in HISTORY}
+
+
+def _measure(run: _Run, reported: Mapping[str, float | None]) -> Mapping[str, float | None]:
+    """Return what the history tells of the model now: all, a sample's numbers, or none.
+
+    The first and the last row of a history are always of all examples, also where a run ends
+    because it diverges.
+    """
+    epoch, train, curves = run.position.epoch, run.experiment.train, run.curves
+    loss = reported["reported_loss"]
+    ends = epoch in (0, train.epochs) or (loss is not None and not math.isfinite(loss))
+    if not ends and epoch % run.experiment.evaluation.every == 0:
+        few = curves.measure_few(run.model)
+        if few.is_finite:
+            return few.columns
+    elif not ends and evaluate.has_finite_weights(run.model):
+        return evaluate.unmeasured(run.model)
+    return curves.measure(run.model).columns
 
 
 def _summary(run: _Run) -> dict[str, Any]:
@@ -231,15 +253,38 @@ def _summary(run: _Run) -> dict[str, Any]:
         "train_loss": last["train_loss"],
         "test_loss": last["test_loss"],
         "gap": last["train_accuracy"] - last["test_accuracy"],
+        "train_examples": len(run.splits.train_labels),
+        "test_examples": len(run.splits.test_labels),
+        "train_evaluated": last["train_evaluated"],
+        "test_evaluated": last["test_evaluated"],
         # Training alone: the honest measurements cost the same whatever the variant.
         "seconds": sum(row["seconds"] for row in rows),
         "images_per_second": _speed(run.splits, rows),
     }
 
 
-def _save_predictions(folder: RunFolder, splits: Splits, found: Findings) -> None:
-    predicted = np.array(found.predicted, np.int64)
+def _save_predictions(folder: RunFolder, splits: Splits, outputs: NDArray[np.float32]) -> None:
+    predicted = outputs.argmax(axis=1)
     folder.save(PREDICTIONS, lambda path: predictions.write(path, splits.test_labels, predicted))
+
+
+def _probe(folder: RunFolder, run: _Run, outputs: Outputs) -> dict[str, Any]:
+    """Examine the trained model; return what that adds to the summary."""
+    sample, row = run.curves.train, run.position.rows[-1]
+    found, failed = probes.measure(run.model, run.experiment, run.splits, sample, row, outputs)
+    added: dict[str, Any] = {"probes_failed": failed} if failed else {}
+    if found:
+        folder.save(DETAILS, found.save_details)
+        added["probes"] = found.for_summary()
+    return added
+
+
+def _wall_seconds(run: _Run) -> float:
+    """Return the seconds since the run began in its worker, earlier sessions' included.
+
+    Of an earlier session, all up to the last checkpoint.
+    """
+    return run.position.wall_seconds + run.watch.breakdown()["total"]
 
 
 def _speed(splits: Splits, rows: list[dict[str, Any]]) -> float | None:

@@ -16,11 +16,14 @@ import pytest
 
 from regbench import cli, runs
 from regbench.cli import options, printing
-from regbench.cli.training import resuming
+from regbench.cli.training import print_failures, resuming
+from regbench.errors import RegbenchError
+from regbench.sweeps.sweep import Outcome
 from tests import made_up_runs
 
 CONFIGS = sorted(path for path in Path("configs").glob("*.yaml"))
 REGBENCH = [sys.executable, "-m", "regbench"]
+QUICK_STUDY = "configs/studies/overfitting.yaml"
 TINY = [
     "--smoke",
     "--set=model.blocks=[4]",
@@ -49,6 +52,30 @@ def test_every_config_trains(every_config):
     for path in CONFIGS:
         assert f"\n{path.stem} s0: train " in "\n" + done.stdout
     assert len(list(results.glob("*/summary.json"))) == len(CONFIGS)
+
+
+def test_a_probe_that_failed_is_one_warning_and_no_failure(capsys, tmp_path):
+    summary = {"name": "mine", "seed": 3, "probes_failed": {"dropout": "ValueError: ndim=2"}}
+    outcome = Outcome(done=[summary])
+    print_failures(outcome, tmp_path)
+    warning = "Warning: mine s3: left out by its probes: dropout: ValueError: ndim=2\n"
+    assert capsys.readouterr().err == warning
+    assert outcome.exit_code == 0
+
+
+@pytest.mark.parametrize("command", [["run", "configs/smoke.yaml"], ["study", QUICK_STUDY]])
+@pytest.mark.parametrize("flags", [[], ["--no-probes"]])
+def test_probes_are_skipped_on_demand(monkeypatch, tmp_path, command, flags):
+    asked = {}
+
+    def pretend(experiments, results, **options):
+        asked.update(options)
+        raise RegbenchError("enough")
+
+    monkeypatch.setattr("regbench.sweeps.sweep.run", pretend)
+    with pytest.raises(RegbenchError, match="enough"):
+        cli.cli.main([*command, *flags, "--results", str(tmp_path)], standalone_mode=False)
+    assert asked["probes"] is (not flags)
 
 
 def test_piped_progress_is_one_plain_line_per_epoch_on_stderr(every_config):

@@ -1,5 +1,6 @@
 """The gap ledger: its terms, and that nothing is left over."""
 
+import functools
 from types import SimpleNamespace
 
 import hypothesis
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from regbench import config, datasets
 from regbench.datasets import Splits
-from regbench.probes import Subject
+from regbench.probes import Subject, harness
 from regbench.probes import gap_ledger as probe
 from regbench.runs import gap_ledger
+from regbench.runs.gap_ledger import TrainingMode
 from regbench.training import train
 from regbench.training.checkpoints import Position
 from regbench.training.evaluate import Curves
@@ -72,7 +74,7 @@ def test_no_regularizer_and_the_training_set_as_test_set_have_no_gap_and_no_nois
     for metric in ("loss", "accuracy"):
         assert found[metric].gap == 0
         assert found[metric].penalty == 0
-        assert found[metric].noise == pytest.approx(0, abs=1e-6)
+        assert found[metric].noise == found[metric].noise_error == found[metric].passes == 0
     assert found["loss"].moving > 0.001  # the model was worse while the epoch was going on
 
 
@@ -94,9 +96,55 @@ def test_dropout_is_noise_and_l2_is_penalty():
 
 def test_before_training_there_is_no_ledger():
     row = {"reported_loss": None, "reported_accuracy": None}
-    assert gap_ledger.of_row(row, {"loss": 1.0, "accuracy": 0.5}) is None
+    assert gap_ledger.of_row(row, TrainingMode(1.0, 0.5)) is None
 
 
 def test_a_loss_that_is_not_finite_has_no_ledger():
     row = {"reported_loss": 1.0, "reported_accuracy": 0.5}
-    assert gap_ledger.of_row(row, {"loss": np.nan, "accuracy": 0.5}) is None
+    assert gap_ledger.of_row(row, TrainingMode(np.nan, 0.5)) is None
+
+
+def test_the_noise_is_a_mean_whose_standard_error_is_recorded_and_bounded(monkeypatch):
+    """Of one trained model, measured again and again with other masks."""
+    means, errors = [], []
+    real = probe.seeding.generator
+    derive = harness.seeding.derive
+    for repeat in range(8):
+        with monkeypatch.context() as patch:
+            patch.setattr(probe.seeding, "generator", lambda *key, extra=repeat: real(*key, extra))
+            patch.setattr(harness.seeding, "derive", lambda *key, extra=repeat: derive(*key, extra))
+            found = probe.training_mode(subject_with_dropout())
+        means.append(found.loss)
+        errors.append(found.loss_error)
+        assert probe.LEAST_PASSES <= found.passes <= probe.MOST_PASSES
+        assert found.loss_error <= probe.LOSS_ERROR or found.passes == probe.MOST_PASSES
+    assert len(set(means)) == len(means)
+    assert np.std(means, ddof=1) == pytest.approx(np.mean(errors), rel=0.8)
+
+
+@functools.cache
+def subject_with_dropout():
+    """Return a model whose training mode is noisy; it is the same one every time."""
+    experiment = config.load(
+        "configs/baseline.yaml", [*TINY, "model.blocks=[]", "dropout.dense=0.5"]
+    )
+    splits = datasets.load(experiment.data, 0)
+    model = train.build(experiment, splits.train_images.shape[1:], len(splits.classes))
+    train.compile_model(model, experiment, 3)
+    for _ in range(20):
+        model.train_on_batch(train.to_inputs(splits.train_images), splits.train_labels)
+    return Subject(
+        model, experiment, Curves(splits, 0).train, (splits.test_images, splits.test_labels)
+    )
+
+
+def test_a_ledger_of_an_earlier_version_is_read():
+    terms = {
+        "reported": 2.0,
+        "penalty": 0.5,
+        "noise": 0.5,
+        "moving": 0.25,
+        "gap": -1.0,
+        "test": 1.75,
+    }
+    assert gap_ledger.Ledger.model_validate(terms).passes is None

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -139,15 +140,20 @@ def test_batch_norm_is_judged_as_numpy_does(normalized):
 
 def test_training_mode_is_what_numpy_computes_from_batch_statistics(normalized):
     examined, _ = normalized
-    images, labels = harness.shuffled(examined.train, 0, "training mode")
-    before = hidden(examined.model, images)
-    parts = [before[start : start + 50] for start in range(0, len(before), 50)]
-    outputs = [
-        normalized_output(examined.model, part, part.mean(axis=0), part.var(axis=0))
-        for part in parts
-    ]
-    expected = nats(np.concatenate(outputs), labels)
-    assert gap_ledger.training_mode(examined).loss == pytest.approx(expected, rel=1e-4)
+    images, labels = examined.train
+    found, losses = gap_ledger.training_mode(examined), []
+    for number in range(found.passes):
+        order = gap_ledger.order_of_pass(0, number, len(labels))
+        before = hidden(examined.model, images[order])
+        parts = [before[start : start + 50] for start in range(0, len(before), 50)]
+        outputs = [
+            normalized_output(examined.model, part, part.mean(axis=0), part.var(axis=0))
+            for part in parts
+        ]
+        losses.append(nats(np.concatenate(outputs), labels[order]))
+    assert found.loss == pytest.approx(np.mean(losses), rel=1e-4)
+    expected = np.std(losses, ddof=1) / np.sqrt(len(losses))
+    assert found.loss_error == pytest.approx(expected, rel=0.01)
 
 
 def test_as_many_units_are_dropped_as_were_asked_for(dropping):
@@ -161,7 +167,7 @@ def test_as_many_units_are_dropped_as_were_asked_for(dropping):
 def test_the_ensemble_is_what_numpy_averages(dropping):
     """Masks differ, so the two ensembles of 64 passes agree only up to their noise."""
     examined, _ = dropping
-    images, labels = examined.few(examined.test, "ensemble")
+    images, labels = examined.test
     found = dropout.measure(examined)
     rng = np.random.default_rng(0)
     (kernel, bias), (last, last_bias) = (
@@ -193,6 +199,94 @@ def test_64_passes_agree_with_weight_scaling_within_noise(dropping):
     assert accuracy > 0.6
     assert found.ensemble[0].accuracy < accuracy - noise / 2  # one pass is worse
     assert found.ensemble[-1].accuracy == pytest.approx(accuracy, abs=noise)
+
+
+def test_the_standard_error_of_an_ensemble_is_how_much_other_masks_change_it(monkeypatch, dropping):
+    derive, found = harness.seeding.derive, []
+    for repeat in range(10):
+        with monkeypatch.context() as patch:
+            patch.setattr(harness.seeding, "derive", lambda *key, extra=repeat: derive(*key, extra))
+            found.append(dropout.measure(dropping[0]))
+    for quantity in ("accuracy", "loss"):
+        spread = np.std([getattr(each.ensemble[-1], quantity) for each in found], ddof=1)
+        claimed = np.mean([getattr(each.standard_error, quantity) for each in found])
+        assert claimed > 0
+        assert claimed == pytest.approx(spread, rel=0.7)
+
+
+def test_the_ensemble_is_of_all_test_images_that_64_passes_can_afford(monkeypatch, dropping):
+    examined, _ = dropping
+    assert dropout.measure(examined).examples == 200
+    monkeypatch.setattr(dropout, "BUDGET", 64 * 70)
+    monkeypatch.setattr(dropout, "LEAST_EXAMPLES", 10)
+    assert dropout.measure(examined).examples == 70
+    monkeypatch.setattr(dropout, "LEAST_EXAMPLES", 90)
+    assert dropout.measure(examined).examples == 90
+
+
+def test_spatial_dropout_drops_whole_maps_and_is_measured():
+    """Its layer takes maps alone, and its mask is one number for each of them."""
+    experiment = config.load("configs/baseline.yaml", TINY)
+    splits = datasets.load(experiment.data, 0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(4, 3, strides=4),
+            layers.SpatialDropout2D(0.25),
+            layers.Dropout(0.4, noise_shape=(None, 1, 1, 4)),
+            layers.Flatten(),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    pair = (splits.train_images, splits.train_labels), (splits.test_images, splits.test_labels)
+    found = dropout.measure(Subject(model, experiment, *pair))
+    assert [each.dropped for each in found.layers] == pytest.approx([0.25, 0.4], abs=0.02)
+    assert found.examples == 200
+
+
+def test_a_network_that_is_the_same_in_training_is_not_run_again(monkeypatch):
+    examined, splits = trained(steps=1)
+    outputs = examined.outputs
+    monkeypatch.setattr(type(examined.model), "predict_on_batch", forbidden)
+    for layer in examined.model.layers:
+        monkeypatch.setattr(layer, "call", forbidden)
+    sample, model = examined.train, examined.model
+    found, failed = probes.measure(model, examined.experiment, splits, sample, ROW, outputs)
+    assert failed == {}
+    assert found.numbers.ledger["loss"].noise == pytest.approx(
+        nats(outputs.train, sample[1]) - ROW["train_loss"], abs=1e-5
+    )
+
+
+def forbidden(*arguments, **options):
+    raise AssertionError("an image went through the network")
+
+
+def test_a_probe_that_fails_costs_its_own_numbers_alone(monkeypatch, normalized):
+    examined, splits = normalized
+
+    def fail(subject):
+        raise ValueError("expected maps\n\x1b[2J" + "x" * 1000)
+
+    monkeypatch.setattr(batch_norm, "measure", fail)
+    sample, model = examined.train, examined.model
+    found, failed = probes.measure(model, examined.experiment, splits, sample, ROW)
+    assert list(failed) == ["batch_norm"]
+    assert failed["batch_norm"].startswith("ValueError: expected maps\\n\\x1b[2Jxxx")
+    assert len(failed["batch_norm"]) == probes.MOST_CHARACTERS
+    assert found.numbers.batch_norm is None
+    assert found.numbers.ledger
+    assert found.numbers.weights
+
+
+def test_where_a_probe_of_every_model_fails_nothing_is_found(monkeypatch, normalized):
+    examined, splits = normalized
+    monkeypatch.setattr(weights, "filters", forbidden)
+    sample, model = examined.train, examined.model
+    found, failed = probes.measure(model, examined.experiment, splits, sample, ROW)
+    assert found is None
+    assert failed == {"weights": "AssertionError: an image went through the network"}
 
 
 def test_what_is_not_used_is_not_measured(normalized, dropping):
@@ -259,10 +353,12 @@ def test_probing_changes_nothing_and_can_be_repeated():
     model = examined.model
     before = [harness.numpy(variable).copy() for variable in model.variables]
     sample = examined.train
-    once = probes.measure(model, examined.experiment, splits, sample, ROW)
+    once, failed = probes.measure(model, examined.experiment, splits, sample, ROW)
+    assert failed == {}
     for left, right in zip(before, model.variables, strict=True):
         np.testing.assert_array_equal(left, harness.numpy(right))
-    assert probes.measure(model, examined.experiment, splits, sample, ROW) == once
+    again = probes.measure(model, examined.experiment, splits, sample, ROW, examined.outputs)
+    assert again == (once, {})
 
 
 def test_the_worst_mistakes_come_with_their_images(normalized):

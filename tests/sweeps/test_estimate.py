@@ -24,4 +24,6 @@ def test_every_config_is_measured_once_and_one_that_cannot_be_built_says_why():
     assert min(fast.start, fast.overhead, fast.training, fast.measuring) > 0
     assert fast.start == long.start
     begun, going_on = long.of_run(3, begins=True), long.of_run(3, begins=False)
-    assert begun - going_on == pytest.approx(long.measuring)
+    assert begun - going_on == pytest.approx(long.measuring_all)
+    between = begun - long.overhead - 3 * long.training - 2 * long.measuring_all
+    assert between == pytest.approx(2 * long.measuring)

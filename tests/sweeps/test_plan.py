@@ -16,7 +16,7 @@ from regbench.terminal import plan as plan_table
 from regbench.training import checkpoints
 from regbench.training.checkpoints import Checkpoint, Position
 
-PACE = Pace(start=5.0, overhead=3.0, training=10.0, measuring=1.0)
+PACE = Pace(start=5.0, overhead=3.0, training=10.0, measuring=1.0, measuring_all=1.0)
 
 
 def experiments(*seeds, epochs=4):

@@ -42,6 +42,16 @@ def test_the_pace_of_a_run_that_goes_on_counts_from_where_it_does(now):
     assert state.seconds_per_epoch == 5
 
 
+def test_an_epoch_that_is_not_measured_leaves_the_curve_and_the_last_numbers(now):
+    state = RunState(experiment())
+    state.see(epoch(1))
+    figures = {"epoch": 2, "train_accuracy": None, "test_accuracy": None}
+    state.see(Event(0, "epoch", figures))
+    assert state.row == {"epoch": 2, "train_accuracy": 0.5, "test_accuracy": 0.4}
+    assert state.curve == {1: 0.4}
+    assert state.done == 2
+
+
 def test_a_run_that_is_repeated_waits_and_forgets_the_pause(now):
     state = RunState(experiment())
     for event in (Event(0, "started"), epoch(0), epoch(1)):

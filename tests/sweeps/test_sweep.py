@@ -172,6 +172,13 @@ def test_checkpoints_that_a_completed_run_left_are_removed(monkeypatch, tmp_path
     assert folder.checkpoints.exists() == left
 
 
+@pytest.mark.parametrize("probes", [True, False])
+def test_every_run_is_told_whether_to_probe(monkeypatch, tmp_path, probes):
+    calls = []
+    swept(monkeypatch, tmp_path, {0: "completed"}, calls, probes=probes)
+    assert [job.probes for _, _, jobs in calls for job in jobs] == [probes]
+
+
 def test_exit_codes_tell_all_some_and_none_apart():
     run, failure = experiments(0)[0], Failure("E", "m", "d")
     assert Outcome().exit_code == 0

@@ -53,6 +53,17 @@ def test_a_pipe_gets_one_plain_line_an_epoch():
     assert second.startswith("dropout s0 epoch 1/10, train 0.500, test 0.400, gap 0.100, 432 ima")
 
 
+def test_an_epoch_that_is_not_measured_has_no_scores():
+    watching, output = watched(
+        PlainProgress, False, [Event(0, "started"), epoch(0), epoch(1, None, None, 431.7)]
+    )
+    watching.end()
+    assert output.getvalue().splitlines()[1].startswith("dropout s0 epoch 1/10, 432 images/s")
+    live, _ = watched(LiveProgress, True, [Event(0, "started"), epoch(0), epoch(1, None, None)])
+    assert "0.400" in drawn(live, 80)  # the last that is known
+    live.end()
+
+
 @pytest.mark.parametrize("display", [PlainProgress, LiveProgress])
 def test_a_failure_is_said_at_once_where_other_runs_go_on(display):
     failure = Failure("DataError", "no [bold]data[/bold]", "")

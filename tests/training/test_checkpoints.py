@@ -98,6 +98,17 @@ def test_a_run_that_is_stopped_and_goes_on_is_the_run_that_never_was(
     assert not RunFolder.of(tmp_path, experiment()).checkpoints.exists()
 
 
+def test_the_time_of_a_run_is_that_of_all_its_sessions(monkeypatch, tmp_path):
+    interrupt(monkeypatch, tmp_path, 2, "step 1 of epoch 1")
+    path = RunFolder.of(tmp_path, experiment()).checkpoints / "000001-000000001" / "state.json"
+    before = json.loads(path.read_text())["position"]["wall_seconds"]
+    assert before > 0
+    monkeypatch.setattr(train.Stopwatch, "breakdown", lambda watch: {"total": 1000.0})
+    run(tmp_path)
+    summary = json.loads((path.parents[2] / "summary.json").read_text())
+    assert summary["wall_seconds"] == pytest.approx(before + 1000)
+
+
 def test_a_run_that_is_to_begin_anew_does(monkeypatch, tmp_path, uninterrupted):
     interrupt(monkeypatch, tmp_path, 2, "step 1 of epoch 1")
     assert run(tmp_path, anew=True) == []

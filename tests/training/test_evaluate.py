@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from regbench import config, datasets
+from regbench.config import Evaluation
 from regbench.datasets import Splits
 from regbench.models.build import build, compile_model, to_inputs
 from regbench.models.evaluate import BATCH, cross_entropy, measure, predict
@@ -46,7 +47,7 @@ def test_the_loss_is_the_cross_entropy_of_the_models_predictions(model, splits):
 
 
 def test_the_loss_contains_no_penalty_and_keras_own_does(model, splits):
-    row = Curves(splits, seed=0).measure(model)
+    row = Curves(splits, seed=0).measure(model).columns
     inputs = to_inputs(splits.test_images)
     reported = model.evaluate(inputs, splits.test_labels, verbose=0, return_dict=True)["loss"]
     assert row["penalty"] > 0.1
@@ -58,18 +59,50 @@ def test_the_penalty_is_recomputed_by_numpy(model, splits):
         np.asarray(each.kernel, "float64") for each in model.layers if hasattr(each, "kernel")
     ]
     expected = 0.1 * sum(np.square(kernel).sum() for kernel in kernels)
-    assert Curves(splits, seed=0).measure(model)["penalty"] == pytest.approx(expected, rel=1e-5)
+    assert Curves(splits, seed=0).measure(model).columns["penalty"] == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_the_training_set_as_test_set_gives_identical_numbers(model, splits):
     train = splits.train_images, splits.train_labels
-    row = Curves(Splits(*train, *train, splits.classes), seed=0).measure(model)
+    row = Curves(Splits(*train, *train, splits.classes), seed=0).measure(model).columns
     assert row["train_loss"] == row["test_loss"]
     assert row["train_accuracy"] == row["test_accuracy"]
 
 
-def test_the_training_sample_is_at_most_as_large_as_the_test_set(splits):
-    assert Curves(splits, seed=0).examples == 2 * 550
+def test_the_training_sample_is_at_most_as_large_as_the_test_set(model, splits):
+    row = Curves(splits, seed=0).measure(model).columns
+    assert (row["train_evaluated"], row["test_evaluated"]) == (550, 550)
+
+
+def test_between_the_ends_the_same_few_examples_are_measured_for_every_variant(splits):
+    """As many of both sets, every class as often, and other ones for another seed."""
+    own, others, of_another_seed = (
+        Curves(splits, seed, Evaluation(examples=100)) for seed in (0, 0, 1)
+    )
+    for (images, labels), again, other, whole in zip(
+        own._few, others._few, of_another_seed._few, (own.train, own.test), strict=True
+    ):
+        assert np.bincount(labels).tolist() == [10] * 10
+        np.testing.assert_array_equal(images, again[0])
+        assert (images != other[0]).any()
+        known = {image.tobytes() for image in whole[0]}
+        assert all(image.tobytes() in known for image in images)
+
+
+def test_a_sample_is_measured_as_the_whole_is(model, splits):
+    curves = Curves(splits, seed=0, evaluation=Evaluation(examples=100))
+    few, (images, labels) = curves.measure_few(model), curves._few[1]
+    assert few.columns["test_loss"] == pytest.approx(measure(model, images, labels).loss)
+    assert few.columns["test_accuracy"] == measure(model, images, labels).accuracy
+    assert (few.columns["train_evaluated"], few.columns["test_evaluated"]) == (100, 100)
+
+
+@pytest.mark.parametrize("examples", ["all", 100_000])
+def test_a_sample_as_large_as_there_are_examples_is_all_of_them(model, splits, examples):
+    curves = Curves(splits, seed=0, evaluation=Evaluation(examples=examples))
+    assert curves.measure_few(model).columns == curves.measure(model).columns
 
 
 def test_measuring_changes_neither_weights_nor_batch_statistics(model, splits):

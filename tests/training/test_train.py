@@ -11,6 +11,7 @@ import pytest
 from regbench import config, datasets
 from regbench.datasets import fingerprint
 from regbench.execution.environment import Runtime
+from regbench.models import evaluate
 from regbench.models.evaluate import measure
 from regbench.training import train
 from regbench.training.train import Job
@@ -25,13 +26,12 @@ TINY = [
 ]
 
 
-def run(results: Path, *overrides: str, seed: int = 0, profile: bool = False):
+def run(results: Path, *overrides: str, seed: int = 0, profile: bool = False, probes: bool = True):
     """Train in this process; return the run's folder, history, summary and emitted events."""
     experiment = config.load("configs/baseline.yaml", [*TINY, *overrides]).with_seed(seed)
     events = []
-    job = Job(
-        experiment, results, Runtime("tensorflow", "cpu", 1), ["regbench", "run"], profile=profile
-    )
+    runtime, command = Runtime("tensorflow", "cpu", 1), ["regbench", "run"]
+    job = Job(experiment, results, runtime, command, profile=profile, probes=probes)
     train.train(job, lambda kind, figures: events.append((kind, figures)))
     folder = results / f"{experiment.name}-{experiment.hash}-s{seed}"
     with (folder / "history.csv").open() as file:
@@ -57,6 +57,77 @@ def test_a_run_leaves_the_files_of_the_contract_and_no_others(tmp_path):
     assert summary["seconds"] == pytest.approx(sum(row["seconds"] for row in history))
     assert summary["images_per_second"] == pytest.approx(2 * 150 / summary["seconds"])
     assert (summary["status"], summary["epochs"], summary["seed"]) == ("completed", 2, 0)
+    assert (summary["train_examples"], summary["test_examples"]) == (150, 100)
+    assert (summary["train_evaluated"], summary["test_evaluated"]) == (100, 100)
+    assert summary["wall_seconds"] > summary["seconds"]
+    assert "probes_failed" not in summary
+
+
+def test_the_first_and_the_last_epoch_are_measured_on_all_and_others_as_the_config_says(tmp_path):
+    overrides = ["train.epochs=5", "evaluation={every: 2, examples: 30}"]
+    _, history, summary, events = run(tmp_path, *overrides, probes=False)
+    evaluated = [(row["train_evaluated"], row["test_evaluated"]) for row in history]
+    assert evaluated == [(100, 100), (0, 0), (30, 30), (0, 0), (30, 30), (100, 100)]
+    for row in history:
+        for column in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
+            assert (row[column] is None) == (row["test_evaluated"] == 0)
+        assert row["penalty"] == 0
+    assert summary["test_evaluated"] == 100
+    assert [figures["epoch"] for kind, figures in events if kind == "epoch"] == list(range(6))
+
+
+def test_how_the_curves_are_measured_changes_nothing_else(tmp_path):
+    few = run(tmp_path, "evaluation={every: 9, examples: 30}", probes=False)
+    whole = run(tmp_path, "evaluation.examples=all", probes=False)
+    for one, other in zip(few[1], whole[1], strict=True):
+        assert one["reported_loss"] == other["reported_loss"]
+        assert other["test_evaluated"] == 100
+    ends = [row["test_loss"] for row in (few[1][0], few[1][-1])]
+    assert ends == [row["test_loss"] for row in (whole[1][0], whole[1][-1])]
+    assert few[0] != whole[0]  # two experiments, and not one that is skipped for the other
+
+
+def test_a_probe_that_fails_is_a_line_of_the_summary(tmp_path, monkeypatch):
+    def fail(subject):
+        raise ValueError("expected ndim=4, found ndim=2")
+
+    monkeypatch.setattr("regbench.probes.dropout.measure", fail)
+    _, _, summary, _ = run(tmp_path, "train.epochs=1", "dropout.dense=0.5")
+    assert summary["status"] == "completed"
+    assert summary["probes_failed"] == {"dropout": "ValueError: expected ndim=4, found ndim=2"}
+    assert summary["probes"]["dropout"] is None
+    assert summary["probes"]["ledger"]
+
+
+def test_a_technique_that_drops_whole_maps_is_probed_as_any_other(tmp_path, monkeypatch):
+    def spatial(rate, name):
+        return [keras.layers.SpatialDropout2D(rate, name=name)] if rate else []
+
+    monkeypatch.setattr("regbench.regularizers.dropout._dropout", spatial)
+    _, _, summary, _ = run(tmp_path, "train.epochs=1", "dropout.conv=0.5")
+    assert "probes_failed" not in summary
+    (first, second) = summary["probes"]["dropout"]["layers"]
+    assert first["dropped"] == pytest.approx(0.5, abs=0.01)
+    assert summary["probes"]["ledger"]["loss"]["passes"] >= 4
+
+
+def test_a_run_without_probes_keeps_its_predictions(tmp_path):
+    folder, history, summary, _ = run(tmp_path, "train.epochs=1", probes=False)
+    assert "probes" not in summary
+    assert not (folder / "probes.json").exists()
+    rows = (folder / "predictions.csv").read_text().splitlines()[1:]
+    right = sum(label == guess for label, guess in (row.split(",") for row in rows))
+    assert right / len(rows) == history[-1]["test_accuracy"]
+
+
+def test_probes_measure_nothing_again_that_the_last_epoch_measured(tmp_path, monkeypatch):
+    images = []
+    real = evaluate.predict
+    counted = lambda model, batch: (images.append(len(batch)), real(model, batch))[1]  # noqa: E731
+    for module in ("training.evaluate", "probes.harness", "probes.batch_norm"):
+        monkeypatch.setattr(f"regbench.{module}.predict", counted)
+    run(tmp_path, "evaluation.examples=30")
+    assert images == [100, 100, 30, 30, 100, 100]
 
 
 def test_a_run_records_the_fingerprint_of_its_data_and_the_machine(tmp_path):
@@ -170,6 +241,17 @@ def test_a_diverging_run_ends_early_and_says_so_without_nan_in_json(tmp_path):
     assert summary["status"] == "diverged"
     assert summary["epochs"] == len(history) - 1 < 9
     assert "NaN" not in (folder / "summary.json").read_text()
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_no_epoch_hides_that_a_run_diverges(tmp_path, every):
+    """A loss that is reported, or weights where none is measured: both end the run at once."""
+    overrides = ["train.optimizer=sgd", "train.learning_rate=1e38", "train.epochs=9"]
+    measured = [f"evaluation={{every: {every}, examples: 10}}"]
+    _, history, summary, _ = run(tmp_path, *overrides, *measured)
+    assert summary["status"] == "diverged"
+    assert len(history) == 2
+    assert history[-1]["test_evaluated"] == summary["test_evaluated"] == 100
 
 
 def test_a_profile_is_written_on_demand_and_its_parts_are_the_whole(tmp_path):
