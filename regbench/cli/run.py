@@ -43,7 +43,7 @@ def run(
     overrides: tuple[str, ...],
     seeds: list[int] | None,
     epochs: int | None,
-    results: Path,
+    results: Path | None,
     smoke: bool,
     quiet: bool,
     dry_run: bool,
@@ -67,6 +67,8 @@ def run(
     changed += [f"train.epochs={epochs}"] if epochs else []
     changed += SMOKE if smoke else ()
     loaded = config.load_all(configs, changed)
+    # A tiny run stands for nothing, and must not be compared with those that do.
+    results = results or Path("results/smoke" if smoke else "results")
     experiments = [each.with_seed(seed) for each in loaded for seed in (seeds or [each.seed])]
     if dry_run:
         return print_plan(experiments, results, as_json, options)

@@ -67,7 +67,7 @@ def test_a_loaded_model_takes_raw_images_and_is_as_good_as_the_run_says(finished
     accuracy = float((probabilities.argmax(axis=1) == splits.test_labels).mean())
     assert accuracy == summary["test_accuracy"]
     wrong = splits.test_images / 255
-    with pytest.raises(RegbenchError, match="expected uint8 of nx.*, received float64 of"):
+    with pytest.raises(RegbenchError, match=r"expected uint8 of nx.*, received float64 of"):
         loaded.predict(wrong)
     with pytest.raises(RegbenchError, match="images: expected uint8"):
         loaded.predict(splits.test_images[0])
