@@ -8,6 +8,7 @@ The same calls as the commands make, for scripts and notebooks too:
     regbench.sweep.run(experiments, "results")
     runs = regbench.load("results")
     regbench.figures.curves(runs)
+    regbench.load_model("results/dropout-c554be80-s0").predict(images)
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ if TYPE_CHECKING:
     from regbench import config, datasets, figures, report, runs
     from regbench.analysis import compare
     from regbench.inspection import inspect as inspection
+    from regbench.models.saving import load_model
     from regbench.runs import load
     from regbench.studies import run as study
     from regbench.sweeps import sweep
 
 __all__ = [
-    "compare", "config", "datasets", "figures", "inspection", "load", "report", "runs", "study",
-    "sweep",
+    "compare", "config", "datasets", "figures", "inspection", "load", "load_model", "report",
+    "runs", "study", "sweep",
 ]  # fmt: skip
 
-# Loaded when first used, so that `import regbench` costs nothing.
+# Loaded when first used, so that `import regbench` costs nothing: modules, and functions of them.
+_FUNCTIONS = {"load": "regbench.runs", "load_model": "regbench.models.saving"}
 _LAZY = {
     "compare": "regbench.analysis.compare",
     "config": "regbench.config",
@@ -43,8 +46,8 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> object:
-    if name == "load":
-        return import_module("regbench.runs").load
+    if name in _FUNCTIONS:
+        return getattr(import_module(_FUNCTIONS[name]), name)
     if name in _LAZY:
         return import_module(_LAZY[name])
     raise AttributeError(f"module 'regbench' has no attribute {name!r}")

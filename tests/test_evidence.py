@@ -1,4 +1,4 @@
-"""The shipped results are of the data that the code makes now, and their tables are of their runs."""
+"""The shipped results are of the data that the code draws now."""
 
 from __future__ import annotations
 

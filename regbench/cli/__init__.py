@@ -5,6 +5,7 @@ Heavy imports stay inside the commands, so that `regbench --help` is instant.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,9 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; what the user can put right ends in one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a table has signs that not every encoding has
+            stream.reconfigure(errors="replace")
     try:
         code = cli.main(arguments, prog_name="regbench", standalone_mode=False)
     except click.ClickException as error:

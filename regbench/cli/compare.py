@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from regbench.cli import options
-from regbench.cli.printing import console, print_json, warn
+from regbench.cli import options, reading
+from regbench.cli.printing import busy, console, print_json, warn
 
 
 @click.command()
@@ -21,7 +21,7 @@ from regbench.cli.printing import console, print_json, warn
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the train and test curves to FILE.svg, .png or .html.",
+    help="Write the train and test curves to FILE.svg, .pdf, .png or .html.",
 )
 @click.option(
     "--metric",
@@ -58,24 +58,27 @@ def compare(
       regbench compare results/ --metric test_accuracy --sort test_accuracy
       regbench compare results/ --json | jq '.[] | {name, gap}'
     """
-    from regbench import runs
+    from regbench import figures
     from regbench.analysis import compare as comparison
     from regbench.analysis import evidence
 
-    frame = runs.load(results, warn=warn)
+    if plot:
+        figures.check_format(plot)
+    with busy("Reading the runs"):
+        frame = reading.load(results)
     shown = evidence.spelled_out(metrics)
     by = evidence.sort_key(sort or "name")
     asked = list(dict.fromkeys([*shown, *([] if by == "name" else [by])]))
     examples = form is not None or "test_accuracy" in shown
-    rows = comparison.compare(frame, baseline, asked, warn=warn, examples=examples)
+    with busy("Comparing the runs"):
+        rows = comparison.compare(frame, baseline, asked, warn=warn, examples=examples)
     if sort:
         rows = evidence.ordered(rows, sort)
     _print(rows, form, shown, changes)
     if plot:
-        from regbench import figures
-
         loss = any(name.endswith("loss") for name in metrics)
-        figures.save(figures.curves(frame, metric="loss" if loss else "accuracy"), plot)
+        with busy("Drawing the curves"):
+            figures.save(figures.curves(frame, metric="loss" if loss else "accuracy"), plot)
         click.echo(f"The curves are in {plot}", err=True)
 
 

@@ -28,7 +28,7 @@ def data(name: str | None, as_json: bool) -> None:
         print_json([item.as_dict() for item in items])
     for item in [] if as_json else items:
         size = f"{item.bytes / 1e6:.1f} MB" if item.bytes else ""
-        click.echo(f"{item.dataset:<13} {item.state:<8} {size:>9}  {item.path}")
+        click.echo(f"{item.dataset:<13} {item.state:<17} {size:>9}  {item.path}")
 
 
 def _fetch(name: str) -> None:

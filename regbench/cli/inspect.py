@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from regbench.cli import options
-from regbench.cli.printing import console, print_json
+from regbench.cli.printing import busy, console, print_json
 
 
 @click.command()
@@ -42,7 +42,9 @@ def inspect(
 
     experiment = config.load(config_path, overrides)
     reference = config.load(baseline) if baseline else None
-    found = inspection.inspect(experiment, reference, measure_time=not no_time, **options)
+    doing = "Building the network" if no_time else "Building the network and timing some batches"
+    with busy(doing):
+        found = inspection.inspect(experiment, reference, measure_time=not no_time, **options)
     if as_json:
         print_json(found.as_dict())
     else:

@@ -61,9 +61,9 @@ seeds = click.option(
 epochs = click.option("--epochs", type=click.IntRange(1), help="Short for --set train.epochs=N.")
 results_to_write = click.option(
     "--results",
-    default="results",
-    show_default=True,
     type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where the runs are.  [default: results; with --smoke results/smoke]",
 )
 jobs = click.option(
     "--jobs", type=CountOrAuto(), default="auto", show_default=True, help="Runs at a time."

@@ -9,11 +9,20 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from regbench.terminal.status import Status
+
 
 def console(stderr: bool) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False)
+
+
+def busy(text: str) -> Status:
+    """Return a `with` block that says on stderr what is taking its time."""
+    from regbench.terminal.status import Status
+
+    return Status(console(stderr=True), text)
 
 
 def print_json(content: Any) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from regbench.cli import options
-from regbench.cli.printing import warn
+from regbench.cli import options, reading
+from regbench.cli.printing import busy, warn
 
 
 @click.command()
@@ -40,12 +40,15 @@ def report(
       regbench report results/ -o report.html
       regbench report results/ --figures figures/
     """
-    from regbench import figures, runs
+    from regbench import figures
     from regbench import report as page
 
-    frame = runs.load(results, warn=warn)
-    page.write(frame, output, baseline, warn=warn)
+    with busy("Reading the runs") as status:
+        frame = reading.load(results)
+        status.update("Drawing the report: some seconds for each figure")
+        page.write(frame, output, baseline, warn=warn)
     click.echo(f"The report is in {output}", err=True)
     if folder:
-        paths = figures.save_all(frame, folder)
+        with busy(f"Drawing the figures into {folder}"):
+            paths = figures.save_all(frame, folder, baseline)
         click.echo(f"{len(paths)} figures are in {folder}", err=True)

@@ -49,7 +49,7 @@ def run(
     overrides: tuple[str, ...],
     seeds: list[int] | None,
     epochs: int | None,
-    results: Path,
+    results: Path | None,
     smoke: bool,
     quiet: bool,
     dry_run: bool,
@@ -72,6 +72,8 @@ def run(
     changed = list(overrides)
     changed += [f"train.epochs={epochs}"] if epochs else []
     experiments = config.load_all(configs, changed, seeds, SMOKE if smoke else ())
+    # A tiny run stands for nothing, and must not be compared with those that do.
+    results = results or Path("results/smoke" if smoke else "results")
     if dry_run:
         return print_plan(experiments, results, as_json, options)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from regbench.cli import options
-from regbench.cli.printing import console, print_json, warn
+from regbench.cli.printing import busy, console, print_json, warn
 from regbench.cli.training import (
     observer_for,
     print_failures,
@@ -69,7 +69,8 @@ def study(
     if dry_run:
         return print_plan(asked.experiments, folder, form == "json", options)
     if no_run:
-        found = studies.judge(asked, folder, warn=warn)
+        with busy("Judging the runs"):
+            found = studies.judge(asked, folder, warn=warn)
     else:
         command, observer = environment.command_line(), observer_for(quiet)
         options |= {"command": command, "observer": observer}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regbench.cli.printing import complain, console, print_json, warn
+from regbench.cli.printing import busy, complain, console, print_json, warn
 
 if TYPE_CHECKING:
     from regbench.config import Experiment
@@ -20,7 +20,10 @@ def print_plan(
     from regbench.terminal import plan as plan_table
 
     own = {key: options[key] for key in ("backend", "device", "jobs", "threads", "force")}
-    plan = planning.plan(experiments, results, **own)
+    configs = len({each.hash for each in experiments})
+    what = f"{configs} config{'s' if configs > 1 else ''}"
+    with busy(f"Measuring how fast this machine trains {what}: some seconds for each"):
+        plan = planning.plan(experiments, results, **own)
     if as_json:
         print_json(plan.as_dict())
     else:
@@ -50,6 +53,9 @@ def print_failures(outcome: Outcome, results: Path) -> None:
         if failed := summary.get("probes_failed"):
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
             warn(f"{summary['name']} s{summary['seed']}: left out by its probes: {reasons}")
+    if outcome.busy:
+        names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.busy)
+        warn(f"left to another process, which is training: {names}; wait for it, or end it")
     for experiment, failure in outcome.failed:
         details = results / experiment.run_name / "error.txt"
         more = f" (more in {details})" if details.exists() else ""

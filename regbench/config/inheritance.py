@@ -18,9 +18,10 @@ from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
 from regbench.regularizers import REGULARIZERS, Toggle
 
-SUFFIXES = (".yaml", ".yml")
 # Keys of a file as such, which no other file inherits and no option sets.
 FILE_KEYS = ("extends", "matrix")
+# No config has these keys, and every study both.
+KEYS_OF_A_STUDY = ("variants", "claims")
 # What tells runs apart, and what concerns the file: not for a matrix or a study to change.
 RESERVED = {
     "name": "experiments are named after what was changed",
@@ -53,10 +54,16 @@ def _read(path: Path, source: str, above: tuple[Path, ...], problems: list[Probl
     document = yaml12.read(path, source)
     problems += document.problems
     tree = document.root
-    if tree.content is None:  # an empty file is the baseline
-        tree = replace(tree, content={})
+    if tree.content is None:  # a file that was never written to its end must not train the baseline
+        raise YamlError(
+            tree.place, "expected keys such as extends: baseline.yaml, received an empty file"
+        )
     if not isinstance(tree.content, dict):
         raise YamlError(tree.place, "expected a mapping, such as l2: 1e-3")
+    if tree.content.keys() >= set(KEYS_OF_A_STUDY):
+        raise YamlError(
+            tree.place, f"expected a config, received a study; run it with: regbench study {path}"
+        )
     extends = tree.child("extends")
     if extends is None:
         return tree
@@ -89,7 +96,7 @@ def _base(
 
 def _extended(path: Path, extends: Node, key: str, above: tuple[Path, ...]) -> Path:
     # Only what looks like a config is opened: an error cites what is in the file.
-    if not isinstance(extends.content, str) or not extends.content.endswith(SUFFIXES):
+    if not isinstance(extends.content, str) or not extends.content.endswith(yaml12.SUFFIXES):
         raise YamlError(extends.place, f"{key}: expected the name of a .yaml or .yml file")
     found = path.parent / extends.content
     try:
@@ -99,9 +106,9 @@ def _extended(path: Path, extends: Node, key: str, above: tuple[Path, ...]) -> P
         raise YamlError(extends.place, f"{key}: {found}: can't be read: {reason}") from error
     if circle:
         chain = " -> ".join(each.name for each in (*above, found))
-        raise YamlError(extends.place, f"{key}: expected no circle, received {chain}")
+        raise YamlError(extends.place, f"{key}: circular extends: {chain}")
     if not exists:
-        raise YamlError(extends.place, f"{key}: {found}: no such file")
+        raise YamlError(extends.place, f"{key}: {found}: {yaml12.no_such_file(found)}")
     return found
 
 
@@ -124,7 +131,7 @@ def override(text: str, problems: list[Problem]) -> Node:
     if not equals or not all(keys):
         raise YamlError(place, "expected KEY=VALUE, such as train.epochs=5")
     if keys[0] in FILE_KEYS:
-        raise YamlError(place, f"{keys[0]} belongs into a file")
+        raise YamlError(place, f"{keys[0]} belongs in a file")
     document = yaml12.parse(value, place.source, positions=False)
     problems += document.problems
     return nested(keys, document.root, place)
@@ -152,6 +159,7 @@ def _written_out(tree: Node) -> Node:
             continue
         if node.content is True and toggle.bare:
             content[name] = replace(node, content={})
-        elif isinstance(node.content, str) and toggle.shorthand:
+        elif toggle.is_short(node.content):
+            assert toggle.shorthand
             content[name] = replace(node, content={toggle.shorthand: node})
     return replace(tree, content=content)

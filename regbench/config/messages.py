@@ -24,12 +24,22 @@ def explain(error: ValidationError, tree: Node, schema: Schema) -> list[Problem]
         schema: the JSON Schema that the values were checked against; it says what was expected.
     """
     problems: dict[tuple[str | int, ...], Problem] = {}
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    places = [detail["loc"] for detail in details]
+    for detail in details:
+        own = detail["loc"]
+        # A list whose only item is wrong is not too short: pydantic counts what is left of it.
+        if detail["type"] == "too_short" and any(_is_below(own, each) for each in places):
+            continue
         path = _written(tree, detail["loc"])
         # An alternative such as `int | "all"` fails once for each of its branches.
         key = detail["loc"] if detail["type"] in ("missing", "extra_forbidden") else path
         problems.setdefault(key, _problem(detail, path, tree, schema))
     return list(problems.values())
+
+
+def _is_below(location: tuple[str | int, ...], other: tuple[str | int, ...]) -> bool:
+    return len(other) > len(location) and other[: len(location)] == location
 
 
 def _written(tree: Node, location: tuple[str | int, ...]) -> tuple[str | int, ...]:
@@ -49,7 +59,7 @@ def _problem(detail: Any, path: tuple[str | int, ...], tree: Node, schema: Schem
     if detail["type"] == "missing":
         missing = str(detail["loc"][-1])
         expected = describe(_fragment(schema, (*path, missing)), schema)
-        return Problem(node.place, f"{_dotted((*path, missing))}: expected {expected}, got nothing")
+        return Problem(node.place, f"{_dotted((*path, missing))}: missing; expected {expected}")
     if detail["type"] == "value_error":
         return Problem(node.place, f"{_dotted(path)}: {detail['ctx']['error']}")
     expected = describe(_fragment(schema, path), schema)
@@ -57,14 +67,23 @@ def _problem(detail: Any, path: tuple[str | int, ...], tree: Node, schema: Schem
 
 
 def _unknown_key(path: tuple[str | int, ...], schema: Schema) -> str:
-    valid = [
-        key
-        for each in _alternatives(_fragment(schema, path[:-1]), schema)
-        for key in each.get("properties", {})
+    valid = _keys(_fragment(schema, path[:-1]), schema)
+    # `epochs` is no misspelling of anything, but the key of a section that was left out.
+    elsewhere = [
+        f"{section}.{key}"
+        for section, fragment in schema.get("properties", {}).items()
+        for key in _keys(fragment, schema)
+        if key == path[-1] and path[-1] not in schema["properties"]
     ]
-    near = difflib.get_close_matches(str(path[-1]), valid, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(valid)}"
+    near = elsewhere or difflib.get_close_matches(str(path[-1]), valid, n=1)
+    hint = " or ".join(f'"{key}"' for key in near)
+    hint = f"did you mean {hint}?" if near else f"expected one of {', '.join(valid)}"
     return f"{_dotted(path)}: unknown key; {hint}"
+
+
+def _keys(fragment: Schema, schema: Schema) -> list[str]:
+    """Return the keys that a mapping with this schema can have."""
+    return [key for each in _alternatives(fragment, schema) for key in each.get("properties", {})]
 
 
 def describe(fragment: Schema, schema: Schema) -> str:
@@ -85,7 +104,9 @@ def _one(fragment: Schema, schema: Schema) -> str:
     if kind == "array":
         return f"a list, each item {describe(fragment.get('items', {}), schema)}"
     if kind == "object":
-        return f"a mapping with {', '.join(fragment.get('properties', {}))}"
+        keys = ", ".join(fragment.get("properties", {}))
+        # Without keys of its own, those are names that the writer chooses.
+        return f"a mapping with {keys}" if keys else "a mapping by name"
     if kind == "string":
         return str(fragment.get("description", "text"))
     return "null" if kind == "null" else "something else"

@@ -8,6 +8,7 @@ Source: YAML Ain't Markup Language version 1.2.2, section 10.3.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ import yaml
 from regbench.errors import RegbenchError
 from regbench.text import one_line
 
+SUFFIXES = (".yaml", ".yml")
 MAX_BYTES = 2**20
 MAX_NODES = 10_000
 MAX_DEPTH = 32
@@ -112,7 +114,7 @@ def read(path: Path, source: str) -> Document:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise YamlError(Place(source), _unreadable(error)) from error
+        raise YamlError(Place(source), _unreadable(path, error)) from error
     if len(data) > MAX_BYTES:
         place = _end_of(data[:MAX_BYTES].decode("utf-8-sig", "replace"), source)
         raise YamlError(place, f"expected a config of at most {MAX_BYTES} bytes")
@@ -281,9 +283,19 @@ def _end_of(text: str, source: str) -> Place:
     return Place(source, before.count("\n") + 1 + ("\n" in text), len(last) + 1)
 
 
-def _unreadable(error: OSError | ValueError) -> str:
+def no_such_file(path: Path) -> str:
+    """Return what to say of a file that is missing: the one beside it with the nearest name."""
+    try:
+        beside = [each.name for each in path.parent.iterdir() if each.suffix in SUFFIXES]
+    except OSError:
+        beside = []
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    return f'no such file; did you mean "{path.parent / near[0]}"?' if near else "no such file"
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError):
-        return "no such file"
+        return no_such_file(path)
     if isinstance(error, IsADirectoryError):
         return "expected a file, received a directory"
     return f"can't be read: {getattr(error, 'strerror', None) or error}"

@@ -13,13 +13,16 @@ from regbench.datasets import DATASETS, DataError, Progress, Splits, cache, cifa
 # Files that a data set is decoded from, for those that have a place of their own.
 ARCHIVES = {"cifar10": cifar10.archives}
 
+# Only what comes from somewhere can be missing.
+State = Literal["decoded", "archive", "partial", "missing", "drawn when needed"]
+
 
 @dataclass(frozen=True)
 class Item:
     """One thing that is there, or one that is not."""
 
     dataset: str
-    state: Literal["decoded", "archive", "partial", "missing"]
+    state: State
     path: Path  # where it is; of a missing one, where it would be
     bytes: int
     source: str = ""  # of a decoded one: what it was decoded from
@@ -36,7 +39,8 @@ def where() -> list[Item]:
     items: list[Item] = []
     for name in DATASETS:
         found = [*_decoded(name), *_archives(name)]
-        items += found or [Item(name, "missing", cache.folder() / name, 0)]
+        absent: State = "drawn when needed" if name == "shapes" else "missing"
+        items += found or [Item(name, absent, cache.folder() / name, 0)]
     return items
 
 

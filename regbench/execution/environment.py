@@ -61,7 +61,8 @@ def choose_backend(asked: str | None) -> str:
         )
     if importlib.util.find_spec(backend) is None:
         raise RegbenchError(
-            f"{source}: {backend} is not installed; try: pip install 'regbench[{backend}]'"
+            f"{source}: {backend} is not installed; install the package {backend}, "
+            f"such as with: pip install {backend}"
         )
     return backend
 

@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from regbench.execution import environment, failures, signals
+from regbench.execution import environment, failures, main_guard, signals
 from regbench.execution.failures import Failure
 
 Function = Callable[[Any, Callable[[str, dict[str, Any]], None]], Any]
@@ -59,7 +59,7 @@ def local(
     after job, since its start takes seconds. The job of one that dies begins again on a fresh
     worker, when no other job waits, and fails after `REPEATS` such attempts. Closing the iterator
     ends all: a job sees it in `signals.stop_requested`, and has a minute; an exception meanwhile
-    ends it at once.
+    ends it at once. Raises SystemExit in a script that lacks its `__main__` guard.
     """
     waiting = deque(range(len(jobs)))
     repeats = dict.fromkeys(waiting, 0)
@@ -127,6 +127,7 @@ class _Worker:
     """A process that serves jobs over a pipe; its own output goes to a file, for post-mortems."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
+        main_guard.end_if_imported_by_worker()
         # Not fork: a forked TensorFlow deadlocks, and Windows and macOS do not have it.
         context = multiprocessing.get_context("spawn")
         self.job: int | None = None
@@ -154,6 +155,7 @@ class _Worker:
         except (EOFError, OSError):
             self._process.join()
             self.alive = False
+            main_guard.end_if_met_again(self._process.exitcode)
             return Event(self.job, "failed", failure=self._obituary())
         return Event(self.job, kind, figures, result, failure)
 

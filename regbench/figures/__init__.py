@@ -14,6 +14,7 @@ from regbench.errors import RegbenchError
 from regbench.figures.curves import curves, gap, together
 from regbench.figures.differences import cost, differences
 from regbench.figures.probes import ensemble, ledger, margins, reliability
+from regbench.figures.style import unbounded
 
 if TYPE_CHECKING:
     import pandas
@@ -23,7 +24,7 @@ __all__ = [
     "reliability", "save", "save_all", "together",
 ]  # fmt: skip
 
-FORMATS = (".svg", ".png", ".html")
+FORMATS = (".svg", ".pdf", ".png", ".html")
 # A column of a two-column paper is 3.5 inches wide; browsers count 96 pixels an inch.
 PAPER_WIDTH = 336
 
@@ -38,32 +39,48 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "reliability": reliability,
     "margins": margins,
 }
+# Those that show differences from a baseline, and take its name.
+COMPARING = ("differences", "cost")
 
 
 def save(chart: Any, path: Path | str, dots_per_inch: int = 192) -> None:
     """Write a chart to a file, in the format that its suffix names; HTML works offline.
 
     Raises:
-        RegbenchError: the suffix is not .svg, .png or .html.
+        RegbenchError: the suffix is not .svg, .pdf, .png or .html.
     """
     path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise RegbenchError(
-            f"{path}: expected a name that ends in {', '.join(FORMATS)}, received {path.suffix!r}"
-        )
+    check_format(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = {
         ".html": {"inline": True},
         ".png": {"scale_factor": dots_per_inch / 96},
     }
-    files.replace(path, lambda name: chart.save(str(name), **options.get(path.suffix.lower(), {})))
+    with unbounded():
+        files.replace(
+            path, lambda name: chart.save(str(name), **options.get(path.suffix.lower(), {}))
+        )
 
 
-def save_all(frame: pandas.DataFrame, folder: Path | str) -> list[Path]:
-    """Write every figure that can be drawn as SVG and PNG, as wide as a paper's column."""
+def check_format(path: Path) -> None:
+    """Raise RegbenchError for a file that `save` can't write, before work is put into a chart."""
+    if path.suffix.lower() not in FORMATS:
+        raise RegbenchError(
+            f"{path}: expected a name that ends in {', '.join(FORMATS)}, received {path.suffix!r}"
+        )
+
+
+def save_all(
+    frame: pandas.DataFrame, folder: Path | str, baseline: str | None = None
+) -> list[Path]:
+    """Write every figure that can be drawn as SVG and PNG, as wide as a paper's column.
+
+    `baseline` is the name of the config that the others are compared with.
+    """
     paths = []
     for name, figure in FIGURES.items():
-        chart = figure(frame, width=PAPER_WIDTH)
+        options = {"baseline": baseline} if name in COMPARING else {}
+        chart = figure(frame, width=PAPER_WIDTH, **options)
         for suffix in (".svg", ".png") if chart is not None else ():
             paths.append(Path(folder) / f"{name}{suffix}")
             save(chart, paths[-1], dots_per_inch=300)

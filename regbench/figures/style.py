@@ -81,6 +81,16 @@ def styled(chart: Any, width: int) -> Any:
     )
 
 
+def unbounded() -> Any:
+    """Return a context in which charts of any number of rows can be written.
+
+    Altair refuses more than 5,000 as too large for a notebook, which 25 variants of 200 epochs are.
+    """
+    import altair
+
+    return altair.data_transformers.enable("default", max_rows=None)
+
+
 def facet(
     chart: Any, alt: Any, field: str, order: Sequence[str], columns: int, margin: int = 70
 ) -> Any:

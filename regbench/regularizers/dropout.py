@@ -14,12 +14,14 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 class Dropout(Toggle):
     """Switches each unit off with probability p in training; all units are on at inference.
 
-    `dense` drops inputs of every dense layer, the output layer included; `conv` drops outputs of
-    every block. Kept units are scaled by 1 / (1 - p) in training, so inference needs no scaling.
+    `dense`, for which a bare number is short, drops inputs of every dense layer, the output layer
+    included; `conv` drops outputs of every block. Kept units are scaled by 1 / (1 - p) in training,
+    so inference needs no scaling.
     Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from
     Overfitting", 2014.
     """
 
+    shorthand = "dense"
     dense: Rate = 0.0
     conv: Rate = 0.0
 

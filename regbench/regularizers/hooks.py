@@ -62,9 +62,13 @@ class Toggle(Regularizer, BaseModel):
     def _expand_shorthand(cls, value: Any) -> Any:
         if value is True and cls.bare:
             return {}
-        if cls.shorthand and isinstance(value, str):
-            return {cls.shorthand: value}
-        return value
+        return {cls.shorthand: value} if cls.is_short(value) else value
+
+    @classmethod
+    def is_short(cls, value: Any) -> bool:
+        """Return whether a value of the toggle is that of its `shorthand` alone."""
+        scalar = isinstance(value, str | int | float) and not isinstance(value, bool)
+        return cls.shorthand is not None and scalar
 
     @classmethod
     def __get_pydantic_json_schema__(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from regbench.analysis import evidence
-from regbench.figures import FIGURES, probes, variants
+from regbench.figures import COMPARING, FIGURES, probes, variants
 from regbench.figures import style as colors
 from regbench.figures.differences import compared
 
@@ -60,14 +60,13 @@ class _Plan:
     text: str
     table: Callable[[pandas.DataFrame, str | None], Table]
     choices: dict[str, dict[str, Any]] = field(default_factory=lambda: {"": {}})
-    compares: bool = False
 
 
 def figures(frame: pandas.DataFrame, baseline: str | None) -> list[Figure]:
     """Return every figure that can be drawn of these runs, in the page's order."""
     made = []
     for name, plan in PLANS.items():
-        options = {"baseline": baseline} if plan.compares else {}
+        options = {"baseline": baseline} if name in COMPARING else {}
         specs = {
             label: _spec(chart)
             for label, arguments in plan.choices.items()
@@ -100,7 +99,8 @@ def _variable(color: str) -> str:
 
 def _spec(chart: Any) -> dict[str, Any]:
     """Return the specification with a filter that the page's list of variants sets."""
-    spec: dict[str, Any] = chart.to_dict()
+    with colors.unbounded():
+        spec: dict[str, Any] = chart.to_dict()
     spec.pop("$schema")
     spec.setdefault("config", {})["background"] = "transparent"
     spec["params"] = [{"name": "shown", "value": []}]
@@ -259,13 +259,11 @@ PLANS: dict[str, _Plan] = {
         "Paired by seed, with 95% intervals where there are several. An interval that crosses "
         "zero decides nothing.",
         _difference_table,
-        compares=True,
     ),
     "cost": _Plan(
         "Accuracy against cost",
         "Seconds of training, on the machines below; up and to the left is better.",
         _cost_table,
-        compares=True,
     ),
     "ledger": _Plan(
         "The gap ledger",

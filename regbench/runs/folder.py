@@ -34,6 +34,7 @@ MADE = (
 )  # fmt: skip
 # Far more than any run writes; a damaged or hostile file must not fill the memory.
 MAX_BYTES = 64 * 2**20
+SECONDS_TO_ASK = 0.2
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
@@ -77,6 +78,21 @@ class RunFolder:
             return False
         return isinstance(summary, dict) and summary.get("status") == "diverged"
 
+    @property
+    def is_in_progress(self) -> bool:
+        """Whether a process is training in the folder now: it holds the lock."""
+        import filelock
+
+        if not (self.path / ".lock").is_file():
+            return False
+        try:
+            with filelock.FileLock(self.path / ".lock", fallback_to_soft=False).acquire(0):
+                return False
+        except filelock.Timeout:
+            return True
+        except OSError:  # no locks here, or not ours to open
+            return False
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Make the folder and be its one writer; a process that dies leaves no lock behind.
@@ -94,7 +110,8 @@ class RunFolder:
         # Not soft locks, which are files that a dead process would leave.
         held = filelock.FileLock(self.path / ".lock", fallback_to_soft=False)
         try:
-            held.acquire(blocking=False)
+            # Whoever asks whether the run is in progress holds the lock for a moment.
+            held.acquire(timeout=SECONDS_TO_ASK, poll_interval=SECONDS_TO_ASK / 10)
         except filelock.Timeout:
             raise RunBusy(
                 f"{self.path}: another process is training this run; wait for it, or end it"

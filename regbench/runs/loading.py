@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from regbench import config, files
 from regbench.config import run_name
 from regbench.errors import RegbenchError
-from regbench.runs.folder import HISTORY, MAX_BYTES
+from regbench.runs.folder import HISTORY, MAX_BYTES, RunFolder
 from regbench.runs.limits import MOST
 from regbench.text import one_line
 
@@ -143,8 +143,10 @@ def _read(folder: Path) -> tuple[dict[str, Any], list[tuple[float, ...]]]:
 def _unfinished(folder: Path) -> str:
     if (folder / "error.txt").exists():
         return "the run failed; error.txt says why"
+    if RunFolder(folder).is_in_progress:
+        return "the run is in progress"
     if (folder / "config.yaml").exists():
-        return "the run is not finished; run it again"
+        return "the run is not finished; the command that started it resumes it"
     return "not a run's folder"
 
 

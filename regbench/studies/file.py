@@ -165,6 +165,10 @@ def _tree(path: Path, problems: list[Problem]) -> Node:
     tree = document.root
     if not isinstance(tree.content, dict):
         raise YamlError(tree.place, "expected a mapping with question, base, profiles, variants")
+    if not tree.content.keys() & StudyFile.model_fields:
+        raise YamlError(
+            tree.place, f"expected a study, received a config; train it with: regbench run {path}"
+        )
     if not re.fullmatch(NAME, path.stem):
         raise YamlError(
             Place(str(path)),

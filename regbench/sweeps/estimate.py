@@ -26,7 +26,7 @@ from regbench.execution.failures import Failure
 from regbench.execution.local import local
 from regbench.inspection import inspect as inspection
 from regbench.inspection.inspect import Size
-from regbench.models import evaluate
+from regbench.models import evaluate, saving
 from regbench.models.build import build
 from regbench.probes import gap_ledger, harness
 from regbench.runs.folder import HISTORY
@@ -128,7 +128,7 @@ def _finish(model: Any, experiment: Experiment, size: Size) -> None:
     row: dict[str, Any] = dict.fromkeys(HISTORY, 0.0)
     probes.measure(model, experiment, splits, (images, labels), row)
     with tempfile.TemporaryDirectory(prefix="regbench-") as folder:
-        model.save(Path(folder) / "model.keras")
+        saving.save(model, Path(folder) / saving.MODEL)
 
 
 def _mean(start: float, paces: list[Pace]) -> Pace:

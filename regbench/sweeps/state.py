@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from regbench.config import Experiment
 from regbench.execution.local import Event, makespan
+from regbench.runs.folder import RunBusy
 
 # Less of an epoch says little about the whole of it.
 LEAST_SHARE = 0.2
@@ -17,7 +18,8 @@ LEAST_SHARE = 0.2
 # What the display shows of the last measurement, however many epochs ago that was.
 MEASURED = ("train_accuracy", "test_accuracy")
 
-Status = Literal["waiting", "running", "done", "diverged", "failed"]
+Status = Literal["waiting", "running", "done", "diverged", "failed", "elsewhere"]
+Phase = Literal["starting", "training", "probing"]
 
 
 class RunState:
@@ -43,6 +45,13 @@ class RunState:
         self._last: tuple[float, float] | None = None
 
     @property
+    def phase(self) -> Phase:
+        """What the run is at, once it runs: an end of training has no seconds left, but probes."""
+        if "train_accuracy" not in self.row:
+            return "starting"
+        return "probing" if self.row["epoch"] >= self.epochs else "training"
+
+    @property
     def label(self) -> str:
         """The run's name for people, as "dropout s0"."""
         return f"{self.name} s{self.seed}"
@@ -55,7 +64,9 @@ class RunState:
         elif event.kind == "repeated":
             self.status = "waiting"
         elif event.kind == "failed":
-            self.status = "failed"
+            # In training in another process, to which it is left.
+            busy = event.failure is not None and event.failure.error == RunBusy.__name__
+            self.status = "elsewhere" if busy else "failed"
         elif event.kind == "done":
             self._end(event)
         else:
@@ -139,7 +150,7 @@ class SweepState:
     def summary(self) -> str:
         """Return "3 of 12 runs done, 1 failed, 2 running, 6 waiting"."""
         count = Counter(run.status for run in self.runs.values())
-        others: tuple[Status, ...] = ("diverged", "failed", "running", "waiting")
+        others: tuple[Status, ...] = ("diverged", "failed", "elsewhere", "running", "waiting")
         parts = [f"{count['done']} of {len(self.runs)} runs done"]
         return ", ".join(parts + [f"{count[each]} {each}" for each in others if count[each]])
 

@@ -15,28 +15,30 @@ from typing import Any
 from regbench import datasets
 from regbench.config import Experiment
 from regbench.errors import RegbenchError
-from regbench.execution import environment
+from regbench.execution import environment, main_guard
 from regbench.execution.environment import Runtime
 from regbench.execution.failures import Failure
 from regbench.execution.local import EXECUTORS, Event
 from regbench.runs import environments
-from regbench.runs.folder import RunFolder
+from regbench.runs.folder import RunBusy, RunFolder
 from regbench.training import checkpoints
 from regbench.training.train import Job, train
 
 # A generous guess: libraries take half a gigabyte, the rest is for maps and weights.
 GPU_MEMORY_OF_A_RUN = 4 * 2**30
 # A folder in use belongs to the process that is training there; a run that was stopped is fine.
-NOT_WRITTEN_DOWN = ("RunBusy", "Stopped")
+BUSY = RunBusy.__name__
+NOT_WRITTEN_DOWN = (BUSY, "Stopped")
 
 
 @dataclass
 class Outcome:
     """What became of the runs that were asked for. `done` and `diverged` hold their summaries.
 
-    Earlier finished are those that were `skipped` and those that `diverged_before`; `left` are
-    those that a failure kept from their end, where the first one is to stop all. `other_backends`
-    maps each backend that finished runs earlier, and is not the one asked for, to their labels.
+    Earlier finished are those that were `skipped` and those that `diverged_before`; `busy` are
+    those that another process is training, to which they are left; `left` are those that a failure
+    kept from their end, where the first one is to stop all. `other_backends` maps each backend that
+    finished runs earlier, and is not the one asked for, to their labels.
     """
 
     skipped: list[Experiment] = field(default_factory=list)
@@ -44,15 +46,20 @@ class Outcome:
     done: list[dict[str, Any]] = field(default_factory=list)
     diverged: list[dict[str, Any]] = field(default_factory=list)
     failed: list[tuple[Experiment, Failure]] = field(default_factory=list)
+    busy: list[Experiment] = field(default_factory=list)
     left: list[Experiment] = field(default_factory=list)
     other_backends: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
-        """0 where every run is finished and finite, 1 where none is, 3 where some are."""
+        """0 where every run is finished and finite, 1 where none is, 3 where some are.
+
+        Runs that are left to another process are no failure, unless there are no others.
+        """
+        some = bool(self.done or self.skipped)
         if not self.failed and not self.diverged and not self.diverged_before:
-            return 0
-        return 3 if self.done or self.skipped else 1
+            return 0 if some or not self.busy else 1
+        return 3 if some else 1
 
 
 class Observer:
@@ -65,6 +72,9 @@ class Observer:
 
     def see(self, experiment: Experiment, event: Event) -> None:
         """Called for every event of every run."""
+
+    def reading(self, data: str) -> None:
+        """Called before the first run with the name of each data set that is read, or decoded."""
 
     def download(self, done: int, total: int) -> None:
         """Called with bytes done and in all, while a data set is fetched before the first run."""
@@ -106,6 +116,7 @@ def run(
     it is to `fail_fast`: then they stop with a checkpoint, and no other begins.
     Raises RegbenchError for what can't even begin.
     """
+    main_guard.end_if_imported_by_worker()  # before it reads data a second time
     results, observer = Path(results), observer or Observer()
     chosen = environment.choose_backend(backend)
     outcome, pending = sort_out(experiments, results, force, chosen)
@@ -202,6 +213,7 @@ def share_machine(
 def _fetch_data(pending: Sequence[Experiment], observer: Observer) -> None:
     """Decode every data set to the cache: what is missing is one error, before any run starts."""
     for data, seed in {experiment.data: experiment.seed for experiment in pending}.items():
+        observer.reading(data.name)
         datasets.load(data, seed, observer.download)
 
 
@@ -221,6 +233,8 @@ def _ends(outcome: Outcome, experiment: Experiment, event: Event, results: Path)
     if event.kind == "done":
         diverged = event.result["status"] == "diverged"
         (outcome.diverged if diverged else outcome.done).append(event.result)
+    elif event.kind == "failed" and event.failure and event.failure.error == BUSY:
+        outcome.busy.append(experiment)
     elif event.kind == "failed" and event.failure:
         outcome.failed.append((experiment, event.failure))
         if event.failure.error not in NOT_WRITTEN_DOWN:

@@ -10,6 +10,7 @@ from regbench.execution.local import Event
 from regbench.sweeps.state import RunState, SweepState
 from regbench.sweeps.sweep import Observer
 from regbench.terminal.download import DownloadBar
+from regbench.terminal.status import Status
 from regbench.text import one_line
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ LINES_AROUND = 5  # heading, the line for the whole, which may wrap, and the cur
 CURVE = "test so far"
 # The live table's columns, and how wide a terminal each of them needs.
 COLUMNS = {"seed": 0, "epoch": 0, "train": 45, "test": 45, "images/s": 60, "left": 0, CURVE: 76}
+STARTING = "importing Keras, measuring the untrained network"
 MOST_NAMED = 5  # more finished runs than these are counted
 
 
@@ -32,11 +34,12 @@ class Progress(Observer):
         self.console = console
         self.state = SweepState()
         self._bar = DownloadBar(console)
+        self._reading: Status | None = None
 
     def begin(
         self, pending: Sequence[Experiment], skipped: Sequence[Experiment], workers: int
     ) -> None:
-        self._bar.end()
+        self._end_reading()
         self.state = SweepState(pending, workers)
         if skipped:
             self.say(_already(skipped, pending))
@@ -45,13 +48,28 @@ class Progress(Observer):
         state = self.state.runs[experiment.run_name]
         state.see(event)
         # Of a single run the command itself says so, at once.
-        if event.kind == "failed" and event.failure and len(self.state.runs) > 1:
+        if state.status == "elsewhere":
+            self.say(f"{state.label}: in training in another process, left to it")
+        elif event.kind == "failed" and event.failure and len(self.state.runs) > 1:
             self.say(f"failed: {state.label}: {event.failure.message}")
         elif event.kind in ("note", "repeated"):
             self.say(f"{state.label}: {event.figures['text']}")
 
+    def reading(self, data: str) -> None:
+        self._end_reading()
+        self._reading = Status(self.console, f"Reading {data}").begin()
+
     def download(self, done: int, total: int) -> None:
+        if self._reading:  # the bar says more, and a terminal has room for one of the two
+            self._reading.end()
+            self._reading = None
         self._bar.show(done, total)
+
+    def _end_reading(self) -> None:
+        self._bar.end()
+        if self._reading:
+            self._reading.end()
+            self._reading = None
 
     def stopping(self) -> None:
         self.say("Stopping at the next step, with a checkpoint. Ctrl-C again ends at once.")
@@ -60,7 +78,7 @@ class Progress(Observer):
         self.say("The others stop at their next step, with a checkpoint. Ctrl-C ends them at once.")
 
     def end(self) -> None:
-        self._bar.end()
+        self._end_reading()
 
     def say(self, line: str) -> None:
         # Names come from files: no markup or control characters in them, and no wrapping of a line
@@ -74,6 +92,9 @@ class PlainProgress(Progress):
     def see(self, experiment: Experiment, event: Event) -> None:
         super().see(experiment, event)
         state = self.state.runs[experiment.run_name]
+        first = all(each.phase == "starting" for each in self.state.runs.values())
+        if event.kind == "started" and first:  # later ones find everything imported
+            self.say(f"{state.label}: {STARTING}")
         if event.kind == "epoch":
             row = event.figures
             speed = row["images_per_second"]
@@ -82,6 +103,7 @@ class PlainProgress(Progress):
             parts += [f"{speed:.0f} images/s"] if speed else []
             left = state.seconds_left()
             parts += [f"{clock(left)} left"] if left else []
+            parts += ["probing"] if state.phase == "probing" else []
             self.say(", ".join(parts))
 
 
@@ -138,9 +160,18 @@ class LiveProgress(Progress):
             cells = _cells(state)
             table.add_row(escape(state.name), *(cells[heading] for heading in headings))
         hidden = len(running) - fitting
-        total = f"{self.state.summary()}, {clock(self.state.seconds_left)} left"
+        total = f"{self.state.summary()}, {self._remaining()}"
         total += f" ({hidden} running not shown)" if hidden > 0 else ""
         return Group(table, Text(total, style="dim"))
+
+    def _remaining(self) -> str:
+        """Return how long the sweep will take, or what it is at where that is not known."""
+        phases = {run.phase for run in self.state.of("running")}
+        if phases == {"starting"} and self.state.seconds_left is None:
+            return STARTING
+        if phases == {"probing"} and not self.state.of("waiting"):
+            return "probing"
+        return f"{clock(self.state.seconds_left)} left"
 
 
 def _already(skipped: Sequence[Experiment], pending: Sequence[Experiment]) -> str:
@@ -191,12 +222,13 @@ def _cells(state: RunState) -> dict[str, str]:
     row, left = state.row, state.seconds_left()
     speed = row.get("images_per_second")
     known = row.get("train_accuracy") is not None
+    training = state.phase == "training"
     return {
         "seed": str(state.seed),
-        "epoch": f"{state.done:.1f}/{state.epochs}" if known else "starting",
+        "epoch": f"{state.done:.1f}/{state.epochs}" if training else state.phase,
         "train": f"{row['train_accuracy']:.3f}" if known else "",
         "test": f"{row['test_accuracy']:.3f}" if known else "",
         "images/s": f"{speed:.0f}" if speed else "",
-        "left": clock(left),
+        "left": "" if state.phase == "probing" else clock(left),
         CURVE: sparkline(list(state.curve.values())),
     }

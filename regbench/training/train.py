@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from regbench.execution import environment, signals
 from regbench.execution.environment import Runtime
 from regbench.models.build import build, compile_model, to_inputs
 from regbench.models.evaluate import Outputs
+from regbench.models.saving import MODEL, save
 from regbench.runs import predictions
 from regbench.runs.folder import HISTORY, RunFolder
 from regbench.runs.predictions import PREDICTIONS
@@ -111,7 +113,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
                 _checkpoint(run)
 
         with watch.time("save"):
-            folder.save("model.keras", model.save)
+            folder.save(MODEL, partial(save, model))
         summary = _summary(run) | {"data": data}
         if summary["status"] == "completed":  # weights that are not finite have nothing to say
             outputs = curves.outputs(model)

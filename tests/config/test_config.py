@@ -23,11 +23,67 @@ def messages(path, *overrides):
     return error.value.messages
 
 
-def test_an_empty_file_is_the_baseline_under_its_own_name(write):
-    mine, baseline = config.load(write("")), config.load("configs/baseline.yaml")
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "---\n"])
+def test_an_empty_file_is_an_error_and_never_the_baseline(write, text):
+    path = write(text)
+    (line,) = messages(path)
+    assert line.startswith(f"{path}:")
+    assert "expected keys such as extends: baseline.yaml, received an empty file" in line
+    (line,) = messages(write("extends: mine.yaml", "other.yaml"))
+    assert line.startswith(f"{path}:")
+    assert "empty file" in line
+
+
+def test_a_config_that_says_nothing_in_so_many_words_is_the_baseline_under_its_own_name(write):
+    mine, baseline = config.load(write("{}")), config.load("configs/baseline.yaml")
     assert mine.name == "mine"
     assert mine.hash == baseline.hash
     assert list(mine.regularizers) == ["pooling"]
+
+
+def test_a_file_that_is_missing_has_the_nearest_name_beside_it_suggested(write):
+    path = write("l2: 1e-3", "dropout.yaml")
+    (line,) = messages(path.with_name("droput.yaml"))
+    assert line.endswith(f'droput.yaml: no such file; did you mean "{path}"?')
+    (line,) = messages(write("extends: dropuot.yaml"))
+    assert line.endswith(f'no such file; did you mean "{path}"?')
+    (line,) = messages(path.with_name("quite-another.yaml"))
+    assert line.endswith("no such file")
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ("epochs=3", 'did you mean "train.epochs"?'),
+        ("dense=[8]", 'did you mean "model.dense" or "dropout.dense"?'),
+        ("model.epochs=3", 'did you mean "train.epochs"?'),
+        ("dropuot=3", 'did you mean "dropout"?'),
+    ],
+)
+def test_a_key_of_another_section_is_suggested_with_its_section(change, hint):
+    (line,) = messages("configs/baseline.yaml", change)
+    assert line.endswith(f"unknown key; {hint}")
+
+
+def test_a_bare_number_is_the_rate_of_dropout_in_front_of_dense_layers(write):
+    long, short = write("dropout: {dense: 0.3}", "a.yaml"), write("dropout: 0.3", "b.yaml")
+    assert config.load(short).hash == config.load(long).hash
+    assert config.load("configs/baseline.yaml", ["dropout=0.3"]).dropout.dense == 0.3
+    both = config.load(write("extends: b.yaml\ndropout: {conv: 0.1}")).dropout
+    assert (both.dense, both.conv) == (0.3, 0.1)
+    assert config.load(short, ["dropout=0"]).dropout is None
+    (line,) = messages(short, "dropout=1.5")
+    assert "dropout: expected a mapping with dense, conv or a number >= 0 and < 1" in line
+    (line,) = messages(short, "pooling=3")
+    assert "pooling: expected a mapping with kind, size, stride, padding or max, average" in line
+
+
+def test_a_study_is_no_config_and_the_error_names_the_command_for_it():
+    (line,) = messages("configs/studies/pooling.yaml")
+    assert line.endswith(
+        "expected a config, received a study; "
+        "run it with: regbench study configs/studies/pooling.yaml"
+    )
 
 
 def test_defaults_then_extends_then_the_file_then_set(write):
@@ -79,7 +135,7 @@ def test_null_false_and_0_switch_a_technique_off(write, toggle, off):
 
 def test_what_does_nothing_has_the_baselines_hash(write):
     idle = write("dropout: {dense: 0, conv: 0.0}\nl2: 0\nlp: {p: 2, strength: 0}")
-    assert config.load(idle).hash == config.load(write("")).hash
+    assert config.load(idle).hash == config.load(write("{}")).hash
 
 
 def test_the_hash_tells_values_apart_and_not_names_seeds_or_spelling(write):
@@ -88,7 +144,7 @@ def test_the_hash_tells_values_apart_and_not_names_seeds_or_spelling(write):
 
     assert hash_of("l2: 1e-3") == hash_of("name: other\nseed: 7\nl2: 0.001")
     assert hash_of("pooling: {kind: average, size: 2}") == hash_of("pooling: average")
-    distinct = ["", "l2: 1e-3", "l2: 2e-3", "l1: 1e-3", "batch_norm: true", "train: {epochs: 3}"]
+    distinct = ["{}", "l2: 1e-3", "l2: 2e-3", "l1: 1e-3", "batch_norm: true", "train: {epochs: 3}"]
     assert len({hash_of(text) for text in distinct}) == len(distinct)
 
 
@@ -115,7 +171,7 @@ def test_all_errors_of_a_file_are_reported_with_line_and_column(write):
         f"{path}:2:18: dropout.dense: expected a number >= 0 and < 1, received 1.5",
         f'{path}:2:23: dropout.covn: unknown key; did you mean "conv"?',
         f"{path}:3:5: l2: expected a number >= 0 and < 1000000 or null or false, received true",
-        f"{path}:4:5: lp.strength: expected a number >= 0 and < 1000000, got nothing",
+        f"{path}:4:5: lp.strength: missing; expected a number >= 0 and < 1000000",
         f"{path}:4:9: lp.p: expected a number >= 1 and <= 16, received 0.5",
         f"{path}:6:11: train.epochs: expected an integer >= 1 and <= 1000000, received 1.5",
         f'{path}:7:3: duplicate key "epochs", first at {path}:6:3',
@@ -157,7 +213,7 @@ def test_an_error_in_an_extended_file_cites_that_file(write):
         ("just text", "expected a mapping"),
         ("extends: nothing.yaml", "nothing.yaml: no such file"),
         ("extends: /etc/passwd", "expected the name of a .yaml or .yml file"),
-        ("extends: mine.yaml", "expected no circle, received mine.yaml -> mine.yaml"),
+        ("extends: mine.yaml", "circular extends: mine.yaml -> mine.yaml"),
         ("name: !!python/object:os.system x", "tags are not supported"),
     ],
 )
@@ -228,7 +284,7 @@ def test_a_file_outside_that_is_no_config_by_its_name_is_not_opened(write, monke
         ("train..epochs=3", "expected KEY=VALUE"),
         ("train.epochs=[", "not YAML"),
         ("train.epochs=five", 'received "five"'),
-        ("extends=base.yaml", "extends belongs into a file"),
+        ("extends=base.yaml", "extends belongs in a file"),
         ("trian.epochs=3", 'did you mean "train"?'),
     ],
 )
@@ -239,14 +295,14 @@ def test_a_wrong_option_is_cited_as_it_was_typed(override, expected):
 
 
 def test_a_file_whose_stem_is_no_name_asks_for_one(write):
-    (message,) = messages(write("", "my config.yaml"))
+    (message,) = messages(write("{}", "my config.yaml"))
     assert "name: expected a name of at most 64 letters, digits, _, . and -, received" in message
 
 
 def test_sgd_has_momentum_unless_told_otherwise(write):
     assert config.load(write("train: {optimizer: sgd}")).train.momentum == 0.9
     assert config.load(write("train: {optimizer: sgd, momentum: 0}")).train.momentum == 0
-    assert config.load(write("")).train.momentum is None
+    assert config.load(write("{}")).train.momentum is None
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

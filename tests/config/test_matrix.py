@@ -106,7 +106,7 @@ def test_set_may_change_what_the_matrix_does_not(write):
         f"the matrix sets dropout.dense, at {path}:1:10" in messages(path, "dropout.dense=0.1")[0]
     )
     assert "the matrix sets dropout.dense" in messages(path, "dropout=0.1")[0]
-    assert "matrix belongs into a file" in messages(path, "matrix=1")[0]
+    assert "matrix belongs in a file" in messages(path, "matrix=1")[0]
 
 
 def test_where_one_experiment_is_expected_a_matrix_is_an_error(write):

@@ -34,7 +34,8 @@ def main() -> None:
         for study in chosen:
             make(study)
     else:
-        sys.exit(0 if all([check(study) for study in chosen]) else 1)
+        held = [check(study) for study in chosen]
+        sys.exit(0 if all(held) else 1)
 
 
 def make(study: Study) -> None:

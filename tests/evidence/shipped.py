@@ -1,8 +1,8 @@
 """The shipped results: what made them, and whether runs made now are the same.
 
-On the same kind of processor, with the same versions, a run comes out the same to the last digit. Elsewhere
-sums round otherwise and training amplifies it: then the data and the first measurement, before any
-update, have to be the same, and the last one close.
+On the same kind of processor, with the same versions, a run comes out the same to the last digit.
+Elsewhere sums round otherwise and training amplifies it: then the data and the first measurement,
+before any update, have to be the same, and the last one close.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 RESULTS = Path("results/studies")
 # Before training, networks differ by the rounding of one forward pass.
 INITIAL_LOSS = 1e-4
-# After it, by what such roundings grow into. Between an AVX-512 and an AVX2 machine 0.005 was seen, on
-# the same machine with other versions more; seeds of one config lie within about 0.03.
+# After it, by what such roundings grow into: 0.005 was seen between a machine with AVX-512 and one
+# without, but a run that is decided late can differ by more. Seeds of one config differ by 0.03.
 FINAL_ACCURACY = 0.05
 # What has to be equal for equal digits.
 SAME = ("packages", "backend", "device", "threads", "processor")

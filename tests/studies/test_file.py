@@ -53,6 +53,26 @@ def messages_if_any(path):
     return []
 
 
+def test_a_config_is_no_study_and_the_error_names_the_command_for_it():
+    (line,) = messages("configs/l2.yaml")
+    assert line.endswith(
+        "expected a study, received a config; train it with: regbench run configs/l2.yaml"
+    )
+
+
+def test_a_wrong_item_is_not_also_told_as_a_list_that_is_too_short(write):
+    (line,) = messages(write(STUDY.replace("expect: lower", "expect: less")))
+    assert line.endswith('claims[0].expect: expected lower, higher or same, received "less"')
+
+
+def test_what_a_study_lacks_is_said_in_words(write):
+    start, end = STUDY.index("profiles:"), STUDY.index("variants:")
+    (line,) = messages(write(STUDY[:start] + STUDY[end:]))
+    assert line.endswith("profiles: missing; expected a mapping by name")
+    (line,) = messages(write(STUDY[:end] + STUDY[STUDY.index("claims:") :]))
+    assert "variants: missing" in line
+
+
 def test_a_variant_is_base_then_set_then_profile_then_its_own_then_options(write):
     path = write(STUDY)
     study = study_file.read(path)
@@ -88,7 +108,7 @@ def test_an_unknown_profile_is_said_with_those_that_there_are(write):
         ("question:", "qestion:", '1:1: qestion: unknown key; did you mean "question"?'),
         ("question: Does", "question: 3 #", "1:11: question: expected text, received 3"),
         ("base: ", "base: no", "2:7: base: "),
-        ("base: ", "bsae: ", "base: expected the config that the variants change"),
+        ("base: ", "bsae: ", "base: missing; expected the config that the variants change"),
         ("set: {train.epochs: 3", "set: {trian.epochs: 3", '3:7: trian: unknown key; did you mean "tr'),
         ("set: {train.epochs: 3", "set: {train.epochs: x", "3:21: train.epochs: expected an integer"),
         ("set: {train.epochs: 3", "set: {seed: 3", "3:7: set: seed can't be set here"),
@@ -108,7 +128,7 @@ def test_an_unknown_profile_is_said_with_those_that_there_are(write):
         ("metric: gap", "metric: gpa", "14:13: claims[0].metric: expected one of"),
         ("expect: lower", "expect: less", "17:13: claims[0].expect: expected lower, higher or same"),
         ("expect: lower", "expect: lower\n    margin: -1", "18:13: claims[0].margin: expected a number"),
-        ("    expect: lower\n", "", "claims[0].expect: expected lower, higher or same, got nothing"),
+        ("    expect: lower\n", "", "claims[0].expect: missing; expected lower, higher or same"),
         (
             "against: baseline",
             "against: 0.1\n    beyond: {variant: dropout, against: baseline}",

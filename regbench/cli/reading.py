@@ -1,0 +1,47 @@
+"""What the commands that read results share: the runs, and what to say where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regbench.cli.printing import warn
+from regbench.errors import RegbenchError
+from regbench.text import one_line
+
+if TYPE_CHECKING:
+    import pandas
+
+MOST_NAMED = 5
+
+
+def load(results: Sequence[Path]) -> pandas.DataFrame:
+    """Return the frame of finished runs; warns of those that are left out.
+
+    Raises:
+        RegbenchError: there are none, but there are in folders further down, which it names.
+    """
+    from regbench import runs
+
+    frame = runs.load(results, warn=warn)
+    if frame.empty:
+        below = [folder for path in results for folder in _results_below(path)]
+        if below:
+            named = ", ".join(one_line(str(folder)) for folder in below[:MOST_NAMED])
+            more = f" and {len(below) - MOST_NAMED} more" if len(below) > MOST_NAMED else ""
+            where = ", ".join(one_line(str(path)) for path in results)
+            raise RegbenchError(
+                f"{where}: no finished runs in here; there are in {named}{more}: name one of them"
+            )
+    return frame
+
+
+def _results_below(path: Path) -> list[Path]:
+    """Return the folders in a folder, two levels down at most, that hold finished runs."""
+    found = {summary.parents[1] for depth in ("*", "*/*") for summary in _finished(path, depth)}
+    return sorted(found)
+
+
+def _finished(path: Path, depth: str) -> list[Path]:
+    return list(path.glob(f"{depth}/*/summary.json"))

@@ -1,0 +1,110 @@
+"""`model.keras` of a run: written so that plain Keras loads it, and read again with its inputs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regbench.errors import RegbenchError
+from regbench.models import evaluate
+from regbench.runs import probe_results
+from regbench.text import one_line
+
+MODEL = "model.keras"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A run's trained model with what it takes for input: pixels as images have them, uint8.
+
+    `model` is the `keras.Model`, which takes float32 in [0, 1] and gives probabilities. `classes`
+    are their names; empty where the run wrote none, as a diverged one.
+    """
+
+    model: Any
+    classes: tuple[str, ...]
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return class probabilities (n, classes) in inference mode.
+
+        Args:
+            images: (n, height, width, channels), the size that the model was trained on.
+
+        Raises:
+            RegbenchError: images of another type or shape.
+        """
+        images = np.asarray(images)
+        size = tuple(self.model.input_shape[1:])
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != size:
+            expected = "x".join(map(str, ("n", *size)))
+            received = "x".join(map(str, images.shape))
+            raise RegbenchError(
+                f"images: expected uint8 of {expected}, received {images.dtype} of {received}"
+            )
+        return evaluate.predict(self.model, images)
+
+
+def save(model: Any, path: Path) -> None:
+    """Write a model without its penalties.
+
+    They act in training alone, and `config.yaml` has them; those that Keras does not have, as a
+    p-norm, would keep plain Keras from loading the file.
+    """
+    with _without_penalties(model):
+        model.save(path)
+
+
+def load_model(run: str | Path) -> LoadedModel:
+    """Return the trained model of a run's folder, loaded in Keras' safe mode.
+
+    Raises:
+        RegbenchError: the folder is no finished run's, or its model can't be read.
+    """
+    import keras
+
+    # Registers the penalties that models hold which were saved with them.
+    from regbench.regularizers import keras_penalties  # noqa: F401
+
+    folder = Path(run)
+    path = folder / MODEL
+    if not path.is_file():
+        raise RegbenchError(
+            f"{one_line(str(folder))}: expected the folder of a finished run, with a {MODEL}"
+        )
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # whatever a damaged or hostile archive raises in Keras
+        reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+        raise RegbenchError(
+            f"{one_line(str(path))}: can't be loaded ({one_line(reason)}); "
+            "train the run again with --force"
+        ) from error
+    return LoadedModel(model, _classes(folder))
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    try:
+        found = probe_results.read(folder)
+    except ValueError:  # the model is as good without
+        return ()
+    return tuple(found.details.classes) if found else ()
+
+
+@contextlib.contextmanager
+def _without_penalties(model: Any) -> Iterator[None]:
+    """Hide the kernel penalties from what describes the layers; training keeps those it has."""
+    layers = [layer for layer in model.layers if getattr(layer, "kernel_regularizer", None)]
+    penalties = [layer.kernel_regularizer for layer in layers]
+    try:
+        for layer in layers:
+            layer.kernel_regularizer = None
+        yield
+    finally:
+        for layer, penalty in zip(layers, penalties, strict=True):
+            layer.kernel_regularizer = penalty

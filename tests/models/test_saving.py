@@ -1,0 +1,98 @@
+"""A run's model is loaded by plain Keras, and by regbench with its preprocessing."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import regbench
+from regbench import config, datasets
+from regbench.errors import RegbenchError
+from regbench.execution.environment import Runtime
+from regbench.models import saving
+from regbench.models.build import build
+from regbench.regularizers.keras_penalties import LpNorm
+from regbench.runs.folder import RunFolder
+from regbench.training.train import Job, train
+
+CHANGES = ["lp={p: 3, strength: 1e-3}", "l2=1e-3", "batch_norm=true", "train.epochs=2"]
+PLAIN = """
+import sys, keras
+model = keras.saving.load_model(sys.argv[1])
+assert "regbench" not in sys.modules
+print(model.count_params())
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run with every kind of penalty: its folder and its summary."""
+    results = tmp_path_factory.mktemp("results")
+    experiment = config.load("configs/smoke.yaml", CHANGES)
+    summary = train(Job(experiment, results, Runtime("tensorflow", "cpu", 1), []), lambda *_: None)
+    return RunFolder.of(results, experiment).path, summary
+
+
+def test_plain_keras_loads_the_model_of_a_run_with_penalties_of_regbench(finished):
+    folder, summary = finished
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN, str(folder / "model.keras")],
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert int(done.stdout) == summary["parameters"]
+
+
+def test_saving_leaves_the_model_its_penalties(tmp_path):
+    experiment = config.load("configs/smoke.yaml", CHANGES)
+    model = build(experiment, (32, 32, 3), 10)
+    before = float(sum(model.losses))
+    saving.save(model, tmp_path / "model.keras")
+    assert float(sum(model.losses)) == before > 0
+    assert model.layers[0].kernel_regularizer is not None
+
+
+def test_a_loaded_model_takes_raw_images_and_is_as_good_as_the_run_says(finished):
+    folder, summary = finished
+    data = config.load(folder / "config.yaml").data
+    splits = datasets.load(data, seed=0)
+    loaded = regbench.load_model(folder)
+    assert loaded.classes == splits.classes
+    probabilities = loaded.predict(splits.test_images)
+    assert probabilities.shape == (len(splits.test_labels), len(loaded.classes))
+    accuracy = float((probabilities.argmax(axis=1) == splits.test_labels).mean())
+    assert accuracy == summary["test_accuracy"]
+    wrong = splits.test_images / 255
+    with pytest.raises(RegbenchError, match=r"expected uint8 of nx.*, received float64 of"):
+        loaded.predict(wrong)
+    with pytest.raises(RegbenchError, match="images: expected uint8"):
+        loaded.predict(splits.test_images[0])
+
+
+def test_a_model_that_was_saved_with_its_penalties_is_loaded_too(tmp_path):
+    layers = [keras.Input((4, 4, 1)), keras.layers.Flatten()]
+    dense = keras.layers.Dense(2, "softmax", kernel_regularizer=LpNorm(3, 1e-3))
+    keras.Sequential([*layers, dense]).save(tmp_path / "model.keras")
+    loaded = regbench.load_model(tmp_path)
+    assert loaded.classes == ()
+    assert loaded.predict(np.zeros((3, 4, 4, 1), np.uint8)).shape == (3, 2)
+
+
+def test_what_is_no_model_is_one_line(tmp_path):
+    with pytest.raises(RegbenchError, match=r"expected the folder of a finished run"):
+        regbench.load_model(tmp_path)
+    (tmp_path / "model.keras").write_bytes(b"no archive")
+    with pytest.raises(RegbenchError, match=r"can't be loaded") as error:
+        regbench.load_model(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_importing_regbench_stays_cheap():
+    code = "import sys, regbench; regbench.__all__; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"numpy", "keras", "tensorflow", "pandas", "pydantic"}
