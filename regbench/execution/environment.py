@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,25 @@ def describe(runtime: Runtime, command: Sequence[str]) -> dict[str, Any]:
 def apply(variables: Mapping[str, str]) -> None:
     """Set environment variables in this process."""
     os.environ.update(variables)
+
+
+@contextlib.contextmanager
+def safe_path() -> Iterator[None]:
+    """Keep Python processes that start in here from importing what lies in the current folder.
+
+    `python -c`, as which multiprocessing starts its processes, looks there first: a `socket.py`
+    beside a config from a stranger would run as code. multiprocessing sends `sys.path` afterwards,
+    so that what its caller can import, a worker can.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def versions() -> dict[str, str]:

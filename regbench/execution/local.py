@@ -139,7 +139,8 @@ class _Worker:
         self._process = context.Process(
             target=_serve, args=(theirs, dict(variables), self._output), daemon=True
         )
-        self._process.start()
+        with environment.safe_path():
+            self._process.start()
         theirs.close()
 
     def begin(self, job: int, function: Function, jobs: Sequence[Any]) -> Event:

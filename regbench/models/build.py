@@ -163,8 +163,11 @@ def _draw_weights(model: Any, seed: int) -> None:
             )
             layer.kernel.assign(initializer(layer.kernel.shape, dtype=layer.kernel.dtype))
         if hasattr(layer, "seed_generator"):
-            state = [seeding.derive(seed, "dropout", layer.name), 0]
-            layer.seed_generator.state.assign(np.asarray(state, "uint32"))
+            first = seeding.derive(seed, "dropout", layer.name)
+            layer.seed_generator.state.assign(np.asarray([first, 0], "uint32"))
+            # Where a layer was made without a seed, Keras on torch draws from torch's global
+            # generator, which nobody seeds and no checkpoint holds: two runs would differ.
+            layer.seed_generator._initial_seed = first
 
 
 def _too_small(input_shape: tuple[int, ...], error: ValueError) -> RegbenchError:

@@ -369,3 +369,15 @@ def test_help_of_every_command_has_an_example(capsys):
         assert end.value.code == 0
         printed = capsys.readouterr().out
         assert f"  regbench {command}" in printed
+
+
+def test_nothing_in_the_current_folder_is_imported(tmp_path):
+    """`python -m` puts it first; a config from a stranger may lie beside a module from the same."""
+    hostile = "from pathlib import Path\nPath(__file__).with_name('hacked').touch()\n"
+    for module in ("click", "rich", "yaml", "shlex", "csv"):
+        (tmp_path / f"{module}.py").write_text(hostile)
+    variables = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    done = regbench("schema", cwd=tmp_path, env=variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)
+    assert not (tmp_path / "hacked").exists()

@@ -220,3 +220,60 @@ def test_jobs_go_to_the_first_worker_that_is_free(waiting, busy, seconds):
 
 def test_no_jobs_need_no_worker():
     assert list(local(double, [], 2, {})) == []
+
+
+HOSTILE = """
+    from pathlib import Path
+    Path(__file__).with_name("hacked").touch()
+"""
+SCRIPT = """
+    from regbench.execution.local import local
+    from tests.execution.test_local import double
+    if __name__ == "__main__":
+        print([event.result for event in local(double, [4], 1, {}) if event.kind == "done"])
+"""
+
+
+def test_a_worker_imports_nothing_from_the_current_folder(tmp_path):
+    """The script lies elsewhere, as the command `regbench` does."""
+    script = tmp_path / "bin" / "script.py"
+    stranger = tmp_path / "stranger"
+    for folder in (script.parent, stranger):
+        folder.mkdir()
+    script.write_text(textwrap.dedent(SCRIPT))
+    for module in ("socket", "pickle", "selectors", "signal", "tempfile", "threading"):
+        (stranger / f"{module}.py").write_text(textwrap.dedent(HOSTILE))
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=stranger,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("[8]\n", "")
+    assert not (stranger / "hacked").exists()
+
+
+def test_a_worker_imports_from_the_current_folder_what_its_caller_does(tmp_path):
+    (tmp_path / "mine.py").write_text("def triple(number, emit):\n    return 3 * number\n")
+    program = textwrap.dedent(SCRIPT).replace("tests.execution.test_local", "mine")
+    (tmp_path / "script.py").write_text(program.replace("double", "triple"))
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "[12]\n"
+
+
+def test_a_sweep_leaves_the_environment_of_its_caller_as_it_was(monkeypatch):
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    results(double, [1], 1)
+    assert "PYTHONSAFEPATH" not in os.environ
+    monkeypatch.setenv("PYTHONSAFEPATH", "0")
+    results(double, [1], 1)
+    assert os.environ["PYTHONSAFEPATH"] == "0"

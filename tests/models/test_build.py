@@ -116,6 +116,16 @@ def test_dropout_stands_before_every_dense_layer_and_behind_every_block():
     assert rates == {**blocks, "dense1_dropout": 0.5, "output_dropout": 0.5}
 
 
+def test_every_layer_with_random_numbers_is_seeded():
+    """Keras on torch draws from a generator that no run owns where a layer was made without."""
+    model = built("dropout", "dropout.conv=0.2")
+    layers = [layer for layer in model.layers if hasattr(layer, "seed_generator")]
+    seeds = {layer.name: layer.seed_generator._initial_seed for layer in layers}
+    assert len(seeds) > 2
+    assert None not in seeds.values()
+    assert len(set(seeds.values())) == len(seeds)
+
+
 def test_dropout_masks_depend_on_the_seed_and_the_layer():
     def mask(seed, layer):
         model = built("dropout", f"seed={seed}")

@@ -1,8 +1,12 @@
 """A run that goes on where it was: exactly, from what is whole, and not from anything else."""
 
 import csv
+import importlib.util
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -40,7 +44,7 @@ def experiment(*overrides):
 
 
 def job(results, *overrides, threads=1, anew=False):
-    runtime = Runtime("tensorflow", "cpu", threads)
+    runtime = Runtime(keras.backend.backend(), "cpu", threads)
     return Job(experiment(*overrides), results, runtime, ["regbench", "run"], anew)
 
 
@@ -113,6 +117,18 @@ def test_a_run_that_is_to_begin_anew_does(monkeypatch, tmp_path, uninterrupted):
     interrupt(monkeypatch, tmp_path, 2, "step 1 of epoch 1")
     assert run(tmp_path, anew=True) == []
     assert outcome(tmp_path) == uninterrupted
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_two_runs_of_a_seed_are_equal_on_another_backend_too(backend):
+    """Keras is imported with one backend, so that another one needs a process of its own."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    command = [sys.executable, "-m", "pytest", "-q", __file__, "-k", "never_was or begin_anew_does"]
+    variables = os.environ | Runtime(backend, "cpu", 1).variables()
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
 
 
 def test_minutes_bound_what_a_crash_in_a_long_epoch_costs(monkeypatch, tmp_path):
