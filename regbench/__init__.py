@@ -19,17 +19,18 @@ if TYPE_CHECKING:
     from regbench import config, datasets, figures, report, runs
     from regbench.analysis import compare
     from regbench.inspection import inspect as inspection
-    from regbench.runs import load
+    from regbench.runs import bundle, load
     from regbench.studies import run as study
     from regbench.sweeps import sweep
 
 __all__ = [
-    "compare", "config", "datasets", "figures", "inspection", "load", "report", "runs", "study",
-    "sweep",
+    "bundle", "compare", "config", "datasets", "figures", "inspection", "load", "report", "runs",
+    "study", "sweep",
 ]  # fmt: skip
 
 # Loaded when first used, so that `import regbench` costs nothing.
 _LAZY = {
+    "bundle": "regbench.runs.bundle",
     "compare": "regbench.analysis.compare",
     "config": "regbench.config",
     "datasets": "regbench.datasets",

@@ -17,7 +17,7 @@ from typing import Any
 from regbench import files, runs
 from regbench.analysis import metrics, statistics
 from regbench.config.changes import changes
-from regbench.runs import Warn
+from regbench.runs import Warn, storage
 from regbench.studies import file as study_file
 from regbench.studies import markdown, verdicts
 from regbench.studies.file import Study
@@ -76,10 +76,14 @@ def judge(
     outcome: Outcome | None = None,
     warn: Warn | None = None,
 ) -> StudyResult:
-    """Return what the runs that are there say of a study; nothing is trained or written."""
-    folders = [Path(results) / each.run_name for each in study.experiments]
+    """Return what the runs that are there say of a study; nothing is trained or written.
+
+    Args:
+        results: the folder of its runs, with or without a bundle of its own, or a bundle.
+    """
+    found = [storage.find(Path(results), each.run_name) for each in study.experiments]
     # Only the study's own: others may be there, and those that are missing are counted.
-    frame = runs.load([each for each in folders if (each / "summary.json").is_file()], warn)
+    frame = runs.load([each for each in found if each], warn)
     named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
     table = metrics.table(frame, list(named), warn)
     return StudyResult(study, _variants(study, table), verdicts.judge(study, table), outcome)
