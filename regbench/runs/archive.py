@@ -72,7 +72,7 @@ class BundledRun(Part):
 
 
 class Index(Part):
-    """What `index.json` says. `left_out` names the files that no run of the bundle has kept."""
+    """What `index.json` says. `left_out` names files that runs had and the bundle lacks."""
 
     version: Annotated[int, Field(ge=1)] = VERSION
     left_out: list[str]

@@ -83,14 +83,15 @@ def write(
         RegbenchError: there is no finished run, or two that differ have the same name.
     """
     runs = _distinct(load(paths, warn))
-    left_out = () if models else MODELS
+    asked = () if models else MODELS
+    left_out = sorted({*asked, *(name for run in runs for name in storage.left_out(run.path))})
     output = Path(output)
     made: list[BundledRun] = []
 
     def fill(path: Path) -> None:
         with zipfile.ZipFile(path, "w") as file:
-            made.extend(_add(file, run, left_out) for run in runs)
-            index = Index(left_out=list(left_out), runs=made)
+            made.extend(_add(file, run, asked) for run in runs)
+            index = Index(left_out=left_out, runs=made)
             _add_member(file, archive.INDEX, index.dump().encode())
         archive.Archive(path)  # what no one could read is not to get its name
 

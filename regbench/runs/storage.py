@@ -106,6 +106,12 @@ def names(run: Path) -> list[str]:
     return sorted(path.relative_to(run).as_posix() for path in _walk(run))
 
 
+def left_out(run: Path) -> list[str]:
+    """Return the files that the run's bundle says it was made without; none for a folder."""
+    archive = _archive(run)
+    return archive.index.left_out if archive else []
+
+
 def _walk(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
         if path.name.startswith("."):
