@@ -21,18 +21,19 @@ if TYPE_CHECKING:
     from regbench.analysis import compare
     from regbench.inspection import inspect as inspection
     from regbench.models.saving import load_model
-    from regbench.runs import load
+    from regbench.runs import bundle, load
     from regbench.studies import run as study
     from regbench.sweeps import sweep
 
 __all__ = [
-    "compare", "config", "datasets", "figures", "inspection", "load", "load_model", "report",
-    "runs", "study", "sweep",
+    "bundle", "compare", "config", "datasets", "figures", "inspection", "load", "load_model",
+    "report", "runs", "study", "sweep",
 ]  # fmt: skip
 
 # Loaded when first used, so that `import regbench` costs nothing: modules, and functions of them.
 _FUNCTIONS = {"load": "regbench.runs", "load_model": "regbench.models.saving"}
 _LAZY = {
+    "bundle": "regbench.runs.bundle",
     "compare": "regbench.analysis.compare",
     "config": "regbench.config",
     "datasets": "regbench.datasets",

@@ -58,6 +58,26 @@ def replace_folder(path: Path, write: Callable[[Path], object]) -> None:
     _sync(path.parent)
 
 
+def add_folder(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a folder under a temporary name, then put it at `path`, which is free.
+
+    `write` syncs what it writes. Raises OSError where `path` has been taken meanwhile.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        make_folder(path.parent)
+        remove(temporary)  # what a crash left, or a link that was planted
+        temporary.mkdir()
+        write(temporary)
+        temporary.rename(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            remove(temporary)
+        _name(error, path, temporary)
+        raise
+    _sync(path.parent)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it that are missing; wait until their names are on the disk.
 

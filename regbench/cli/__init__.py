@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from regbench.cli import compare, data, inspect, report, run, schema, study
+from regbench.cli import bundle, compare, data, inspect, report, run, schema, study
 from regbench.cli.printing import complain
 from regbench.errors import RegbenchError
 from regbench.execution import failures, signals
@@ -23,6 +23,7 @@ COMMANDS = (
     compare.compare,
     report.report,
     study.study,
+    bundle.bundle,
     inspect.inspect,
     data.data,
     schema.schema,

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=options.SeedRange(), help="Seeds instead of the profile's: 0-4.")
 @click.option(
     "--results",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where the runs are.  [default: results/studies/STUDY]",
+    help="Where the runs are: a folder, or with --no-run a bundle.  "
+    "[default: results/studies/STUDY]",
 )
 @options.training
 @click.option("--no-run", is_flag=True, help="Judge the runs that are there; train nothing.")
@@ -66,6 +67,11 @@ def study(
 
     asked = study_file.read(path, profile, seeds, overrides)
     folder = results or studies.default_results(asked)
+    if folder.is_file() and (dry_run or not no_run):
+        raise click.UsageError(
+            f"--results: expected a folder to train in, received the file {folder}; "
+            "--no-run judges the runs of a bundle"
+        )
     if dry_run:
         return print_plan(asked.experiments, folder, form == "json", options)
     if no_run:

@@ -100,6 +100,29 @@ def of_tree(tree: Node, problems: list[Problem]) -> list[Experiment]:
     return experiments
 
 
+def parse(text: str, source: str) -> Experiment:
+    """Return the experiment of a resolved config, as `dump` writes it: it extends no other file.
+
+    Raises:
+        ConfigError: with a line for everything that is wrong; messages call the text `source`.
+    """
+    try:
+        document = yaml12.parse(text, source)
+        problems, tree = document.problems, document.root
+        if not isinstance(tree.content, dict):
+            raise YamlError(tree.place, "expected a resolved config, a mapping")
+        extends = tree.child("extends")
+        if extends is not None:
+            raise YamlError(extends.place, "extends: expected a config that is resolved")
+        experiments = of_tree(tree, problems)
+    except YamlError as error:
+        raise ConfigError([error.problem]) from error
+    if len(experiments) != 1:
+        problems = problems or [Problem(tree.place, "expected one experiment, received a matrix")]
+        raise ConfigError(dict.fromkeys(map(str, problems)))
+    return experiments[0]
+
+
 def dump(experiment: Experiment) -> str:
     """Return YAML that `load` reads, and that repeats the run by itself."""
     return yaml.dump(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regbench import files
+from regbench.runs import storage
 from regbench.text import one_line
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def of(frame: pandas.DataFrame, warn: Callable[[str], None] | None = None) -> Or
     commands: dict[str, None] = {}
     for results, run in frame[["results", "run"]].drop_duplicates().to_numpy():
         try:
-            content = json.loads(files.read(Path(results) / run / "environment.json", MAX_BYTES))
+            content = json.loads(storage.read(Path(results) / run / "environment.json", MAX_BYTES))
         except (OSError, ValueError, RecursionError) as error:
             if warn:
                 warn(f"{run}: environment.json can't be read: {error}")

@@ -19,6 +19,7 @@ from typing import Any
 from regbench import files
 from regbench.config.experiment import Experiment
 from regbench.errors import RunFailed
+from regbench.runs import storage
 from regbench.runs.predictions import PREDICTIONS
 from regbench.runs.probe_results import DETAILS
 
@@ -61,8 +62,8 @@ class RunFolder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the run is finished."""
-        return (self.path / "summary.json").is_file()
+        """Whether the run is finished, here or in the bundle of the results folder."""
+        return storage.find(self.path.parent, self.path.name) is not None
 
     @property
     def has_failed(self) -> bool:
@@ -72,8 +73,9 @@ class RunFolder:
     @property
     def has_diverged(self) -> bool:
         """Whether the run is finished because it diverged."""
+        finished = storage.find(self.path.parent, self.path.name) or self.path
         try:
-            summary = json.loads(files.read(self.path / "summary.json", MAX_BYTES))
+            summary = json.loads(storage.read(finished / "summary.json", MAX_BYTES))
         except (OSError, ValueError, RecursionError):
             return False
         return isinstance(summary, dict) and summary.get("status") == "diverged"

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regbench import config, files
+from regbench import config
 from regbench.config import run_name
 from regbench.errors import RegbenchError
+from regbench.runs import storage
 from regbench.runs.folder import HISTORY, MAX_BYTES, RunFolder
 from regbench.runs.limits import MOST
 from regbench.text import one_line
@@ -49,11 +50,12 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
     `history.csv` that are not known here come from another version and are ignored.
 
     Args:
-        paths: results folders, or run folders. A results folder in a results folder is left out.
+        paths: results folders, bundles, or run folders. A results folder's own bundle, `runs.zip`,
+            is part of it. A results folder in a results folder is left out.
         warn: called with a line for each folder that is broken, unfinished or no run at all.
 
     Raises:
-        RegbenchError: a path does not exist.
+        RegbenchError: a path does not exist, or a bundle is none.
     """
     import pandas
 
@@ -86,7 +88,7 @@ def profile(results: Path, summary: Mapping[str, Any]) -> dict[str, float]:
 
 def text_of(folder: Path, name: str, limit: int = MAX_BYTES) -> str:
     """Return the text of the file `name` of a run folder. Raises OSError or ValueError."""
-    return files.read(folder / name, limit)
+    return storage.read(folder / name, limit)
 
 
 def _run(folder: Path, summary: dict[str, Any]) -> tuple[Any, ...]:
@@ -97,17 +99,22 @@ def _run(folder: Path, summary: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _folders(paths: Iterable[str | Path]) -> Iterator[Path]:
-    """Yield the folders in results folders, by name, and run folders themselves."""
+    """Yield the runs in results folders and bundles, by name, and run folders themselves."""
     for path in map(Path, paths):
-        if not path.is_dir():
+        if storage.is_bundled(path):
+            yield path
+        elif storage.is_bundle(path):
+            yield from storage.runs(path)
+        elif not path.is_dir():
             raise RegbenchError(
                 f"{one_line(str(path))}: no such folder; expected one that regbench run wrote"
             )
-        if _is_run(path):
+        elif _is_run(path):
             yield path
         else:
             visible = (each for each in path.iterdir() if not each.name.startswith("."))
-            yield from sorted(each for each in visible if each.is_dir() and not _holds_runs(each))
+            folders = [each for each in visible if each.is_dir() and not _holds_runs(each)]
+            yield from sorted([*folders, *storage.runs(path)], key=lambda run: run.name)
 
 
 def _is_run(folder: Path) -> bool:
@@ -120,12 +127,13 @@ def _is_run(folder: Path) -> bool:
 
 def _holds_runs(folder: Path) -> bool:
     """Whether this is a results folder of its own, as `--results results/seeds` makes it."""
-    return not _is_run(folder) and any(folder.glob("*/config.yaml"))
+    held = (*folder.glob("*/config.yaml"), *folder.glob(storage.BUNDLE))
+    return not _is_run(folder) and bool(held)
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], list[tuple[float, ...]]]:
     """Return summary and history of a finished run. Raises ValueError where they don't agree."""
-    if not (folder / "summary.json").exists():
+    if not storage.exists(folder / "summary.json"):
         raise ValueError(_unfinished(folder))
     try:
         summary = json.loads(text_of(folder, "summary.json"))
@@ -141,11 +149,11 @@ def _read(folder: Path) -> tuple[dict[str, Any], list[tuple[float, ...]]]:
 
 
 def _unfinished(folder: Path) -> str:
-    if (folder / "error.txt").exists():
+    if storage.exists(folder / "error.txt"):
         return "the run failed; error.txt says why"
     if RunFolder(folder).is_in_progress:
         return "the run is in progress"
-    if (folder / "config.yaml").exists():
+    if storage.exists(folder / "config.yaml"):
         return "the run is not finished; the command that started it resumes it"
     return "not a run's folder"
 
@@ -237,13 +245,16 @@ def _check_agreement(summary: dict[str, Any], history: list[tuple[float, ...]]) 
 
 def _config(folder: Path, config_hash: str, warn: Warn) -> dict[str, Any] | None:
     """Return the resolved config of a run, or None if it can't be trusted."""
+    path = folder / "config.yaml"
     try:
-        experiment = config.load(folder / "config.yaml")
+        experiment = config.parse(storage.read(path, config.MAX_BYTES), str(path))
     except RegbenchError as error:
         reason = str(error).splitlines()[0]
+    except (OSError, ValueError) as error:
+        reason = f"{path}: can't be read: {getattr(error, 'strerror', None) or error}"
     else:
         if experiment.hash == config_hash:
             return experiment.brief()
-        reason = f"{folder / 'config.yaml'}: it is not the config that summary.json was made with"
+        reason = f"{path}: it is not the config that summary.json was made with"
     warn(f"{one_line(reason)}; what the config changes is not shown")
     return None

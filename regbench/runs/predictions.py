@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench import files
+from regbench.runs import storage
 
 PREDICTIONS = "predictions.csv"
 HEADER = "label,predicted"
@@ -33,7 +33,7 @@ def read(folder: Path) -> NDArray[np.int64] | None:
         ValueError: the file is damaged.
     """
     try:
-        text = files.read(folder / PREDICTIONS, MAX_BYTES)
+        text = storage.read(folder / PREDICTIONS, MAX_BYTES)
     except FileNotFoundError:
         return None
     if not re.fullmatch(rf"{HEADER}\n(\d{{1,9}},\d{{1,9}}\n)*", text, re.ASCII):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from regbench import files
+from regbench.runs import storage
 from regbench.runs.gap_ledger import Ledger
 from regbench.runs.limits import Count, Name, Number, Share
 
@@ -240,7 +240,7 @@ def read(folder: Path) -> Findings | None:
         ValueError: the files are damaged.
     """
     try:
-        return _read(folder, (folder / "summary.json").stat().st_mtime_ns)
+        return _read(folder, storage.changed(folder / "summary.json"))
     except FileNotFoundError:
         return None
 
@@ -252,7 +252,7 @@ def numbers(folder: Path) -> Numbers | None:
         ValueError: they are damaged.
     """
     try:
-        summary = json.loads(files.read(folder / "summary.json", MAX_BYTES))
+        summary = json.loads(storage.read(folder / "summary.json", MAX_BYTES))
         if not isinstance(summary, dict) or not isinstance(summary.get("probes"), dict):
             return None
         return Numbers.model_validate_json(json.dumps(summary["probes"]))
@@ -272,10 +272,10 @@ def _damaged(error: ValidationError) -> ValueError:
 def _read(folder: Path, written: int) -> Findings | None:
     # A report asks for the same run in every figure; `written` changes when it is run again.
     try:
-        summary = json.loads(files.read(folder / "summary.json", MAX_BYTES))
+        summary = json.loads(storage.read(folder / "summary.json", MAX_BYTES))
         if not isinstance(summary, dict) or not isinstance(summary.get("probes"), dict):
             return None
-        details = json.loads(files.read(folder / DETAILS, MAX_BYTES))
+        details = json.loads(storage.read(folder / DETAILS, MAX_BYTES))
         # From JSON, so that a whole number may stand for a float, and a list for a tuple.
         text = json.dumps({"numbers": summary["probes"], "details": details})
         return Findings.model_validate_json(text)

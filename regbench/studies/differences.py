@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench import files
 from regbench.analysis import mcnemar, metrics, sampling_error, statistics
 from regbench.analysis.statistics import Floor, Sample
 from regbench.config import Experiment
+from regbench.runs import storage
 from regbench.runs.folder import MAX_BYTES
 from regbench.studies.file import Claim, Study
 from regbench.studies.pairs import Pairs
@@ -155,7 +155,7 @@ class Runs:
         for _, row in self._completed(variant).iterrows():
             try:
                 path = Path(row["results"]) / row["run"] / "summary.json"
-                count = json.loads(files.read(path, MAX_BYTES)).get("test_examples")
+                count = json.loads(storage.read(path, MAX_BYTES)).get("test_examples")
             except (OSError, ValueError, AttributeError):
                 continue
             return count if type(count) is int and count > 0 else None

@@ -17,7 +17,7 @@ from typing import Any
 from regbench import files, runs
 from regbench.analysis import metrics
 from regbench.config.changes import changes
-from regbench.runs import Warn
+from regbench.runs import Warn, storage
 from regbench.studies import file as study_file
 from regbench.studies import markdown, verdicts
 from regbench.studies.file import Study
@@ -80,10 +80,13 @@ def judge(
     """Return what the runs that are there say of a study; nothing is trained or written.
 
     Two runs of a seed are compared where `regbench.analysis.pairing` calls them a pair.
+
+    Args:
+        results: the folder of its runs, with or without a bundle of its own, or a bundle.
     """
-    folders = [Path(results) / each.run_name for each in study.experiments]
+    found = [storage.find(Path(results), each.run_name) for each in study.experiments]
     # Only the study's own: others may be there, and those that are missing are counted.
-    frame = runs.load([each for each in folders if (each / "summary.json").is_file()], warn)
+    frame = runs.load([each for each in found if each], warn)
     named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
     table = metrics.table(frame, list(named), warn)
     judged = verdicts.judge(study, table, warn, pairs=Pairs(study, frame, warn))

@@ -1,0 +1,228 @@
+"""Finished runs in one file: written from run folders, and turned back into them.
+
+    regbench.bundle.write("results", "runs.zip")
+    regbench.load("runs.zip")
+    regbench.bundle.extract("runs.zip", "results")
+
+The same runs give the same bytes, whenever and wherever they are bundled (with the same zlib).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import stat
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
+
+from regbench import files
+from regbench.errors import RegbenchError
+from regbench.runs import archive, storage
+from regbench.runs.archive import BundledFile, BundledRun, Index
+from regbench.runs.folder import RunFolder
+from regbench.runs.loading import Warn, load
+from regbench.text import one_line
+
+if TYPE_CHECKING:
+    import pandas
+
+# What holds the weights: the trained model, and a diverged run's checkpoints.
+MODELS = ("checkpoint", "model.keras")
+# Of every member alike, as what differs between machines has no place in a bundle.
+WRITTEN = (1980, 1, 1, 0, 0, 0)
+UNIX, MODE, LEVEL = 3, stat.S_IFREG | 0o644, 9
+SUMMARY = "summary.json"
+
+
+class _Run(NamedTuple):
+    """Where a finished run is, and what its summary says that it is."""
+
+    path: Path
+    name: str
+    config_hash: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """How many runs, files and bytes (before compression) a bundle holds."""
+
+    runs: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The folders that a bundle's runs were written to, and those that were there already."""
+
+    written: list[Path]
+    unchanged: list[Path]
+
+
+def write(
+    paths: str | Path | Iterable[str | Path],
+    output: str | Path,
+    *,
+    models: bool = True,
+    warn: Warn | None = None,
+) -> Bundled:
+    """Write every finished run to one zip file, which is replaced if it exists.
+
+    Args:
+        paths: results folders, run folders or bundles, as for `regbench.load`.
+        output: the file to write.
+        models: whether trained models and checkpoints are kept; the index says where they are not.
+        warn: called with a line for each folder that is broken, unfinished or no run at all.
+
+    Raises:
+        RegbenchError: there is no finished run, or two that differ have the same name.
+    """
+    runs = _distinct(load(paths, warn))
+    asked = () if models else MODELS
+    left_out = sorted({*asked, *(name for run in runs for name in storage.left_out(run.path))})
+    output = Path(output)
+    made: list[BundledRun] = []
+
+    def fill(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as file:
+            made.extend(_add(file, run, asked) for run in runs)
+            index = Index(left_out=left_out, runs=made)
+            _add_member(file, archive.INDEX, index.dump().encode())
+        archive.Archive(path)  # what no one could read is not to get its name
+
+    files.make_folder(output.parent)
+    files.replace(output, fill)
+    sizes = [file.bytes for run in made for file in run.files.values()]
+    return Bundled(len(made), len(sizes), sum(sizes))
+
+
+def extract(path: str | Path, folder: str | Path) -> Extracted:
+    """Write the runs of a bundle to folders in `folder`, byte for byte as they were.
+
+    All is checked before anything is written. A folder appears whole or not at all; one that is
+    there already gets the files that it lacks.
+
+    Raises:
+        RegbenchError: it is no bundle, or a damaged one, or what it holds differs from a file that
+            is there, or a link is in the way.
+    """
+    path, folder = Path(path), Path(folder)
+    lacking = {run: _lacking(run, folder / run.name) for run in storage.runs(_bundle(path))}
+    for run, names in lacking.items():
+        if names:
+            _restore(run, folder / run.name, names)
+    return Extracted(
+        [folder / run.name for run, names in lacking.items() if names],
+        [folder / run.name for run, names in lacking.items() if not names],
+    )
+
+
+def _bundle(path: Path) -> Path:
+    if path.is_dir():
+        raise RegbenchError(
+            f"{one_line(str(path))}: expected a file that regbench bundle wrote, received a folder"
+        )
+    return archive.open_archive(path).path
+
+
+def _distinct(frame: pandas.DataFrame) -> list[_Run]:
+    """Return every run of the frame by name; one that is there twice, once."""
+    frame = frame[["results", "run", "name", "config_hash", "seed"]].drop_duplicates()
+    found: dict[str, _Run] = {}
+    for row in frame.sort_values("run", kind="stable").itertuples(index=False):
+        run = _Run(Path(row.results) / row.run, row.name, row.config_hash, int(row.seed))
+        known = found.setdefault(row.run, run)
+        if known != run and list(storage.contents(known.path)) != list(storage.contents(run.path)):
+            raise RegbenchError(
+                f"{one_line(str(run.path))}: expected another name than that of "
+                f"{one_line(str(known.path))}, from which it differs; bundle one of them"
+            )
+    if not found:
+        raise RegbenchError(
+            "expected finished runs, received none; make some with: "
+            "regbench run configs/baseline.yaml configs/dropout.yaml"
+        )
+    return list(found.values())
+
+
+def _add(file: zipfile.ZipFile, run: _Run, left_out: Sequence[str]) -> BundledRun:
+    """Add a run's files; return its part of the index."""
+    added = {}
+    try:
+        for name, content in storage.contents(run.path):
+            if name.split("/")[0] not in left_out:
+                _add_member(file, archive.member_name(run.path.name, name), content)
+                digest = hashlib.sha256(content).hexdigest()
+                added[name] = BundledFile(bytes=len(content), sha256=digest)
+    except ValueError as error:
+        reason = one_line(str(error))
+        raise RegbenchError(f"{one_line(str(run.path))}: can't be bundled: {reason}") from error
+    return BundledRun(
+        run=run.path.name, name=run.name, config_hash=run.config_hash, seed=run.seed, files=added
+    )
+
+
+def _add_member(file: zipfile.ZipFile, name: str, content: bytes) -> None:
+    info = zipfile.ZipInfo(name, WRITTEN)
+    info.create_system, info.external_attr = UNIX, MODE << 16
+    file.writestr(info, content, zipfile.ZIP_DEFLATED, compresslevel=LEVEL)
+
+
+def _lacking(run: Path, folder: Path) -> list[str]:
+    """Return the files that a folder lacks of a run, the sign of completion last.
+
+    Raises:
+        RegbenchError: one that is there differs, or is damaged in the bundle, or is not a file.
+    """
+    lacking = []
+    try:
+        for name, content in storage.contents(run):
+            path = folder / name
+            _check_folders(folder, name)
+            if not os.path.lexists(path):
+                lacking.append(name)
+            elif path.is_symlink() or not path.is_file() or path.read_bytes() != content:
+                raise _in_the_way(path)
+    except ValueError as error:
+        raise RegbenchError(f"{one_line(str(run))}: damaged: {one_line(str(error))}") from error
+    return sorted(lacking, key=lambda name: (name == SUMMARY, name))
+
+
+def _check_folders(folder: Path, name: str) -> None:
+    """Refuse what is no folder where a run's folder, or one in it, is to be; a link is none."""
+    for inner in PurePosixPath(name).parents:
+        path = folder / inner
+        if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
+            raise _in_the_way(path)
+
+
+def _in_the_way(path: Path) -> RegbenchError:
+    return RegbenchError(
+        f"{one_line(str(path))}: expected nothing, or what the bundle holds, received another file "
+        "or a link; nothing was written; extract into another folder"
+    )
+
+
+def _restore(run: Path, folder: Path, names: Sequence[str]) -> None:
+    """Write the named files of a run: a new folder at once, else file by file under its lock."""
+    contents = dict(storage.contents(run))
+
+    def fill(path: Path) -> None:
+        for name in names:
+            files.make_folder((path / name).parent)
+            files.replace(path / name, functools.partial(_write_bytes, contents[name]))
+
+    if folder.exists():
+        with RunFolder(folder).lock():
+            fill(folder)
+    else:
+        files.add_folder(folder, fill)
+
+
+def _write_bytes(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
