@@ -65,8 +65,10 @@ def test_a_folder_laid_out_like_a_repository_is_none(repository, trap, tmp_path,
     configs = tmp_path / "configs"
     (repository / ".git").rename(configs)
     commit = run_git(configs, "--git-dir=.", "rev-parse", "HEAD")
-    settings = f"[core]\nbare = false\nworktree = {configs}\nfsmonitor = {program}\n"
-    (configs / "config").write_text(settings)
+    (configs / "config").write_text(
+        "[core]\nrepositoryformatversion = 0\nbare = false\n"
+        f"worktree = {configs}\nfsmonitor = {program}\n"
+    )
     assert describe(configs, monkeypatch)["folder_commit"] is None
     assert not sprung.exists()
     assert run_git(configs, "rev-parse", "HEAD") == commit
