@@ -67,6 +67,17 @@ def test_a_package_that_did_not_compute_is_no_difference(tmp_path):
     assert warnings_of(tmp_path) == []
 
 
+def test_processors_of_one_name_and_another_kind_are_told_unless_some_runs_know_names_alone(
+    tmp_path,
+):
+    for seed, family in enumerate(("6.85.7", "6.106.6")):
+        made_up(tmp_path, seed=seed, processor={"family": family})
+    expected = "2 processors: A processor (6.85.7) (s0), A processor (6.106.6) (s1)"
+    assert warnings_of(tmp_path) == [f"baseline: runs of {expected}"]
+    made_up(tmp_path, seed=2)
+    assert warnings_of(tmp_path) == []
+
+
 def test_commits_are_one_line_in_all(tmp_path):
     for seed in range(2):
         for name, change in (("baseline", "l2=0"), ("l2", "l2=0.1")):

@@ -33,6 +33,13 @@ def test_where_a_gpu_computed_the_processor_does_not_count(tmp_path):
     assert read(tmp_path, hidden).processor == "A processor"
 
 
+def test_processors_of_one_name_are_told_apart_by_their_kind(tmp_path):
+    own = {"family": "6.85.7", "instruction_sets": ["avx", "avx2"], "onednn": {"OPTS": "1"}}
+    found = read(tmp_path, RECORDED | {"processor": own})
+    assert found.kind == "6.85.7, 2 instruction sets, OPTS=1"
+    assert read(tmp_path, RECORDED).kind is None
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", "[" * 100_000, '{"packages": 3}'])
 def test_what_cannot_be_read_is_unknown(tmp_path, content):
     assert environments.read(tmp_path) == Environment()
@@ -44,10 +51,11 @@ def test_hostile_values_are_short_and_printable_or_unknown(tmp_path):
     found = read(
         tmp_path,
         {"backend": evil, "cpu": [evil], "git_commit": {}, "devices": [evil, 7]}
+        | {"processor": {"family": evil, "instruction_sets": 3, "onednn": {evil: [evil]}}}
         | {"packages": {evil: evil, "keras": 3, "numpy": ""}},
     )
     ((package, version),) = found.packages.items()
-    for text in (found.backend, package, version):
+    for text in (found.backend, package, version, found.kind):
         assert text.isprintable()
-        assert len(text) < 120
+        assert len(text) < 250
     assert found.processor is found.commit is None
