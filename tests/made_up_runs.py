@@ -56,17 +56,24 @@ def write(results: Path, experiments: list[Experiment], seeds=1, epochs=50, prob
 
 
 def write_run(
-    results: Path, experiment: Experiment, number: int, epochs: int, probed: bool
+    results: Path,
+    experiment: Experiment,
+    number: int,
+    epochs: int,
+    probed: bool,
+    data: dict | None = None,
+    **environment: object,
 ) -> RunFolder:
+    """Write a finished run that read this data, in an environment that is other in these keys."""
     rng = np.random.default_rng([number, experiment.seed])
     folder = RunFolder.of(results, experiment)
     with folder.lock():
-        folder.start(config.dump(experiment), ENVIRONMENT)
+        folder.start(config.dump(experiment), ENVIRONMENT | environment)
         rows = [_row(epoch, number, rng) for epoch in range(epochs + 1)]
         for row in rows[:-1]:
             folder._rows.append(row)  # append() writes the file anew for each row
         folder.append(rows[-1])
-        summary = _summary(experiment, rows)
+        summary = _summary(experiment, rows) | ({"data": data} if data else {})
         if probed:
             found = findings(rows[-1], number, rng)
             folder.save(DETAILS, found.save_details)

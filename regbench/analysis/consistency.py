@@ -34,13 +34,16 @@ def check(runs: pandas.DataFrame, warn: Warn) -> None:
         warn: called with each line.
     """
     labels = labels_of(zip(runs["name"], runs["config_hash"], strict=True))
-    folders = map(Path, runs["results"], runs["run"])
+    recorded = [environments.read(Path(*each)) for each in runs[["results", "run"]].to_numpy()]
     pools = [each[:DIGITS] if isinstance(each, str) else None for each in runs["data_pool"]]
+    # Older runs recorded the name alone: then names are what can be compared.
+    kinds = all(each.kind for each in recorded if each.processor not in (None, environments.GPU))
     facts: dict[str, Values] = {}
     commits: Values = {}
-    for label, seed, folder, pool in zip(labels, runs["seed"], folders, pools, strict=True):
-        environment = environments.read(folder)
-        for kind, value in _facts(environment, pool, any(pools)):
+    for label, seed, environment, pool in zip(labels, runs["seed"], recorded, pools, strict=True):
+        found = _facts(environment, kinds)
+        found += [("data sets", pool or "not recorded")] if any(pools) else []
+        for kind, value in found:
             facts.setdefault(kind, {}).setdefault(label, {}).setdefault(value, set()).add(seed)
         if environment.commit:
             commit = environment.commit[:DIGITS] + "+" * environment.commit.endswith("+")
@@ -60,16 +63,15 @@ def labels_of(configs: Iterable[tuple[str, str]]) -> list[str]:
     return [name if len(hashes[name]) < 2 else f"{name} {each}" for name, each in keys]
 
 
-def _facts(
-    environment: Environment, pool: str | None, some_recorded: bool
-) -> list[tuple[str, str]]:
+def _facts(environment: Environment, kinds: bool) -> list[tuple[str, str]]:
     """Return (kind, value) of all that a run recorded and that can change its numbers."""
-    facts = [("data sets", pool or "not recorded")] if some_recorded else []
-    facts += [("backends", environment.backend)] if environment.backend else []
+    facts = [("backends", environment.backend)] if environment.backend else []
     facts += [
         (f"versions of {package}", version) for package, version in environment.packages.items()
     ]
-    facts += [("processors", environment.processor)] if environment.processor else []
+    if environment.processor:
+        of_kind = f" ({environment.kind})" if kinds and environment.kind else ""
+        facts.append(("processors", environment.processor + of_kind))
     return facts
 
 

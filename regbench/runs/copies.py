@@ -68,9 +68,10 @@ def _equal(one: pandas.DataFrame, other: pandas.DataFrame) -> bool:
 def _line(here: str, there: str, pairs: list[tuple[Path, Path]]) -> str:
     if len(pairs) == 1:
         ((counted, other),) = pairs
-        return f"{counted} and {other}: the same config and seed, other numbers; the first counts"
+        same = "the same config and seed, other numbers or data"
+        return f"{counted} and {other}: {same}; the first counts"
     names = listed([counted.name for counted, _ in pairs])
     return (
-        f"{here} and {there}: the same configs and seeds, other numbers in {len(pairs)} runs "
-        f"({names}); those in {here} count"
+        f"{here} and {there}: the same configs and seeds, other numbers or data in "
+        f"{len(pairs)} runs ({names}); those in {here} count"
     )

@@ -13,23 +13,27 @@ from regbench.text import one_line
 
 MAX_BYTES = 2**20
 MOST_PACKAGES = 50
+MOST_SETTINGS = 5
 MOST_CHARACTERS = 80
 # Of these only the one that computed a run can change its numbers.
 BACKENDS = ("tensorflow", "jax", "torch")
 # Reads results, and computes none.
 IDLE = ("pandas",)
+GPU = "a GPU"
 
 
 @dataclass(frozen=True)
 class Environment:
     """Facts that can change a run's numbers; None, or no package, where it recorded none.
 
-    `packages` maps each package that computed to its version.
+    `packages` maps each package that computed to its version. `processor` is its name; `kind` what
+    tells processors of one name apart.
     """
 
     backend: str | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
     processor: str | None = None
+    kind: str | None = None
     commit: str | None = None
 
 
@@ -41,11 +45,12 @@ def read(folder: Path) -> Environment:
         return Environment()
     if not isinstance(content, dict):
         return Environment()
-    backend = _text(content.get("backend"))
+    backend, processor = _text(content.get("backend")), _processor(content)
     return Environment(
         backend=backend,
         packages=_packages(content.get("packages"), backend),
-        processor=_processor(content),
+        processor=processor,
+        kind=None if processor == GPU else _kind(content.get("processor")),
         commit=_text(content.get("git_commit")),
     )
 
@@ -65,8 +70,21 @@ def _processor(content: dict[str, Any]) -> str | None:
     if content.get("device") != "cpu" and isinstance(devices, list):
         names = [name for each in devices if (name := _text(each))]
         if any("gpu" in name or "cuda" in name for name in names):
-            return "a GPU"
+            return GPU
     return _text(content.get("cpu"))
+
+
+def _kind(content: Any) -> str | None:
+    """Return the generation of a processor and what libraries choose their kernels by."""
+    if not isinstance(content, dict):
+        return None
+    sets, settings = content.get("instruction_sets"), content.get("onednn")
+    parts = [_text(content.get("family"))]
+    if isinstance(sets, list) and sets:
+        parts.append(f"{len(sets)} instruction sets")
+    if isinstance(settings, dict):
+        parts += [_text(f"{key}={value}") for key, value in list(settings.items())[:MOST_SETTINGS]]
+    return ", ".join(filter(None, parts)) or None
 
 
 def _text(value: Any) -> str | None:

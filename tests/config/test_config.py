@@ -186,6 +186,52 @@ def test_errors_of_all_files_are_reported_and_those_of_options_once(write):
     assert places == ["--set train.epochs=-1", f"{first}:1:5", f"{second}:1:5"]
 
 
+def refused(paths, overrides=(), seeds=None, smoke=()):
+    """Return the one line with which files are refused."""
+    with pytest.raises(ConfigError) as error:
+        config.load_all(paths, overrides, seeds, smoke)
+    (message,) = error.value.messages
+    return message
+
+
+def test_two_files_of_one_experiment_are_an_error_that_names_both(write):
+    first, second = write("l2: 0.1\nname: x", "a.yaml"), write("l2: 1e-1\nname: x", "b.yaml")
+    assert refused([first, second]) == (
+        f"{first} and {second}: expected two experiments, received the same one: x with seed 0; "
+        "give one of the files, or change only one"
+    )
+    assert refused([first, first]) == f"{first}: expected once, received twice"
+
+
+def test_overrides_that_make_two_files_one_experiment_are_an_error_that_names_both(write):
+    paths = [write("l2: 0.1", "a.yaml"), write("dropout: {dense: 0.5}", "b.yaml")]
+    assert len(config.load_all(paths, ["name=x"])) == 2  # their hashes tell them apart
+    changes = ["name=x", "l2=0.2", "dropout=null"]
+    message = refused(paths, changes)
+    assert message.startswith(f"{paths[0]} and {paths[1]}: expected two experiments, received ")
+    assert "with --set name=x --set l2=0.2 --set dropout=null: x with seed 0" in message
+    message = refused(paths, changes[1:])
+    assert message.startswith(f"{paths[0]} and {paths[1]}: expected two experiments, but --set ")
+    assert "the same one, under the names a and b" in message
+
+
+def test_seeds_that_make_two_files_one_experiment_are_an_error_that_names_both(write):
+    paths = [write(f"name: x\nseed: {seed}", f"{seed}.yaml") for seed in (0, 1)]
+    assert [each.seed for each in config.load_all(paths)] == [0, 1]
+    with pytest.raises(ConfigError) as error:
+        config.load_all(paths, seeds=[3, 4])
+    message, _ = error.value.messages  # a line for each seed
+    assert message.startswith(f"{paths[0]} and {paths[1]}: ")
+    assert "received the same one with --seeds: x with seed" in message
+
+
+def test_the_same_experiment_under_two_names_is_fine_where_no_override_made_it_so(write):
+    paths = [write("l2: 0.1", "a.yaml"), write("l2: 0.1", "again.yaml")]
+    assert len(config.load_all(paths, ["train.epochs=3"])) == 2
+    sizes = [write(f"data: {{train_examples: {n}}}", f"{n}.yaml") for n in (500, 600)]
+    assert len(config.load_all(sizes, smoke=["data.train_examples=100"])) == 2
+
+
 def test_an_error_in_an_extended_file_cites_that_file(write):
     base = write("l2: -1", "base.yaml")
     assert messages(write("extends: base.yaml"))[0].startswith(f"{base}:1:5: l2: expected")

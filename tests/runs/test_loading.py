@@ -236,6 +236,95 @@ def test_a_copied_results_folder_reads_the_same(tmp_path):
     assert set(frame.results) == {str(tmp_path / "a"), str(tmp_path / "b")}
 
 
+POOL, EXAMPLES = "1" * 64, "a" * 64
+
+
+def with_summary(folder, **keys):
+    path = folder / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | keys))
+    return folder
+
+
+def test_the_fingerprint_of_a_runs_data_is_read_and_an_old_run_has_none(tmp_path):
+    data = {"pool": POOL, "examples": EXAMPLES, "later": ["anything"]}
+    with_summary(written(tmp_path, "fine"), data=data)
+    written(tmp_path, "old")
+    frame, warnings = loaded(tmp_path)
+    assert warnings == []
+    last = frame.drop_duplicates("run", keep="last").set_index("name")
+    assert last.loc["fine", ["data_pool", "data_examples"]].tolist() == [POOL, EXAMPLES]
+    assert last.loc["old", ["data_pool", "data_examples"]].isna().all()
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["x", [1], {"pool": "\x1b[2J" + POOL}, {"pool": POOL, "examples": 7}, {"pool": "A" * 64}],
+)
+def test_a_fingerprint_that_is_none_leaves_its_run_out(tmp_path, data):
+    with_summary(written(tmp_path), data=data)
+    frame, (warning,) = loaded(tmp_path)
+    assert len(frame) == 0
+    assert "summary.json is damaged: data: unexpected value" in warning
+    assert warning.isprintable()
+
+
+def test_columns_and_keys_of_a_later_version_are_read_over_without_a_word(tmp_path):
+    plain, _ = loaded(written(tmp_path))
+    (folder,) = tmp_path.iterdir()
+    with_summary(folder, margin={"of": ["a", "later_version"]})
+    lines = (folder / "history.csv").read_text().splitlines()
+    lines = [
+        "note," + lines[0] + ",norm",
+        *(f"\x1b_{i},{line},x" for i, line in enumerate(lines[1:])),
+    ]
+    (folder / "history.csv").write_text("\n".join(lines) + "\n")
+    frame, warnings = loaded(tmp_path)
+    assert warnings == []
+    assert frame.equals(plain)
+
+
+def test_an_older_run_without_a_column_of_this_version_is_read_without_a_word(
+    tmp_path, monkeypatch
+):
+    old, _ = loaded(written(tmp_path))
+    monkeypatch.setattr(loading, "HISTORY", (*HISTORY, "norm"))
+    frame, warnings = loaded(tmp_path)
+    assert warnings == []
+    assert frame["norm"].isna().all()
+    assert frame.drop(columns="norm").equals(old)
+
+
+@pytest.mark.parametrize("columns", [HISTORY[:-1], (*HISTORY, "test_loss")])
+def test_a_history_that_lacks_a_column_or_has_one_twice_is_damaged(tmp_path, columns):
+    text = ",".join(columns) + "\n0" + "," * (len(columns) - 1) + "\n"
+    (written(tmp_path) / "history.csv").write_text(text)
+    frame, (warning,) = loaded(tmp_path)
+    assert len(frame) == 0
+    assert "history.csv is damaged: expected the columns epoch" in warning
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no permissions to take away")
+def test_a_run_folder_that_may_not_be_opened_is_named_and_the_others_are_read(
+    tmp_path, monkeypatch
+):
+    fine, closed = written(tmp_path, "fine"), written(tmp_path, "closed")
+    closed.chmod(0)
+    for path in (tmp_path, fine):
+        path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    if os.geteuid() == 0:  # root opens everything
+        os.seteuid(65534)
+    try:
+        frame, warnings = loaded(".")
+    finally:
+        os.seteuid(os.getuid())
+        closed.chmod(0o755)
+    assert set(frame.name) == {"fine"}
+    (warning,) = warnings
+    assert warning.startswith(f"{closed.name}: left out: ")
+    assert "Permission denied" in warning
+
+
 def opened_by(*arguments):
     """Run a command in a process of its own; return every path that Python opened in it."""
     code = """

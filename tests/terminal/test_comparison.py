@@ -115,3 +115,14 @@ def test_80_columns_hold_a_profile():
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("12346") == len(parts)
+
+
+def test_configs_of_one_name_are_told_apart_by_their_hash_in_every_table():
+    rows = [row(), row("dropout"), row("dropout", config_hash="1" * 8)]
+    lines = [line.split() for line in printed(rows, 80).splitlines()]
+    assert ["00000000"] in [line[:1] for line in lines]
+    assert ["11111111"] in [line[:1] for line in lines]
+    text = comparison.markdown(rows)
+    assert "| dropout 00000000 |" in text
+    assert "| dropout 11111111 |" in text
+    assert "| baseline |" in text

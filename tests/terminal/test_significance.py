@@ -170,3 +170,28 @@ def test_small_and_large_numbers_keep_their_digits():
     for mean, shown in ((0.00042, "0.00042"), (38_797_312.0, "38,797,312")):
         each = usual("l2") | {"gap": {"mean": mean, "low": None, "high": None}}
         assert f"| {shown} |" in significance.markdown([each], "gap")
+
+
+def test_configs_of_one_name_are_told_apart_by_their_hash():
+    rows = [row("baseline", 0.5), row("l2", 0.6), row("l2", 0.7)]
+    for each, config_hash in zip(rows, ("aaaaaaaa", "bbbbbbbb", "cccccccc"), strict=True):
+        each |= {"config_hash": config_hash}
+    versus = dict.fromkeys(
+        evidence.DIFFERENCES, rows[1]["metrics"]["test_accuracy"]["versus_baseline"]
+    )
+    below = [
+        each | dict.fromkeys(evidence.DIFFERENCES, each["metrics"]["test_accuracy"])
+        for each in rows
+    ]
+    for each in below[1:]:
+        each["versus_baseline"] = versus
+    texts = [
+        printed(significance.terminal(rows, "test_accuracy")),
+        significance.markdown(rows, "test_accuracy"),
+        printed(significance.changed_configs(rows, ["test_accuracy"])),
+        printed(significance.differences(below)),
+    ]
+    for text in texts:
+        assert "bbbbbbbb" in text
+        assert "cccccccc" in text
+        assert "aaaaaaaa" not in text
