@@ -249,9 +249,8 @@ def _needed(evidence: _Evidence, alpha: float) -> dict[str, Any]:
     """Return the pairs that decide at 80% power, as a number and as a range, and what to say."""
     sample, floor = evidence.differences.low, evidence.differences.floor
     mean, distance = float(sample.mean()), _distance(evidence)
-    if evidence.claim.expect == "same" and not evidence.claim.margin:
-        if not mean:
-            return {"reason": "no sample shows that a difference is exactly 0: give it a margin"}
+    if evidence.claim.expect == "same" and not evidence.claim.margin and not mean:
+        return {"reason": "no sample shows that a difference is exactly 0: give it a margin"}
     if not distance:
         return {"reason": "the difference lies at the limit: no number of seeds would decide it"}
     if evidence.differences.shared_examples:
