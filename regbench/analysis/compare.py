@@ -262,7 +262,7 @@ def _pairs_needed(sample: np.ndarray) -> dict[str, int | None]:
 
     `low` and `high` are for the ends of an 80% interval of the spread.
     """
-    spreads = (None, None, None)
+    spreads: tuple[float | None, ...] = (None, None, None)
     if len(sample) > 1:
         with np.errstate(over="ignore", invalid="ignore"):
             spread = float(sample.std(ddof=1))

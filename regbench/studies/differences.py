@@ -207,7 +207,10 @@ def _bounded(
     error, shared = 0.0, False
     if claim.metric in ("test_accuracy", "gap"):
         error, shared = _test_error(sides, runs, seeds, examples)
-    floor = Floor(_least_deviation(differences, claim, runs, examples, values, seeds), error)
+    step = _step(claim, runs.variants[claim.variant], examples)
+    known = seeds if differences.known else []
+    numbers = [np.array([each[seed][0] for seed in known]) for each in values]
+    floor = Floor(least_deviation(step, differences.low[: len(known)], numbers), error)
     return replace(
         differences,
         floor=floor,
@@ -217,20 +220,18 @@ def _bounded(
     )
 
 
-def _least_deviation(
-    differences: Differences,
-    claim: Claim,
-    runs: Runs,
-    examples: int | None,
-    values: list[Values],
-    seeds: list[int],
-) -> float:
-    step = _step(claim, runs.variants[claim.variant], examples)
+def least_deviation(step: float, differences: Sample, sides: list[Sample]) -> float:
+    """Return the least standard deviation of the differences (n,) that is believed.
+
+    Args:
+        step: what the numbers change by, 0 where they are measured and not counted.
+        differences: those of runs that are not censored.
+        sides: the numbers (n,) that each side of the difference has, seed by seed.
+    """
     variance = EVENLY * step**2
-    if differences.known and len(seeds) > 1 and _mostly_equal(differences.low):
-        numbers = [np.array([each[seed][0] for seed in seeds]) for each in values]
+    if len(differences) > 1 and _mostly_equal(differences):
         # Of as many independent seeds as a difference is made of.
-        variance = max(variance, EVENLY * sum(float(each.var(ddof=1)) for each in numbers))
+        variance = max(variance, EVENLY * sum(float(each.var(ddof=1)) for each in sides))
     return math.sqrt(variance)
 
 

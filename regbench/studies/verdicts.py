@@ -238,7 +238,7 @@ def _censored(evidence: _Evidence, alpha: float) -> dict[str, Any]:
     """Return the seeds that a sign test needs, where all that there are agree."""
     differences = evidence.differences
     _, p_value = decide_by_order(evidence.claim, differences.low, differences.high, 0)
-    if differences.unknown or p_value > 2 * 0.5**differences.pairs:
+    if differences.unknown or p_value > 3 * 0.5**differences.pairs:
         return {"reason": "the order is not certain for every seed: train longer"}
     needed = math.ceil(math.log2(2 / alpha))
     reason = f"{needed} seeds would decide it if all agree: only the order is known"

@@ -229,8 +229,8 @@ def test_skew_is_seen_in_few_normal_samples_and_in_more_of_skewed_ones():
     draws = (rng.normal, rng.exponential, rng.lognormal)
 
     def seen(seeds):
-        return [np.mean([is_skewed(each) for each in draw(size=(1000, seeds))]) for draw in draws]
+        return [np.mean([is_skewed(each) for each in draw(size=(2000, seeds))]) for draw in draws]
 
-    assert seen(5) == pytest.approx([0.04, 0.15, 0.24], abs=0.04)  # five seeds show little
+    assert seen(5) == pytest.approx([0.04, 0.15, 0.22], abs=0.04)  # five seeds show little
     assert seen(20) == pytest.approx([0.05, 0.70, 0.87], abs=0.04)
     assert not is_skewed(np.array([1.0] * 5))
