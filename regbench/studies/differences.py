@@ -6,12 +6,11 @@ So a difference is an interval, [low, high], of one point where both runs are kn
 How close together the differences lie is not all that is known of their error, and three things
 keep a claim from being decided by numbers that agree by chance:
 
-- *Whole steps.* A number that is counted, in epochs or in examples, is rounded. The rounding of a
-  number has a variance of 1/12 of a squared step (Sheppard, 1898), and that of a difference of two
-  1/6. The differences are taken to spread at least so much.
-- *Ties.* Where more than half of the differences are equal, those that are not would differ as two
-  seeds do, whose difference has twice the variance of a seed. That counts as the step: a sixth of
-  it, a third of the seeds' variance, is the least variance.
+- *Whole steps.* A number that is counted, in epochs or in examples, changes by whole steps. Where
+  none is seen, it may have been missed by chance: the differences are taken to spread as those do
+  that are a step apart as often as not, which have a variance of a quarter of a squared step.
+- *Ties.* Where more than half of the differences are equal, another one would be as far off as two
+  seeds are from each other. That counts as the step.
 - *Test examples.* See `regbench.analysis.sampling_error`.
 """
 
@@ -42,7 +41,8 @@ Warn = Callable[[str], None]
 Bounds = tuple[float, float]
 Values = Mapping[int, Bounds]
 
-ROUNDING = 1 / 12
+# The variance of what is 0 or 1 with equal chances: no other chances have a larger one.
+EVENLY = 1 / 4
 # A run is at chance level if its test accuracy is this many standard errors above chance, or less.
 CHANCE_ERRORS = 2.0
 # The accuracies that a metric is made of: where these are at their end, it cannot move.
@@ -219,7 +219,10 @@ def _bounded(
     error, shared = 0.0, False
     if claim.metric in ("test_accuracy", "gap"):
         error, shared = _test_error(sides, runs, seeds, examples)
-    floor = Floor(_least_deviation(differences, claim, runs, examples, values, seeds), error)
+    step = _step(claim, runs.variants[claim.variant], examples)
+    known = seeds if differences.known else []
+    numbers = [np.array([each[seed][0] for seed in known]) for each in values]
+    floor = Floor(least_deviation(step, differences.low[: len(known)], numbers), error)
     return replace(
         differences,
         floor=floor,
@@ -229,20 +232,18 @@ def _bounded(
     )
 
 
-def _least_deviation(
-    differences: Differences,
-    claim: Claim,
-    runs: Runs,
-    examples: int | None,
-    values: list[Values],
-    seeds: list[int],
-) -> float:
-    step = _step(claim, runs.variants[claim.variant], examples)
-    variance = max(2, len(values)) * ROUNDING * step**2
-    if differences.known and len(seeds) > 1 and _mostly_equal(differences.low):
-        numbers = [np.array([each[seed][0] for seed in seeds]) for each in values]
-        spread = float(np.mean([each.var(ddof=1) for each in numbers]))
-        variance = max(variance, max(2, len(values)) * 2 * ROUNDING * spread)
+def least_deviation(step: float, differences: Sample, sides: list[Sample]) -> float:
+    """Return the least standard deviation of the differences (n,) that is believed.
+
+    Args:
+        step: what the numbers change by, 0 where they are measured and not counted.
+        differences: those of runs that are not censored.
+        sides: the numbers (n,) that each side of the difference has, seed by seed.
+    """
+    variance = EVENLY * step**2
+    if len(differences) > 1 and _mostly_equal(differences):
+        # Of as many independent seeds as a difference is made of.
+        variance = max(variance, EVENLY * sum(float(each.var(ddof=1)) for each in sides))
     return math.sqrt(variance)
 
 
@@ -297,7 +298,7 @@ def _cautions(differences: Differences, claim: Claim, runs: Runs, untold: bool) 
     names = dict.fromkeys(name for name, _ in _sides(claim))
     found = []
     if differences.known and statistics.is_skewed(differences.low):
-        found.append("the differences are skewed: p is too small for such")
+        found.append("the differences are skewed, for which p is too small")
     for metric in ACCURACIES.get(claim.metric, ()):
         values = [value for name in names for value in runs.accuracies(name, metric).values()]
         for end, said in ((1.0, "1.000"), (0.0, "0.000")):

@@ -245,7 +245,7 @@ def _censored(evidence: _Evidence, alpha: float) -> dict[str, Any]:
     """Return the seeds that a sign test needs, where all that there are agree."""
     differences = evidence.differences
     _, p_value = decide_by_order(evidence.claim, differences.low, differences.high, 0)
-    if differences.unknown or p_value > 2 * 0.5**differences.pairs:
+    if differences.unknown or p_value > 3 * 0.5**differences.pairs:
         return {"reason": "the order is not certain for every seed: train longer"}
     needed = math.ceil(math.log2(2 / alpha))
     reason = f"{needed} seeds would decide it if all agree: only the order is known"
@@ -256,8 +256,7 @@ def _needed(evidence: _Evidence, alpha: float) -> dict[str, Any]:
     """Return the pairs that decide at 80% power, as a number and as a range, and what to say."""
     sample, floor = evidence.differences.low, evidence.differences.floor
     mean, distance = float(sample.mean()), _distance(evidence)
-    without_margin = evidence.claim.expect == "same" and not evidence.claim.margin
-    if without_margin and not mean:
+    if evidence.claim.expect == "same" and not evidence.claim.margin and not mean:
         return {"reason": "no sample shows that a difference is exactly 0: give it a margin"}
     if not distance:
         return {"reason": "the difference lies at the limit: no number of seeds would decide it"}

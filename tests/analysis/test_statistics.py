@@ -8,7 +8,19 @@ import pytest
 from scipy import stats
 
 from regbench.analysis import statistics
-from regbench.analysis.statistics import holm, interval, mcnemar, paired_p, pairs_needed, sign_flips
+from regbench.analysis.statistics import (
+    Floor,
+    holm,
+    interval,
+    is_skewed,
+    mcnemar,
+    paired_p,
+    pairs_needed,
+    pairs_needed_for_same,
+    sign_flips,
+    sign_p,
+    spread_interval,
+)
 
 
 def test_intervals_are_scipys_t_intervals():
@@ -165,3 +177,60 @@ def test_many_pairs_are_sampled_and_the_answer_is_scipys_but_for_the_draw():
     )
     assert sign_flip(differences) == sign_flip(differences)
     assert sign_flip(differences) == pytest.approx(test.pvalue, abs=0.02)
+
+
+def test_a_floor_widens_the_interval_and_its_p_value_alike():
+    sample = np.array([1.0, 1.1, 0.9, 1.0])
+    for floor in (Floor(0.5), Floor(error=0.3), Floor(0.5, 0.3), Floor(1e-3, 1e-3)):
+        p = paired_p(sample, 0.4, floor)
+        inside = interval(sample, 1 - p * 1.001, floor)
+        outside = interval(sample, 1 - p * 0.999, floor)
+        assert inside["low"] > 0.4 > outside["low"]
+    assert paired_p(sample, 0.4, Floor(1e-3, 1e-3)) == pytest.approx(paired_p(sample, 0.4))
+
+
+def test_equal_differences_and_all_but_one_equal_have_about_the_same_p_value():
+    equal, nearly = np.array([6.0] * 5), np.array([6.0] * 4 + [7.0])
+    assert paired_p(equal) == 0.0625  # without a floor that is 10,000 times the other
+    assert paired_p(nearly) == pytest.approx(6e-6, rel=0.1)
+    floor = Floor(0.5)
+    assert paired_p(equal, 0, floor) == pytest.approx(1.1e-5, rel=0.1)
+    assert paired_p(nearly, 0, floor) == pytest.approx(1.0e-5, rel=0.1)
+
+
+@pytest.mark.parametrize(("certain", "pairs"), [(5, 5), (6, 6), (7, 8), (0, 5), (2, 4)])
+def test_a_sign_test_is_scipys_two_sided(certain, pairs):
+    one_sided = stats.binomtest(certain, pairs, alternative="greater").pvalue
+    assert sign_p(certain, pairs) == pytest.approx(min(1, 2 * one_sided))
+
+
+def test_the_spread_of_five_values_is_known_to_within_a_factor_of_three():
+    low, high = spread_interval(1.0, 5)
+    assert (low, high) == pytest.approx((0.717, 1.939), abs=1e-3)
+    spreads = np.random.default_rng(0).normal(size=(20_000, 5)).std(axis=1, ddof=1)
+    assert np.mean((spreads * low < 1) & (spreads * high > 1)) == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize(("mean", "margin"), [(0.0, 0.5), (0.1, 0.5), (0.3, 1.0)])
+def test_same_needs_both_ends_of_its_interval_inside(mean, margin):
+    pairs = pairs_needed_for_same(mean, 1.0, margin)
+    samples = np.random.default_rng(0).normal(mean, 1, (20_000, pairs))
+    half = stats.t.ppf(0.975, pairs - 1) * stats.sem(samples, axis=1)
+    means = samples.mean(axis=1)
+    power = np.mean((means - half > -margin) & (means + half < margin))
+    assert 0.79 < power < 0.83
+    assert pairs > pairs_needed(margin - abs(mean), 1.0) or mean  # one end alone takes fewer
+    assert pairs_needed_for_same(margin, 1.0, margin) is None
+    assert pairs_needed_for_same(0.0, 0.0, margin) == 2
+
+
+def test_skew_is_seen_in_few_normal_samples_and_in_more_of_skewed_ones():
+    rng = np.random.default_rng(0)
+    draws = (rng.normal, rng.exponential, rng.lognormal)
+
+    def seen(seeds):
+        return [np.mean([is_skewed(each) for each in draw(size=(2000, seeds))]) for draw in draws]
+
+    assert seen(5) == pytest.approx([0.04, 0.15, 0.22], abs=0.04)  # five seeds show little
+    assert seen(20) == pytest.approx([0.05, 0.70, 0.87], abs=0.04)
+    assert not is_skewed(np.array([1.0] * 5))

@@ -60,6 +60,13 @@ def test_exactly_the_share_of_labels_is_wrong(share, wrong):
     assert noisy.max() <= 9
 
 
+def test_less_noise_is_part_of_more_and_names_the_same_classes():
+    little, much = (with_noise(BALANCED, share, 10, rng()) for share in (0.1, 0.2))
+    wrong = little != BALANCED
+    assert wrong.sum() == 50
+    assert np.array_equal(much[wrong], little[wrong])
+
+
 def test_wrong_labels_name_every_other_class():
     noisy = with_noise(np.zeros(900, np.int64), 0.9, 4, rng())
     counted = np.bincount(noisy)

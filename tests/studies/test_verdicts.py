@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from regbench import config
-from regbench.analysis import metrics
+from regbench.analysis import evidence, metrics
+from regbench.analysis.statistics import Floor
 from regbench.runs import loading
-from regbench.studies import verdicts
+from regbench.studies import markdown, verdicts
+from regbench.studies.differences import least_deviation
 from regbench.studies.file import Claim, Study
 
 BASE = config.load("configs/baseline.yaml")
@@ -118,11 +120,16 @@ def test_labels_that_are_swapped_contradict_what_was_supported():
     assert judge([claim("lower")], swapped)[0].decision == "contradicted"
 
 
-def test_equal_runs_are_the_same_for_certain_and_neither_lower_nor_higher():
+def test_equal_runs_do_not_prove_that_a_sampled_difference_is_exactly_nothing():
     values = paired([0.0] * 5)
     same, lower, higher = judge([claim("same"), claim("lower"), claim("higher")], values)
-    assert (same.decision, same.p_value, same.mean) == ("supported", 0.0, 0.0)
-    assert {lower.decision, higher.decision} == {"undecided"}
+    assert {each.decision for each in (same, lower, higher)} == {"undecided"}
+    assert (same.p_value, same.mean) == (1.0, 0.0)
+    assert "give it a margin" in same.reason
+    # Seeds spread by 0.40; where two runs differ, they would as two seeds do.
+    close, wide = judge([claim("same", 0.1), claim("same", 1.0)], values)
+    assert (close.decision, wide.decision) == ("undecided", "supported")
+    assert 0 < wide.p_value < 0.05
 
 
 def test_equal_differences_may_be_chance_and_have_a_sign_flips_p():
@@ -233,6 +240,121 @@ def test_no_difference_gets_a_verdict_in_a_twentieth_of_studies(seeds):
 
 def test_a_difference_at_the_limit_of_same_is_rarely_decided():
     assert wrong_somewhere(["same"] * 3, [0.5] * 3, 0.5, 5) <= 0.065
+
+
+def normal(rng, shape):
+    return rng.normal(size=shape)
+
+
+def exponential(rng, shape):
+    return rng.exponential(size=shape) - 1
+
+
+def lognormal(rng, shape):
+    return rng.lognormal(size=shape) - math.exp(0.5)
+
+
+def any_wrong(draw, claims=9, seeds=5, studies=10_000):
+    """Return how often a study of claims about differences of mean 0 has a wrong verdict."""
+    return np.mean(
+        least_p(draw(np.random.default_rng(0), (studies, claims, seeds))) * claims <= 0.05
+    )
+
+
+def least_p(differences):
+    """Return the smallest p-value of each study, as `decide` computes it but for all at once."""
+    error = differences.std(axis=-1, ddof=1) / math.sqrt(differences.shape[-1])
+    statistic = np.abs(differences.mean(axis=-1)) / error
+    return (2 * stats.t.sf(statistic, differences.shape[-1] - 1)).min(axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("draw", "rate", "told"), [(normal, 0.05, "below 5%"), (exponential, 0.28, "28%"),
+                               (lognormal, 0.47, "47%")],
+)  # fmt: skip
+def test_a_study_is_wrong_somewhere_as_often_as_its_legend_says(draw, rate, told):
+    sample = draw(np.random.default_rng(1), (5,))
+    expected = min(verdicts.decide(claim(each), sample)[1] for each in ("lower", "higher"))
+    assert least_p(sample[None, None]) == pytest.approx(expected)
+    assert any_wrong(draw) == pytest.approx(rate, abs=0.015)
+    assert told in markdown.NORMAL
+
+
+def ever_decided(looks, studies=10_000):
+    differences = np.random.default_rng(0).normal(size=(studies, 1, max(looks)))
+    return (
+        np.mean([least_p(differences[:, :, :seeds]) <= 0.05 for seeds in looks], axis=0)
+        .astype(bool)
+        .mean()
+    )
+
+
+def test_adding_seeds_until_a_verdict_appears_is_wrong_as_often_as_is_said():
+    assert ever_decided([5]) == pytest.approx(0.05, abs=0.01)
+    assert ever_decided([5, 10, 20, 40]) == pytest.approx(0.15, abs=0.01)
+    assert ever_decided(range(5, 41)) == pytest.approx(0.25, abs=0.015)
+    assert "15% of cases (looks at 5, 10, 20, 40) or 25% (at every seed)" in evidence.FRESH
+
+
+def falsely_same(share, seeds, floor):
+    """Return how often 0/1 differences, of which a share is 1, are the same within that share.
+
+    Exact: whether they are depends on the number of ones alone.
+    """
+    asked = claim("same", margin=share)
+    supported = []
+    for ones in range(seeds + 1):
+        leaning, p_value = verdicts.decide(
+            asked, np.repeat([0.0, 1.0], [seeds - ones, ones]), floor
+        )
+        supported.append(leaning == "supported" and p_value <= 0.05)
+    return stats.binom.pmf(np.flatnonzero(supported), seeds, share).sum()
+
+
+@pytest.mark.parametrize(("seeds", "before"), [(3, 0.51), (5, 0.33), (10, 0.11), (20, 0.01)])
+def test_mostly_equal_differences_are_rarely_called_the_same_falsely(seeds, before):
+    assert stats.binom.pmf(0, seeds, 0.2) == pytest.approx(before, abs=0.005)  # all equal: p was 0
+    floor = Floor(0.5)  # of whole epochs
+    assert max(falsely_same(share, seeds, floor) for share in np.arange(0.02, 0.5, 0.02)) < 0.05
+
+
+def test_runs_that_are_mostly_equal_and_else_differ_as_seeds_do_are_rarely_the_same_falsely():
+    rng = np.random.default_rng(0)
+    for seeds in (3, 5, 10):
+        wrong = 0
+        for _ in range(1000):
+            base = rng.normal(10, 1, seeds)
+            other = np.where(rng.random(seeds) < 0.8, base, rng.normal(12, 1, seeds))
+            floor = Floor(least_deviation(0.0, other - base, [other, base]))
+            leaning, p_value = verdicts.decide(claim("same", 0.4), other - base, floor)
+            wrong += leaning == "supported" and p_value <= 0.05
+        assert wrong / 1000 <= 0.05  # 0.027, 0.035 and 0.039; before 0.53, 0.38 and 0.20
+
+
+def test_epochs_that_differ_by_one_or_none_are_the_same_within_two_nearly_always():
+    rng = np.random.default_rng(0)
+    supported = 0
+    for _ in range(500):
+        leaning, p_value = verdicts.decide(
+            claim("same", 2.0), np.round(rng.normal(0, 0.7, 5)), Floor(0.5)
+        )
+        supported += leaning == "supported" and p_value <= 0.05
+    assert supported / 500 >= 0.95  # 0.98
+
+
+def test_same_is_supported_with_the_power_that_the_needed_seeds_promise():
+    rng = np.random.default_rng(2)
+    sample = rng.normal(0, 1, 8)
+    sample = (sample - sample.mean()) / sample.std(ddof=1)
+    (verdict,) = judge([claim("same", 0.5)], paired(sample))
+    assert verdict.decision == "undecided"
+    decided = [
+        verdicts.decide(claim("same", 0.5), rng.normal(0, 1, verdict.needed)) for _ in range(2000)
+    ]
+    power = np.mean([leaning == "supported" and p <= 0.05 for leaning, p in decided])
+    assert power == pytest.approx(0.8, abs=0.03)  # 0.61 where one end alone was counted
+    assert verdict.needed_low < verdict.needed < verdict.needed_high
+    assert f"{verdict.needed_low} to {verdict.needed_high} seeds" in verdict.reason
 
 
 def test_a_verdict_becomes_json_without_numpy():
