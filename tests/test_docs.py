@@ -47,6 +47,11 @@ def as_tested(block):
     """Return the block with tiny runs, and without entering a virtual environment."""
     lines = block.replace("\\\n", " ").splitlines()
     lines = [f"{line} --smoke" if line.startswith("regbench run ") else line for line in lines]
+    # Of a tiny run, which otherwise has results of its own, that the next command reads.
+    lines = [
+        f"{line} --results results" if "--smoke" in line and "--results" not in line else line
+        for line in lines
+    ]
     lines = [f"{line} {TINY}" if line.startswith("regbench study ") else line for line in lines]
     return "\n".join(line for line in lines if not line.startswith(". .venv/"))
 
