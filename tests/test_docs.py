@@ -60,6 +60,11 @@ def as_tested(block):
     lines = [f"{line} --smoke" if each else line for line, each in zip(lines, trains, strict=True)]
     judges = [line.startswith("regbench study ") for line in lines]
     lines = [f"{line} {TINY}" if each else line for line, each in zip(lines, judges, strict=True)]
+    # Of a tiny run, which otherwise has results of its own, that the next command reads.
+    lines = [
+        f"{line} --results results" if "--smoke" in line and "--results" not in line else line
+        for line in lines
+    ]
     return "\n".join(line for line in lines if not line.startswith(". .venv/"))
 
 

@@ -351,6 +351,115 @@ def test_the_first_failure_stops_the_others_with_a_checkpoint_if_it_is_to(tmp_pa
     assert plan.returncode == 1
 
 
+def said(arguments, capsys):
+    """Run the program in this process; return its exit code and what it printed."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(list(map(str, arguments)))
+    return end.value.code, capsys.readouterr()
+
+
+def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path, capsys):
+    made_up_runs.write(tmp_path / "r", made_up_runs.twenty()[:2], epochs=2, probed=False)
+    code, printed = said(["compare", tmp_path / "r", "--plot", tmp_path / "x.jpg"], capsys)
+    assert code == 2
+    assert printed.out == ""
+    assert "expected a name that ends in .svg, .pdf, .png, .html, received '.jpg'" in printed.err
+    code, _ = said(["compare", tmp_path / "r", "--plot", tmp_path / "x.pdf"], capsys)
+    assert code == 0
+    assert (tmp_path / "x.pdf").read_bytes().startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize("command", ["compare", "report"])
+def test_a_folder_of_results_folders_names_those_that_hold_runs(tmp_path, capsys, command):
+    results = tmp_path / "results"
+    for name in ("demo", "studies/pooling"):
+        made_up_runs.write(results / name, made_up_runs.twenty()[:1], epochs=2, probed=False)
+    code, printed = said([command, results], capsys)
+    assert code == 2
+    assert printed.err == (
+        f"Error: {results}: no finished runs in here; there are in {results}/demo, "
+        f"{results}/studies/pooling: name one of them\n"
+    )
+
+
+def test_the_baseline_of_a_report_is_that_of_its_figures(tmp_path, capsys, monkeypatch):
+    from regbench import figures, report
+
+    asked = []
+    monkeypatch.setattr(report, "write", lambda *_, **__: None)
+    monkeypatch.setattr(figures, "save_all", lambda frame, folder, name: asked.append(name) or [])
+    made_up_runs.write(tmp_path / "r", made_up_runs.twenty()[:1], epochs=2, probed=False)
+    options = ["--baseline", "all", "--figures", tmp_path / "figures"]
+    assert said(["report", tmp_path / "r", *options], capsys)[0] == 0
+    assert asked == ["all"]
+
+
+def test_signs_that_the_terminal_lacks_are_replaced(tmp_path):
+    made_up_runs.write(tmp_path, made_up_runs.twenty()[:2], seeds=2, epochs=2, probed=False)
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    for form in ([], ["--markdown"]):
+        done = regbench("compare", tmp_path, *form, env=environment)
+        assert done.returncode == 0, done.stderr
+        assert "? test" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "folder"),
+    [
+        ([], "results"),
+        (["--smoke"], "results/smoke"),
+        (["--smoke", "--results", "mine"], "mine"),
+    ],
+)
+def test_smoke_runs_have_results_of_their_own(monkeypatch, capsys, options, folder):
+    from regbench.sweeps import sweep
+
+    asked = []
+
+    def run(experiments, results, **_):
+        asked.append(results)
+        return sweep.Outcome()
+
+    monkeypatch.setattr(sweep, "run", run)
+    assert said(["run", "configs/smoke.yaml", *options], capsys)[0] == 0
+    assert asked == [Path(folder)]
+
+
+def test_runs_that_another_process_trains_are_named(monkeypatch, capsys, tmp_path):
+    from regbench import config
+    from regbench.sweeps import sweep
+
+    left = config.load("configs/smoke.yaml").with_seed(3)
+    outcome = sweep.Outcome(skipped=[left.with_seed(0)], busy=[left])
+    monkeypatch.setattr(sweep, "run", lambda *_, **__: outcome)
+    code, printed = said(["run", "configs/smoke.yaml", "--results", tmp_path], capsys)
+    assert code == 0
+    assert "left to another process, which is training: smoke s3" in printed.err
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_takes_longer_than_a_moment_is_said_on_stderr(monkeypatch, terminal):
+    from rich.console import Console
+
+    from regbench.terminal import status
+
+    monkeypatch.setattr(status, "PATIENCE", 0.05)
+    for seconds, expected in ((0.5, True), (0, terminal)):
+        output = io.StringIO()
+        console = Console(file=output, force_terminal=terminal)
+        with status.Status(console, "Reading the runs"):
+            time.sleep(seconds)
+        assert ("Reading the runs" in output.getvalue()) == expected
+
+
+def test_shapes_are_not_called_missing(capsys):
+    code, printed = said(["data", "--json"], capsys)
+    assert code == 0
+    states = {item["dataset"]: item["state"] for item in json.loads(printed.out)}
+    assert states["shapes"] in ("drawn when needed", "decoded")
+    assert "missing" not in states["shapes"]
+
+
 def test_the_command_that_goes_on_does_not_begin_anew():
     command = ["regbench", "run", "my configs/l2.yaml", "--force", "--seeds", "0-4"]
     assert resuming(command) == "regbench run 'my configs/l2.yaml' --seeds 0-4"

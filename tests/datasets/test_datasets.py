@@ -146,7 +146,7 @@ def test_where_lists_every_data_set_and_what_there_is_of_it(tmp_path):
     assert {(item.dataset, item.state) for item in inventory.where()} == {
         ("cifar10", "missing"),
         ("image_folder", "missing"),
-        ("shapes", "missing"),
+        ("shapes", "drawn when needed"),
     }
     datasets.cache.splits("shapes", "key", lambda: Toy().load(None, None, None), "drawn")
     (tmp_path / "cache" / "cifar-10-python.tar.gz.part").write_bytes(b"half")

@@ -277,3 +277,33 @@ def test_a_sweep_leaves_the_environment_of_its_caller_as_it_was(monkeypatch):
     monkeypatch.setenv("PYTHONSAFEPATH", "0")
     results(double, [1], 1)
     assert os.environ["PYTHONSAFEPATH"] == "0"
+
+
+UNGUARDED = """
+    import sys
+    from pathlib import Path
+    from regbench import config
+    from regbench.sweeps import sweep
+    print("met", flush=True)
+    sweep.run([config.load("configs/smoke.yaml")], sys.argv[1])
+    print("trained", flush=True)
+"""
+
+
+def test_a_script_without_its_main_guard_is_told_in_one_line_with_exit_code_2(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(textwrap.dedent(UNGUARDED))
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "results")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        'Error: unguarded.py: call regbench under if __name__ == "__main__":, since its worker '
+        "processes import the script that starts them\n"
+    )
+    assert done.stdout == "met\nmet\n"  # by the script and by the one worker
+    assert not (tmp_path / "results").exists()

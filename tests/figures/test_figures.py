@@ -9,6 +9,7 @@ import pytest
 from regbench import figures, runs
 from regbench.errors import RegbenchError
 from regbench.figures import FIGURES, curves, differences, probes, save, save_all, style, variants
+from regbench.report import charts
 from regbench.runs import loading
 from tests import made_up_runs
 
@@ -87,13 +88,40 @@ def test_a_copied_results_folder_changes_no_curve():
 
 
 @pytest.mark.parametrize(
-    ("suffix", "start"), [(".svg", b"<svg"), (".png", b"\x89PNG"), (".html", b"<!DOCTYPE html>")]
+    ("suffix", "start"),
+    [
+        (".svg", b"<svg"),
+        (".pdf", b"%PDF-"),
+        (".png", b"\x89PNG"),
+        (".html", b"<!DOCTYPE html>"),
+    ],
 )
 def test_a_figure_is_saved_in_the_format_of_its_suffix(tmp_path, suffix, start):
     path = tmp_path / "new" / f"curves{suffix}"
     save(curves(frame("baseline", "dropout")), path)
     assert path.read_bytes().lstrip().startswith(start)
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_more_rows_than_altair_takes_by_itself_are_drawn_and_reported(tmp_path):
+    import altair
+
+    many = frame("baseline", *[f"variant{index}" for index in range(25)], epochs=200)
+    with pytest.raises(altair.MaxRowsError):
+        curves(many).to_dict()
+    save(curves(many), tmp_path / "curves.svg")
+    assert (tmp_path / "curves.svg").stat().st_size > 0
+    drawn = {figure.name for figure in charts.figures(many, None)}
+    assert {"together", "curves", "gap"} <= drawn
+
+
+def test_saved_figures_are_of_the_baseline_that_was_asked_for(tmp_path, monkeypatch):
+    titles = {}
+    monkeypatch.setattr(figures, "save", lambda chart, path, **_: titles.update({path.stem: chart}))
+    save_all(frame("plain", "dropout", seeds=2), tmp_path, "plain")
+    assert {"differences", "cost"} <= set(titles)
+    rows = titles["differences"].to_dict()["datasets"]
+    assert {row["variant"] for data in rows.values() for row in data} == {"dropout"}
 
 
 def test_html_fetches_nothing(tmp_path):
@@ -104,7 +132,7 @@ def test_html_fetches_nothing(tmp_path):
 
 
 def test_another_format_is_refused_by_name(tmp_path):
-    with pytest.raises(RegbenchError, match=r"\.svg, \.png, \.html, received '.jpg'"):
+    with pytest.raises(RegbenchError, match=r"\.svg, \.pdf, \.png, \.html, received '.jpg'"):
         save(curves(frame("baseline")), tmp_path / "curves.jpg")
 
 

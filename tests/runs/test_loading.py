@@ -99,7 +99,18 @@ def test_unfinished_failed_and_foreign_folders_are_named(tmp_path):
     assert len(warnings) == 3
     assert "the run failed; error.txt says why" in warnings[0]
     assert "holiday: left out: not a run's folder" in warnings[1]
-    assert "the run is not finished" in warnings[2]
+    assert "the run is not finished; the command that started it resumes it" in warnings[2]
+
+
+def test_a_run_in_progress_is_called_so(tmp_path):
+    written(tmp_path)
+    busy = written(tmp_path, "busy")
+    (busy / "summary.json").unlink()
+    with RunFolder(busy).lock():
+        _, warnings = loaded(tmp_path)
+    assert [each.partition(": left out: ")[2] for each in warnings] == ["the run is in progress"]
+    _, warnings = loaded(tmp_path)
+    assert "the run is not finished" in warnings[0]
 
 
 def test_a_warning_is_one_line_without_control_characters(tmp_path):

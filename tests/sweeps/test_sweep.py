@@ -135,8 +135,18 @@ def test_a_killed_worker_costs_a_sweep_nothing_but_time(tmp_path):
 def test_a_folder_in_use_or_stopped_in_order_has_no_error_file(monkeypatch, tmp_path, error):
     failure = Failure(error, "why", "Traceback: why")
     outcome = swept(monkeypatch, tmp_path, {0: failure})
-    assert outcome.exit_code == 1
+    assert outcome.exit_code == 1  # since nothing is finished
     assert not (RunFolder.of(tmp_path, experiments(0)[0]).path / "error.txt").exists()
+
+
+def test_a_run_that_another_process_trains_is_left_to_it_and_no_failure(monkeypatch, tmp_path):
+    busy = Failure("RunBusy", "another process is training this run", "")
+    outcome = swept(monkeypatch, tmp_path, {0: busy, 1: "completed"})
+    assert [each.seed for each in outcome.busy] == [0]
+    assert outcome.failed == []
+    assert outcome.exit_code == 0
+    outcome = swept(monkeypatch, tmp_path / "2", {0: busy, 1: Failure("E", "m", "d")})
+    assert outcome.exit_code == 1
 
 
 def test_a_run_that_goes_on_keeps_its_number_of_threads(monkeypatch, tmp_path):

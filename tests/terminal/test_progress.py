@@ -1,6 +1,7 @@
 """What a sweep looks like while it goes on: on a terminal, and where it is piped."""
 
 import io
+import time
 
 import pytest
 from rich.console import Console
@@ -8,7 +9,7 @@ from rich.console import Console
 from regbench import config
 from regbench.execution.failures import Failure
 from regbench.execution.local import Event
-from regbench.terminal import progress
+from regbench.terminal import progress, status
 from regbench.terminal.download import DownloadBar
 from regbench.terminal.progress import LiveProgress, PlainProgress, clock, result_line, sparkline
 
@@ -48,7 +49,8 @@ def test_a_pipe_gets_one_plain_line_an_epoch():
     events = [Event(0, "started"), epoch(0), Event(0, "step", {"epoch": 1, "step": 1, "steps": 2})]
     watching, output = watched(PlainProgress, False, [*events, epoch(1, speed=431.7), done()])
     watching.end()
-    first, second = output.getvalue().splitlines()
+    start, first, second = output.getvalue().splitlines()
+    assert start == "dropout s0: importing Keras, measuring the untrained network"
     assert first == "dropout s0 epoch 0/10, train 0.500, test 0.400, gap 0.100"
     assert second.startswith("dropout s0 epoch 1/10, train 0.500, test 0.400, gap 0.100, 432 ima")
 
@@ -62,6 +64,45 @@ def test_an_epoch_that_is_not_measured_has_no_scores():
     live, _ = watched(LiveProgress, True, [Event(0, "started"), epoch(0), epoch(1, None, None)])
     assert "0.400" in drawn(live, 80)  # the last that is known
     live.end()
+
+
+def test_a_run_that_is_probed_is_called_so_and_not_out_of_time():
+    events = [Event(0, "started"), epoch(0), epoch(10)]
+    watching, output = watched(PlainProgress, False, events)
+    assert output.getvalue().splitlines()[-1].endswith("gap 0.100, probing")
+    watching, _ = watched(LiveProgress, True, events)
+    watching.end()
+    table = drawn(watching, 80)
+    assert "probing" in table.splitlines()[1]
+    assert "0 of 1 runs done, 1 running, probing" in table
+    assert "0:00" not in table
+
+
+def test_a_run_that_starts_says_what_takes_its_time():
+    watching, _ = watched(LiveProgress, True, [Event(0, "started")])
+    watching.end()
+    assert "1 running, importing Keras, measuring the untrained network" in drawn(watching, 80)
+
+
+def test_data_that_takes_its_time_to_read_is_named(monkeypatch):
+    monkeypatch.setattr(status, "PATIENCE", 0.01)
+    output = io.StringIO()
+    watching = PlainProgress(Console(file=output, force_terminal=False))
+    watching.reading("cifar10")
+    time.sleep(0.3)
+    watching.begin([experiment()], [], 1)
+    assert output.getvalue() == "Reading cifar10\n"
+
+
+def test_a_run_that_another_process_trains_is_left_to_it():
+    failure = Failure("RunBusy", "another process is training this run", "")
+    for display in (PlainProgress, LiveProgress):
+        events = [Event(0, "started"), Event(0, "failed", failure=failure)]
+        watching, output = watched(display, False, events, runs=2)
+        watching.end()
+        assert "dropout s0: in training in another process, left to it" in output.getvalue()
+        assert "failed" not in output.getvalue()
+        assert watching.state.summary() == "0 of 2 runs done, 1 elsewhere, 1 waiting"
 
 
 @pytest.mark.parametrize("display", [PlainProgress, LiveProgress])
@@ -199,7 +240,7 @@ def test_a_note_of_a_run_is_said():
     watching, output = watched(PlainProgress, False, [Event(0, "started"), note])
     watching.stopping()
     watching.end()
-    first, second = output.getvalue().splitlines()
+    _, first, second = output.getvalue().splitlines()
     assert first == "dropout s0: goes on from epoch 7"
     assert "Ctrl-C again ends at once" in second
 
