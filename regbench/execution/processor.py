@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 # Numerical libraries choose their kernels by these, and kernels differ in the order of their sums.
-INSTRUCTION_SETS = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "sve", "sme", "bf16", "i8mm")
+INSTRUCTION_SETS = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "sve", "bf16", "i8mm")
 # What makes oneDNN take other kernels than those that the processor is best at.
 ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 

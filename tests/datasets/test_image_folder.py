@@ -100,6 +100,19 @@ def test_a_folder_that_changed_is_decoded_again(tmp_path):
     assert len(image_folder.load(folder, None).train_labels) == 4
 
 
+def test_an_image_replaced_by_one_of_the_same_size_and_time_is_noticed(tmp_path):
+    folder = write_folder(tmp_path / "images", files())
+    before = image_folder.load(folder, None)
+    path, other = folder / "train" / "dog" / "a.png", tmp_path / "other.png"
+    other.write_bytes(png(pixels(6)))
+    assert other.stat().st_size == path.stat().st_size
+    os.utime(other, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    other.replace(path)
+    after = image_folder.load(folder, None)
+    assert not np.array_equal(after.train_images, before.train_images)
+    assert after.pool != before.pool
+
+
 def test_jpeg_gray_and_transparent_images_become_rgb(tmp_path):
     extra = {
         "train/cat/gray.png": png(pixels(6)[..., 0]),

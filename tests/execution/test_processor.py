@@ -12,7 +12,7 @@ cpu family\t: 25
 model\t\t: 1
 model name\t: AMD EPYC 7B13
 stepping\t: 0
-flags\t\t: fpu sse4_1 sse4_2 fma avx avx2 avx512f bmi2 f16c amx_bf16
+flags\t\t: fpu sse4_1 sse4_2 smep fma avx avx2 avx512f bmi2 f16c amx_bf16
 power management:
 
 processor\t: 1
