@@ -105,7 +105,7 @@ def test_a_technique_that_drops_whole_maps_is_probed_as_any_other(tmp_path, monk
     monkeypatch.setattr("regbench.regularizers.dropout._dropout", spatial)
     _, _, summary, _ = run(tmp_path, "train.epochs=1", "dropout.conv=0.5")
     assert "probes_failed" not in summary
-    (first, second) = summary["probes"]["dropout"]["layers"]
+    first, _ = summary["probes"]["dropout"]["layers"]
     assert first["dropped"] == pytest.approx(0.5, abs=0.01)
     assert summary["probes"]["ledger"]["loss"]["passes"] >= 4
 
