@@ -10,6 +10,7 @@ from regbench import config
 from regbench.config import Experiment
 from regbench.runs import gap_ledger
 from regbench.runs.folder import RunFolder
+from regbench.runs.gap_ledger import TrainingMode
 from regbench.runs.probe_results import (
     DETAILS,
     BatchNorm,
@@ -97,6 +98,8 @@ def _row(epoch: int, number: int, rng: np.random.Generator) -> dict:
         "reported_loss": float(2.3 - 2.0 * learned) if epoch else None,
         "reported_accuracy": float(min(train - 0.02, 1.0)) if epoch else None,
         "penalty": 0.01 * number,
+        "train_evaluated": 500,
+        "test_evaluated": 500,
     }
 
 
@@ -114,7 +117,9 @@ def _summary(experiment: Experiment, rows: list[dict]) -> dict:
 
 def findings(row: dict, number: int, rng: np.random.Generator) -> Findings:
     """Return made-up findings; every other variant has dropout, every third batch normalization."""
-    training_mode = {"loss": row["train_loss"] + 0.2, "accuracy": row["train_accuracy"] - 0.03}
+    training_mode = TrainingMode(
+        row["train_loss"] + 0.2, row["train_accuracy"] - 0.03, 0.004, 0.002, passes=8
+    )
     layers = [f"block{block}_conv{index}" for block in (1, 2, 3) for index in (1, 2)]
     layers += ["dense1", "output"]
     numbers = Numbers(

@@ -109,7 +109,7 @@ def test_the_noise_is_a_mean_whose_standard_error_is_recorded_and_bounded(monkey
     means, errors = [], []
     real = probe.seeding.generator
     derive = harness.seeding.derive
-    for repeat in range(8):
+    for repeat in range(6):
         with monkeypatch.context() as patch:
             patch.setattr(probe.seeding, "generator", lambda *key, extra=repeat: real(*key, extra))
             patch.setattr(harness.seeding, "derive", lambda *key, extra=repeat: derive(*key, extra))
@@ -119,15 +119,14 @@ def test_the_noise_is_a_mean_whose_standard_error_is_recorded_and_bounded(monkey
         assert probe.LEAST_PASSES <= found.passes <= probe.MOST_PASSES
         assert found.loss_error <= probe.LOSS_ERROR or found.passes == probe.MOST_PASSES
     assert len(set(means)) == len(means)
-    assert np.std(means, ddof=1) == pytest.approx(np.mean(errors), rel=0.8)
+    assert 0.3 < np.std(means, ddof=1) / np.mean(errors) < 3
 
 
 @functools.cache
 def subject_with_dropout():
     """Return a model whose training mode is noisy; it is the same one every time."""
-    experiment = config.load(
-        "configs/baseline.yaml", [*TINY, "model.blocks=[]", "dropout.dense=0.5"]
-    )
+    learning = ["train.learning_rate=1e-3", "model.blocks=[]", "model.dense=[64]"]
+    experiment = config.load("configs/baseline.yaml", [*TINY, *learning, "dropout.dense=0.3"])
     splits = datasets.load(experiment.data, 0)
     model = train.build(experiment, splits.train_images.shape[1:], len(splits.classes))
     train.compile_model(model, experiment, 3)

@@ -117,7 +117,7 @@ def test_a_warning_is_one_line_without_control_characters(tmp_path):
     (tmp_path / "\x1b[2J\nfake: fine").mkdir()
     hostile = written(tmp_path, "hostile")
     (hostile / "history.csv").write_text(f"\x1b[2J,{','.join(HISTORY)}\n")
-    lines = ",".join(HISTORY) + "\n0,\x1b]0;owned\x07,,,,,,,,\n"
+    lines = ",".join(HISTORY) + "\n0,\x1b]0;owned\x07,,,,,,,,,,\n"
     (written(tmp_path, "worse") / "history.csv").write_text(lines)
     _, warnings = loaded(tmp_path)
     assert len(warnings) == 3
@@ -135,15 +135,15 @@ def test_a_warning_is_one_line_without_control_characters(tmp_path):
         ("history.csv", "", "expected a line end"),
         ("history.csv", "name\n", "expected the columns epoch,seconds"),
         ("history.csv", ",".join(HISTORY) + "\n", "expected 2 epochs"),
-        ("history.csv", ",".join(HISTORY) + "\n0,x,,,,,,,,\n", "could not convert"),
-        ("history.csv", ",".join(HISTORY) + "\n1,,,,,,,,,\n", "expected epoch 0 in line 2"),
+        ("history.csv", ",".join(HISTORY) + "\n0,x,,,,,,,,,,\n", "could not convert"),
+        ("history.csv", ",".join(HISTORY) + "\n1,,,,,,,,,,,\n", "expected epoch 0 in line 2"),
         (
             "history.csv",
-            ",".join(HISTORY) + "\n0,1e41,,,,,,,,\n",
+            ",".join(HISTORY) + "\n0,1e41,,,,,,,,,,\n",
             "seconds: unexpected value 1e+41",
         ),
-        ("history.csv", ",".join(HISTORY) + "\n0,1_0,,,,,,,,\n", "received _"),
-        ("history.csv", ",".join(HISTORY) + "\n0,,,,1.1,,,,,\n", "train_accuracy: unexpected"),
+        ("history.csv", ",".join(HISTORY) + "\n0,1_0,,,,,,,,,,\n", "received _"),
+        ("history.csv", ",".join(HISTORY) + "\n0,,,,1.1,,,,,,,\n", "train_accuracy: unexpected"),
     ],
 )
 def test_a_damaged_file_leaves_its_run_out(tmp_path, file, content, expected):
