@@ -59,6 +59,7 @@ def _verdicts(result: StudyResult) -> Any:
         if markdown.remark(verdict):
             claim.append(f"\n{markdown.remark(verdict)}", style="yellow")
         decision = Text(verdict.decision, style=COLORS[verdict.decision])
+        decision.append(markdown.by_arithmetic(verdict).replace(" ", "\n", 1), style="dim")
         cells = [markdown.difference(verdict), markdown.p(verdict), str(verdict.pairs)]
         table.add_row(claim, decision, *(Text(cell) for cell in cells))
     return table

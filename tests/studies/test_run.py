@@ -71,7 +71,10 @@ def test_a_variant_under_another_name_differs_by_exactly_nothing(write, tmp_path
     results = tmp_path / "results"
     found = study.run(write("{baseline: {}, again: {}}", claims), results=results, jobs=1)
     assert found.outcome.exit_code == found.exit_code == 0
-    assert [(each.mean, each.low, each.high) for each in found.verdicts] == [(0, 0, 0)] * 6
+    assert [each.mean for each in found.verdicts] == [0] * 6
+    # Equal runs of two seeds do not make a sampled number certain.
+    assert all(each.low < 0 < each.high for each in found.verdicts[:5])
+    assert found.verdicts[5].low == found.verdicts[5].high == 0
     # What is counted is the same for certain; of what is sampled, two seeds show no such thing.
     assert [each.decision for each in found.verdicts] == [*["undecided"] * 5, "supported"]
     assert "give it a margin" in found.verdicts[0].reason
