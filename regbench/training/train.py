@@ -74,8 +74,10 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
     experiment, watch = job.experiment, Stopwatch()
     with watch.time("start"):
         environment.settle(job.runtime)
-    folder = RunFolder.of(job.results, experiment)
-    with folder.lock():
+    with RunFolder.of(job.results, experiment).writing(job.anew) as folder:
+        if folder.is_complete:  # another process has finished it since this one looked
+            emit("note", {"text": "finished meanwhile", "done": float(experiment.train.epochs)})
+            return folder.summary()
         described = environment.describe(job.runtime, job.command)
         identity = checkpoints.identity(experiment.run_name, described)
         keeper = Checkpoints(folder.checkpoints, identity, experiment.train.checkpoint_minutes)
