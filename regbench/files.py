@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+# Of renameat2 in Linux, and of renamex_np in macOS, where it is called RENAME_SWAP.
+AT_FDCWD, EXCHANGE = -100, 2
 
 
 def write(path: Path, text: str) -> None:
@@ -76,6 +82,40 @@ def add_folder(path: Path, write: Callable[[Path], object]) -> None:
         _name(error, path, temporary)
         raise
     _sync(path.parent)
+
+
+def swap_folders(one: Path, other: Path) -> None:
+    """Let two folders of one parent swap their names, at once where the system can do that.
+
+    Elsewhere there is a moment at which nothing is called `one`.
+    """
+    if not _exchange(one, other):
+        aside = other.with_name(f"{other.name}.old")
+        remove(aside)  # what a crash left
+        one.replace(aside)
+        other.replace(one)
+        aside.replace(other)
+    _sync(one.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Return whether the system could swap two names; Python has no function for it."""
+    names = os.fsencode(one), os.fsencode(other)
+    try:
+        if sys.platform == "linux":
+            libc = ctypes.CDLL(None, use_errno=True)
+            failed = libc.renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], EXCHANGE)
+        elif sys.platform == "darwin":
+            libc = ctypes.CDLL(None, use_errno=True)
+            failed = libc.renamex_np(*names, EXCHANGE)
+        else:
+            return False
+    except AttributeError:  # an old C library
+        return False
+    number = ctypes.get_errno()
+    if failed and number not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+        raise OSError(number, os.strerror(number), str(one))
+    return not failed
 
 
 def make_folder(path: Path) -> None:

@@ -46,6 +46,8 @@ def observer_for(quiet: bool) -> Observer:
 
 
 def print_failures(outcome: Outcome, results: Path) -> None:
+    from regbench.runs.folder import RunFolder
+
     if outcome.diverged_before:
         names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.diverged_before)
         complain(f"diverged before, not trained again: {names} (repeat with --force)")
@@ -57,7 +59,7 @@ def print_failures(outcome: Outcome, results: Path) -> None:
         names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.busy)
         warn(f"left to another process, which is training: {names}; wait for it, or end it")
     for experiment, failure in outcome.failed:
-        details = results / experiment.run_name / "error.txt"
+        details = RunFolder.of(results, experiment).current.path / "error.txt"
         more = f" (more in {details})" if details.exists() else ""
         complain(f"{experiment.name} s{experiment.seed}: {failure.message}{more}")
 

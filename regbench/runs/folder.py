@@ -19,9 +19,10 @@ from typing import Any
 from regbench import files
 from regbench.config.experiment import Experiment
 from regbench.errors import RunFailed
-from regbench.runs import storage
+from regbench.runs import replacement, storage
 from regbench.runs.predictions import PREDICTIONS
 from regbench.runs.probe_results import DETAILS
+from regbench.text import one_line
 
 HISTORY = (
     "epoch", "seconds", "learning_rate",
@@ -33,6 +34,8 @@ HISTORY = (
 MADE = (
     "summary.json", "error.txt", "history.csv", "model.keras", DETAILS, PREDICTIONS, "profile.json"
 )  # fmt: skip
+# Numbers that every summary has; null where the run diverged.
+MEASURED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
 # Far more than any run writes; a damaged or hostile file must not fill the memory.
 MAX_BYTES = 64 * 2**20
 SECONDS_TO_ASK = 0.2
@@ -66,6 +69,16 @@ class RunFolder:
         return storage.find(self.path.parent, self.path.name) is not None
 
     @property
+    def is_being_replaced(self) -> bool:
+        """Whether the run is finished, and another that is to replace it is not."""
+        return replacement.is_under_way(self.path)
+
+    @property
+    def current(self) -> RunFolder:
+        """The folder that is being written: another one while a finished run is replaced."""
+        return RunFolder(replacement.beside(self.path)) if self.is_being_replaced else self
+
+    @property
     def has_failed(self) -> bool:
         """Whether the last attempt at the run ended with an error."""
         return (self.path / "error.txt").is_file()
@@ -73,12 +86,53 @@ class RunFolder:
     @property
     def has_diverged(self) -> bool:
         """Whether the run is finished because it diverged."""
-        finished = storage.find(self.path.parent, self.path.name) or self.path
         try:
-            summary = json.loads(storage.read(finished / "summary.json", MAX_BYTES))
-        except (OSError, ValueError, RecursionError):
+            return bool(self.summary()["status"] == "diverged")
+        except (OSError, RunFailed):
             return False
-        return isinstance(summary, dict) and summary.get("status") == "diverged"
+
+    def summary(self) -> dict[str, Any]:
+        """Return `summary.json` of a finished run, NaN where it has null for a measurement.
+
+        Raises:
+            RunFailed: the file is damaged.
+        """
+        finished = storage.find(self.path.parent, self.path.name) or self.path
+        path = finished / "summary.json"
+        try:
+            summary = json.loads(storage.read(path, MAX_BYTES))
+            measured = {key: _number(summary.get(key)) for key in MEASURED}
+            return summary | {"status": str(summary["status"])} | measured
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise RunFailed(
+                f"{path}: expected what a finished run wrote, received a damaged file "
+                f"({one_line(str(error))}); start over with --force"
+            ) from error
+
+    @contextlib.contextmanager
+    def writing(self, anew: bool = False) -> Iterator[RunFolder]:
+        """Lock the run and yield the folder to train it in; a complete one is not to be trained.
+
+        A finished run that is trained `anew` stays until the new one is complete. Until then that
+        one's folder is what is yielded, also where it is to resume.
+
+        Raises:
+            RunBusy: another process is training the run.
+        """
+        with self.lock():
+            if replacement.is_cut_short(self.path):
+                replacement.finish(self.path)
+            finished_here = (self.path / "summary.json").is_file()  # and not in a bundle
+            if not finished_here or not (anew or self.is_being_replaced):
+                replacement.discard(self.path)
+                yield self
+                return
+            replacement.begin(self.path)
+            new = RunFolder(replacement.beside(self.path))
+            with new.lock():
+                yield new
+                if new.is_complete:
+                    replacement.finish(self.path)
 
     @property
     def is_in_progress(self) -> bool:
@@ -104,10 +158,11 @@ class RunFolder:
 
         Raises:
             RunBusy: another process is.
-            RunFailed: the file system has no locks.
+            RunFailed: the folder is a link, or the file system has no locks.
         """
         import filelock
 
+        self._refuse_link()
         files.make_folder(self.path)
         # Not soft locks, which are files that a dead process would leave.
         held = filelock.FileLock(self.path / ".lock", fallback_to_soft=False)
@@ -183,11 +238,10 @@ class RunFolder:
             self.remove_checkpoints()
 
     def tidy(self) -> None:
-        """Remove the checkpoints of a completed run that was killed before it did so itself."""
-        if self.checkpoints.exists():
-            with contextlib.suppress(OSError, ValueError, KeyError, RunBusy), self.lock():
-                summary = json.loads(files.read(self.path / "summary.json", MAX_BYTES))
-                if summary["status"] == "completed":
+        """Remove what a completed run left that was killed before it did so itself."""
+        if self.checkpoints.exists() or replacement.is_cut_short(self.path):
+            with contextlib.suppress(OSError, RunFailed), self.writing():
+                if not self.has_diverged:
                     self.remove_checkpoints()
 
     def remove_checkpoints(self) -> None:
@@ -198,8 +252,26 @@ class RunFolder:
 
     def fail(self, details: str) -> None:
         """Write `error.txt`: the run failed, and this is why."""
+        self._refuse_link()
         files.make_folder(self.path)
         files.write(self.path / "error.txt", details.rstrip() + "\n")
+
+    def _refuse_link(self) -> None:
+        # Somebody else's: what it leads to would be overwritten.
+        if self.path.is_symlink():
+            raise RunFailed(
+                f"{self.path}: expected a folder, received a link; remove it, or choose a folder "
+                "elsewhere with --results"
+            )
+
+
+def _number(value: Any) -> float:
+    """Return a number; NaN for null, as which JSON has it. Raises TypeError for anything else."""
+    if value is None:
+        return math.nan
+    if type(value) not in (int, float):
+        raise TypeError(f"expected a number, received {value!a:.60}")
+    return float(value)
 
 
 def _json(content: Mapping[str, Any]) -> str:

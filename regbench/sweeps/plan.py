@@ -108,7 +108,7 @@ def _skipped(experiment: Experiment, state: State) -> PlannedRun:
 
 
 def _position(results: Path, experiment: Experiment) -> Position | None:
-    found = checkpoints.peek(RunFolder.of(results, experiment).checkpoints)
+    found = checkpoints.peek(RunFolder.of(results, experiment).current.checkpoints)
     return found.position if found else None
 
 
@@ -121,7 +121,7 @@ def _to_train(
 ) -> PlannedRun:
     known, epochs = position or Position(), experiment.train.epochs
     state: State = "interrupted" if position else "to do"
-    if RunFolder.of(results, experiment).has_failed:
+    if RunFolder.of(results, experiment).current.has_failed:
         state = "failed"
     problem = seconds = None
     if isinstance(pace, Failure):

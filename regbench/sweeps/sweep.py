@@ -165,7 +165,7 @@ def sort_out(
     pending: list[Experiment] = []
     for experiment in experiments:
         folder = RunFolder.of(results, experiment)
-        if force or not folder.is_complete:
+        if force or not folder.is_complete or folder.is_being_replaced:
             pending.append(experiment)
             continue
         (outcome.diverged_before if folder.has_diverged else outcome.skipped).append(experiment)
@@ -186,7 +186,7 @@ def groups(
     by_runtime: dict[Runtime, list[Experiment]] = {}
     for experiment in pending:
         folder = RunFolder.of(results, experiment) if results else None
-        began_with = checkpoints.threads(folder.checkpoints) if folder else None
+        began_with = checkpoints.threads(folder.current.checkpoints) if folder else None
         own = replace(runtime, threads=began_with or runtime.threads)
         by_runtime.setdefault(own, []).append(experiment)
     return by_runtime
@@ -239,5 +239,5 @@ def _ends(outcome: Outcome, experiment: Experiment, event: Event, results: Path)
         outcome.failed.append((experiment, event.failure))
         if event.failure.error not in NOT_WRITTEN_DOWN:
             with contextlib.suppress(OSError, RegbenchError):
-                RunFolder.of(results, experiment).fail(event.failure.details)
+                RunFolder.of(results, experiment).current.fail(event.failure.details)
     return event.kind in ("done", "failed")

@@ -79,8 +79,10 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
     experiment, watch = job.experiment, Stopwatch()
     with watch.time("start"):
         environment.settle(job.runtime)
-    folder = RunFolder.of(job.results, experiment)
-    with folder.lock():
+    with RunFolder.of(job.results, experiment).writing(job.anew) as folder:
+        if folder.is_complete and not job.anew:  # finished since this process looked
+            emit("note", {"text": "finished meanwhile", "done": float(experiment.train.epochs)})
+            return folder.summary()
         with watch.time("data"):
             splits = datasets.load(experiment.data, experiment.seed)
             data = fingerprint.record(splits)

@@ -1,15 +1,20 @@
 """The run folder while it is written: one writer, whole files, and no links followed."""
 
 import errno
+import itertools
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
 
 import pytest
 
+from regbench import files
 from regbench.errors import RunFailed
+from regbench.runs import replacement
 from regbench.runs.folder import RunBusy, RunFolder
+from tests.faults.victims import WritePoints
 from tests.runs.test_loading import row, written
 
 
@@ -100,3 +105,120 @@ def test_what_is_in_a_lock_file_locks_nothing(tmp_path, content):
     (folder.path / ".lock").write_text(content)
     with folder.lock():
         pass
+
+
+def finished(path, text):
+    """Write a complete run whose every file holds the text, as one that is trained does."""
+    folder = RunFolder(path)
+    folder.start(text, {})
+    folder.append(row(0))
+    folder.finish({"status": "completed", "name": text})
+
+
+def replace(path):
+    """Do what training anew does with the run's folder."""
+    with RunFolder(path).writing(anew=True) as folder:
+        folder.start("new", {})
+        folder.append(row(0))
+        folder.finish({"status": "completed", "name": "new"})
+
+
+def told(path):
+    return (path / "config.yaml").read_text(), RunFolder(path).summary()["name"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_crash_while_a_run_is_replaced_leaves_the_old_or_the_new_one(
+    tmp_path, monkeypatch, at_once
+):
+    """Whatever the next command is, it leaves one whole run and nothing beside it."""
+    path = tmp_path / "run"
+    if not at_once:
+        monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    for point in itertools.count(1):
+        shutil.rmtree(tmp_path)
+        finished(path, "old")
+        points = WritePoints(point, crash, ("fsync", "replace", "mkdir", "unlink", "rmdir"))
+        points.install()
+        try:
+            replace(path)
+        except Crashed:
+            pass
+        else:
+            break
+        finally:
+            points.remove()
+        if at_once:
+            assert told(path) in (("old", "old"), ("new", "new"))
+        with RunFolder(path).writing() as folder:
+            if not folder.is_complete:
+                finished(folder.path, "new")
+        assert told(path) == ("new", "new") or not RunFolder(path).is_being_replaced
+        assert told(path) in (("old", "old"), ("new", "new"))
+        assert [each.name for each in tmp_path.iterdir()] == ["run"]
+        assert not (path / replacement.MARK).exists()
+    assert point > 20
+    assert told(path) == ("new", "new")
+
+
+class Crashed(BaseException):
+    """What a killed process does not come back from."""
+
+
+def crash():
+    raise Crashed
+
+
+def test_a_run_that_is_replaced_is_locked_under_both_names(tmp_path):
+    path = tmp_path / "run"
+    finished(path, "old")
+    with RunFolder(path).writing(anew=True) as folder:
+        assert folder.path != path
+        for name in (path, folder.path):
+            with pytest.raises(RunBusy), RunFolder(name).lock():
+                pass
+
+
+def test_a_replacement_is_discarded_with_the_run_that_it_was_to_replace(tmp_path):
+    path = tmp_path / "run"
+    finished(path, "old")
+    with RunFolder(path).writing(anew=True) as folder:
+        folder.start("new", {})
+    assert RunFolder(path).current.path == folder.path
+    shutil.rmtree(path)
+    assert RunFolder(path).current.path == path
+    with RunFolder(path).writing() as folder:
+        assert folder.path == path
+    assert [each.name for each in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_failed_replacement_says_why_in_its_own_folder(tmp_path):
+    path = tmp_path / "run"
+    finished(path, "old")
+    with RunFolder(path).writing(anew=True):
+        pass
+    RunFolder(path).current.fail("why")
+    assert not RunFolder(path).has_failed
+    assert RunFolder(path).current.has_failed
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"status": 1', "{}", '{"status": "x", "gap": "1"}'])
+def test_a_summary_that_is_damaged_is_not_taken_for_a_finished_runs(tmp_path, text):
+    (tmp_path / "summary.json").write_text(text)
+    with pytest.raises(RunFailed, match=r"received a damaged file .*--force"):
+        RunFolder(tmp_path).summary()
+    assert not RunFolder(tmp_path).has_diverged
+
+
+def test_a_link_in_place_of_a_run_folder_is_refused_and_what_it_leads_to_is_not_touched(tmp_path):
+    other = tmp_path / "precious"
+    finished(other, "mine")
+    (other / "summary.json").unlink()
+    before = sorted(each.name for each in other.iterdir())
+    (tmp_path / "run").symlink_to(other)
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(RunFailed, match="expected a folder, received a link"), folder.writing():
+        pass
+    with pytest.raises(RunFailed, match="expected a folder, received a link"):
+        folder.fail("why")
+    assert sorted(each.name for each in other.iterdir()) == before

@@ -58,13 +58,13 @@ def run(results, *overrides, **options):
     return notes
 
 
-def interrupt(monkeypatch, results, asked, position, *overrides):
+def interrupt(monkeypatch, results, asked, position, *overrides, **options):
     """Train until it is asked for the `asked`-th time whether it should stop, and answer yes."""
     answers = iter(range(1, 10**6))
     with monkeypatch.context() as patch:
         patch.setattr(signals, "stop_requested", lambda: next(answers) >= asked)
         with pytest.raises(signals.Stopped, match=f"stopped at {position};"):
-            run(results, *overrides)
+            run(results, *overrides, **options)
 
 
 def outcome(results):
@@ -129,6 +129,44 @@ def test_two_runs_of_a_seed_are_equal_on_another_backend_too(backend):
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert "2 passed" in done.stdout
+
+
+def test_a_finished_run_is_not_trained_again_by_a_sweep_that_began_before_its_end(tmp_path):
+    run(tmp_path, "train.epochs=1")
+    path = RunFolder.of(tmp_path, experiment("train.epochs=1")).path
+    before = contents(path)
+    assert run(tmp_path, "train.epochs=1") == ["finished meanwhile"]
+    summary = train.train(job(tmp_path, "train.epochs=1"), lambda kind, figures: None)
+    assert summary == json.loads((path / "summary.json").read_text())
+    assert contents(path) == before
+
+
+def contents(folder):
+    """Return the bytes of every file, and when it was written."""
+    return {
+        each.name: (each.read_bytes(), each.stat().st_mtime_ns)
+        for each in folder.iterdir()
+        if each.is_file() and each.name != ".lock"
+    }
+
+
+def test_a_finished_run_stays_until_the_one_that_replaces_it_is_complete(
+    monkeypatch, tmp_path, uninterrupted
+):
+    run(tmp_path)
+    folder = RunFolder.of(tmp_path, experiment())
+    before = contents(folder.path)
+    interrupt(monkeypatch, tmp_path, 2, "step 1 of epoch 1", anew=True)
+    interrupt(monkeypatch, tmp_path, 3, "epoch 2")  # the replacement resumes
+    assert contents(folder.path) == before
+    assert folder.is_being_replaced
+    assert run(tmp_path) == ["goes on from epoch 2"]
+    assert not folder.is_being_replaced
+    after = contents(folder.path)
+    assert set(after) == set(before)
+    assert not set(after.values()) & set(before.values())
+    assert outcome(tmp_path) == uninterrupted
+    assert [each.name for each in tmp_path.iterdir()] == [folder.path.name]
 
 
 def test_minutes_bound_what_a_crash_in_a_long_epoch_costs(monkeypatch, tmp_path):
