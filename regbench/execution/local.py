@@ -73,6 +73,7 @@ def local(
             ready = wait([worker.connection for worker in busy])
             for worker in [worker for worker in busy if worker.connection in ready]:
                 event = worker.receive()
+                main_guard.end_if_met_again(worker.exit_code)
                 if not worker.alive and repeats[event.job] < REPEATS:
                     repeats[event.job] += 1
                     waiting.append(event.job)  # last: what killed it, the others may have left
@@ -155,9 +156,13 @@ class _Worker:
         except (EOFError, OSError):
             self._process.join()
             self.alive = False
-            main_guard.end_if_met_again(self._process.exitcode)
             return Event(self.job, "failed", failure=self._obituary())
         return Event(self.job, kind, figures, result, failure)
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended; None while it runs."""
+        return self._process.exitcode
 
     def death(self) -> str:
         """Return what this process, which is dead, died of."""
