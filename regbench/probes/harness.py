@@ -19,7 +19,7 @@ from regbench.runs.probe_results import Quality
 # Images uint8 (n, height, width, channels) and labels int64 (n,).
 Examples = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
-# Enough that an accuracy is known to 1.6 percent points, few enough for 64 passes in seconds.
+# Enough that an accuracy is known to 1.6 percentage points, few enough for 64 passes in seconds.
 SAMPLE = 1000
 
 

@@ -1,6 +1,6 @@
 """The run folder, `results/<name>-<config hash>-s<seed>/`, while the run writes it.
 
-Every one of its files is there whole or not at all. `summary.json` is written last: its presence
+Each of its files is written atomically. `summary.json` is written last: its presence
 means that the run is complete.
 """
 
@@ -55,7 +55,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder with all that an interrupted run needs to go on."""
+        """The folder with all that an interrupted run needs to resume."""
         return self.path / "checkpoint"
 
     @property
@@ -133,7 +133,7 @@ class RunFolder:
         environment: Mapping[str, Any],
         rows: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Begin anew, or go on after the history's `rows` with what the checkpoints hold.
+        """Start over, or resume after the history's `rows` with what the checkpoints hold.
 
         What an earlier attempt left is removed, the sign of completion first.
         """
@@ -188,7 +188,7 @@ class RunFolder:
                     self.remove_checkpoints()
 
     def remove_checkpoints(self) -> None:
-        """Remove what an interrupted run would need to go on."""
+        """Remove what an interrupted run would need to resume."""
         # Where it is a link, a stranger's, what it leads to is not ours.
         with contextlib.suppress(OSError):
             files.remove(self.checkpoints)

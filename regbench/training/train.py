@@ -40,14 +40,14 @@ SECONDS_BETWEEN_STEP_REPORTS = 0.2
 class Job:
     """All that a worker process needs to know to train one run.
 
-    An interrupted run goes on from its last checkpoint, unless it is to begin `anew`.
+    An interrupted run resumes from its last checkpoint, unless it is to `restart`.
     """
 
     experiment: Experiment
     results: Path
     runtime: Runtime
     command: list[str]
-    anew: bool = False
+    restart: bool = False
     profile: bool = False
 
 
@@ -81,7 +81,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
         described = environment.describe(job.runtime, job.command)
         identity = checkpoints.identity(experiment.run_name, described)
         keeper = Checkpoints(folder.checkpoints, identity, experiment.train.checkpoint_minutes)
-        checkpoint = None if job.anew else keeper.latest()
+        checkpoint = None if job.restart else keeper.latest()
         position = checkpoint.position if checkpoint else Position()
         folder.start(config.dump(experiment), described, position.rows)
         with watch.time("data"):
@@ -97,7 +97,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             model.train_on_batch(*next(_batches(experiment, splits, epoch=1)))
             checkpoint.restore(model)
             done = position.epoch - 1 + position.step / _steps(experiment, splits)
-            emit("note", {"text": f"goes on from {position}", "done": done})
+            emit("note", {"text": f"resuming from {position}", "done": done})
 
         run = _Run(experiment, model, splits, curves, keeper, position, watch, emit)
         for row in _epochs(run):
@@ -182,7 +182,7 @@ def _checkpoint(run: _Run) -> None:
     with run.watch.time("save"):
         run.keeper.save(run.model, run.position)
     if signals.stop_requested():
-        raise signals.Stopped(f"stopped at {run.position}; the same command goes on from there")
+        raise signals.Stopped(f"stopped at {run.position}; the same command resumes it")
 
 
 def _batches(

@@ -26,7 +26,7 @@ def test_starting_again_removes_what_was_there_the_sign_of_completion_first(tmp_
     assert len((folder.path / "history.csv").read_text().splitlines()) == 2
 
 
-def test_going_on_keeps_rows_and_checkpoints_and_beginning_anew_does_not(tmp_path):
+def test_resuming_keeps_rows_and_checkpoints_and_starting_over_does_not(tmp_path):
     folder = RunFolder(written(tmp_path))
     folder.checkpoints.mkdir()
     folder.start("name: baseline\n", {}, [row(0), row(1)])

@@ -1,4 +1,4 @@
-"""A run that goes on where it was: exactly, from what is whole, and not from anything else."""
+"""A run that resumes where it was: exactly, from what is whole, and not from anything else."""
 
 import csv
 import json
@@ -38,9 +38,9 @@ def experiment(*overrides):
     return config.load("configs/baseline.yaml", [*STATEFUL, *overrides])
 
 
-def job(results, *overrides, threads=1, anew=False):
+def job(results, *overrides, threads=1, restart=False):
     runtime = Runtime("tensorflow", "cpu", threads)
-    return Job(experiment(*overrides), results, runtime, ["regbench", "run"], anew)
+    return Job(experiment(*overrides), results, runtime, ["regbench", "run"], restart)
 
 
 def run(results, *overrides, **options):
@@ -92,14 +92,14 @@ def test_a_run_that_is_stopped_and_goes_on_is_the_run_that_never_was(
     for position, count in asked_at.items():
         interrupt(monkeypatch, tmp_path, count, position)
     assert names(tmp_path) == ["000002-000000000", "000003-000000000"]
-    assert run(tmp_path) == ["goes on from epoch 3"]
+    assert run(tmp_path) == ["resuming from epoch 3"]
     assert outcome(tmp_path) == uninterrupted
     assert not RunFolder.of(tmp_path, experiment()).checkpoints.exists()
 
 
-def test_a_run_that_is_to_begin_anew_does(monkeypatch, tmp_path, uninterrupted):
+def test_a_run_that_is_to_restart_does(monkeypatch, tmp_path, uninterrupted):
     interrupt(monkeypatch, tmp_path, 2, "step 1 of epoch 1")
-    assert run(tmp_path, anew=True) == []
+    assert run(tmp_path, restart=True) == []
     assert outcome(tmp_path) == uninterrupted
 
 
@@ -249,7 +249,7 @@ def test_arrays_of_another_model_are_refused(tmp_path, arrays):
     model, kept = saved(tmp_path)
     found = kept.latest()
     rewrite(found.path, **arrays)
-    with pytest.raises(CheckpointRefused, match="expected the variables of this model"):
+    with pytest.raises(CheckpointRefused, match="the checkpoint does not match this model"):
         kept.latest().restore(model)
 
 
