@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and reading that a damaged file can't exhaust."""
+"""Files written atomically, and reading that a damaged file can't exhaust."""
 
 from __future__ import annotations
 

@@ -22,6 +22,6 @@ def derive(seed: int, *purpose: str | int) -> int:
 
 
 def _sequence(seed: int, purpose: tuple[str | int, ...]) -> np.random.SeedSequence:
-    # CRC-32 and not hash(): Python salts the hash of a string anew in every process.
+    # CRC-32 and not hash(): Python salts the hash of a string differently in every process.
     key = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in purpose]
     return np.random.SeedSequence(entropy=seed, spawn_key=key)

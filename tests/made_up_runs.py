@@ -72,7 +72,7 @@ def write_run(
         folder.start(config.dump(experiment), ENVIRONMENT | environment)
         rows = [_row(epoch, number, rng) for epoch in range(epochs + 1)]
         for row in rows[:-1]:
-            folder._rows.append(row)  # append() writes the file anew for each row
+            folder._rows.append(row)  # append() rewrites the file for each row
         folder.append(rows[-1])
         summary = _summary(experiment, rows) | ({"data": data} if data else {})
         if probed:

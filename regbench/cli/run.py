@@ -83,14 +83,14 @@ def run(
         with signals.raised(observer.stopping):
             outcome = sweep.run(experiments, results, command=command, observer=observer, **options)
     except KeyboardInterrupt as error:
-        click.echo(f"Interrupted. To go on: {resuming(command)}", err=True)
+        click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
         return signals.exit_code(error)
     print_other_backends(outcome.other_backends, options["backend"])
     print_outcome(outcome, results, quiet)
     if outcome.left:
         click.echo(
             f"Stopped at the first failure, with {len(outcome.left)} of {len(experiments)} runs "
-            f"left. To go on: {resuming(command)}",
+            f"left. Resume with: {resuming(command)}",
             err=True,
         )
     if options["profile"]:

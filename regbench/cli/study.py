@@ -84,7 +84,7 @@ def study(
             with signals.raised(observer.stopping):
                 found = studies.run_study(asked, folder, warn=warn, **options)
         except KeyboardInterrupt as error:
-            click.echo(f"Interrupted. To go on: {resuming(command)}", err=True)
+            click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
             return signals.exit_code(error)
     if found.outcome:
         print_other_backends(found.outcome.other_backends, options["backend"])

@@ -78,7 +78,7 @@ def print_other_backends(finished: dict[str, list[str]], asked: str | None) -> N
 
 
 def resuming(command: Sequence[str]) -> str:
-    """Return the command that goes on with what was interrupted; `--force` would begin anew."""
+    """Return the command that resumes what was interrupted; `--force` would start over."""
     import shlex
 
     return shlex.join(part for part in command if part != "--force")

@@ -12,7 +12,7 @@ from regbench.errors import RegbenchError
 # Also what TensorFlow and torch call it; neither is imported here.
 OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 MORE_MEMORY = "try fewer --jobs, or a smaller train.batch_size"
-GOES_ON = "the same command goes on from the last checkpoint"
+RESUMES = "the same command resumes from the last checkpoint"
 CHOOSE = "choose a folder that can be written"
 ADVICE = {
     errno.ENOSPC: "make room",
@@ -22,7 +22,7 @@ ADVICE = {
     errno.EPERM: CHOOSE,
 }
 # What to do besides where it is a run that failed.
-ADVICE_FOR_RUNS = {"make room": f"; {GOES_ON}", CHOOSE: " with --results"}
+ADVICE_FOR_RUNS = {"make room": f"; {RESUMES}", CHOOSE: " with --results"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def of_exception(error: BaseException) -> Failure:
 
 def of_death(exit_code: int, output: str) -> Failure:
     """Return the failure for a process that ended with this code (-9 for signal 9)."""
-    text = f"the worker process died: {cause_of_death(exit_code)}; {GOES_ON}"
+    text = f"the worker process died: {cause_of_death(exit_code)}; {RESUMES}"
     return Failure("WorkerDied", text, "\n".join([text, *output.strip().splitlines()[-20:]]))
 
 

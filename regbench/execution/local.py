@@ -56,7 +56,7 @@ def local(
     """Run jobs in `workers` processes of this machine; yield their events as they come.
 
     A worker sets `variables` in its environment before it imports anything else. It serves job
-    after job, since its start takes seconds. The job of one that dies begins again on a fresh
+    after job, since its start takes seconds. The job of one that dies starts again on a fresh
     worker, when no other job waits, and fails after `REPEATS` such attempts. Closing the iterator
     ends all: a job sees it in `signals.stop_requested`, and has a minute; an exception meanwhile
     ends it at once. Raises SystemExit in a script that lacks its `__main__` guard.
@@ -73,11 +73,12 @@ def local(
             ready = wait([worker.connection for worker in busy])
             for worker in [worker for worker in busy if worker.connection in ready]:
                 event = worker.receive()
+                main_guard.end_if_met_again(worker.exit_code)
                 if not worker.alive and repeats[event.job] < REPEATS:
                     repeats[event.job] += 1
                     waiting.append(event.job)  # last: what killed it, the others may have left
                     text = (
-                        f"{worker.death()}; begins again, repeat {repeats[event.job]} of {REPEATS}"
+                        f"{worker.death()}; starts again, repeat {repeats[event.job]} of {REPEATS}"
                     )
                     event = Event(event.job, "repeated", {"text": text})
                 yield event
@@ -111,7 +112,7 @@ def makespan(waiting: Sequence[float], busy: Sequence[float]) -> float:
 
 
 def _end(pool: list[_Worker]) -> None:
-    """Let every worker stop where its job can go on from; then none is left."""
+    """Let every worker stop where its job can resume; then none is left."""
     deadline = time.monotonic() + SECONDS_TO_STOP
     try:
         for worker in pool:
@@ -156,9 +157,13 @@ class _Worker:
         except (EOFError, OSError):
             self._process.join()
             self.alive = False
-            main_guard.end_if_met_again(self._process.exitcode)
             return Event(self.job, "failed", failure=self._obituary())
         return Event(self.job, kind, figures, result, failure)
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended; None while it runs."""
+        return self._process.exitcode
 
     def death(self) -> str:
         """Return what this process, which is dead, died of."""

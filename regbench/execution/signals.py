@@ -21,7 +21,7 @@ _stop_requested = False
 
 
 class Stopped(RunFailed):
-    """The run was asked to stop; its last checkpoint is where it goes on."""
+    """The run was asked to stop; its last checkpoint is where it resumes."""
 
 
 class Terminated(KeyboardInterrupt):

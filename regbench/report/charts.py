@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas
 
 # Each color of the figures and what stands for it on a dark page. In the page they are CSS
-# variables, so that light, dark and print need no drawing anew.
+# variables, so that light, dark and print need no second drawing.
 DARK = {
     colors.BLUE: "#4da6e8",
     colors.VERMILION: "#f0824a",

@@ -1,6 +1,6 @@
 """The run folder, `results/<name>-<config hash>-s<seed>/`, while the run writes it.
 
-Every one of its files is there whole or not at all. `summary.json` is written last: its presence
+Each of its files is written atomically. `summary.json` is written last: its presence
 means that the run is complete.
 """
 
@@ -60,7 +60,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder with all that an interrupted run needs to go on."""
+        """The folder with all that an interrupted run needs to resume."""
         return self.path / "checkpoint"
 
     @property
@@ -110,10 +110,10 @@ class RunFolder:
             ) from error
 
     @contextlib.contextmanager
-    def writing(self, anew: bool = False) -> Iterator[RunFolder]:
+    def writing(self, restart: bool = False) -> Iterator[RunFolder]:
         """Lock the run and yield the folder to train it in; a complete one is not to be trained.
 
-        A finished run that is trained `anew` stays until the new one is complete. Until then that
+        A finished run that is to `restart` stays until the new one is complete. Until then that
         one's folder is what is yielded, also where it is to resume.
 
         Raises:
@@ -123,7 +123,7 @@ class RunFolder:
             if replacement.is_cut_short(self.path):
                 replacement.finish(self.path)
             finished_here = (self.path / "summary.json").is_file()  # and not in a bundle
-            if not finished_here or not (anew or self.is_being_replaced):
+            if not finished_here or not (restart or self.is_being_replaced):
                 replacement.discard(self.path)
                 yield self
                 return
@@ -191,7 +191,7 @@ class RunFolder:
         environment: Mapping[str, Any],
         rows: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Begin anew, or go on after the history's `rows` with what the checkpoints hold.
+        """Start over, or resume after the history's `rows` with what the checkpoints hold.
 
         What an earlier attempt left is removed, the sign of completion first.
         """
@@ -245,7 +245,7 @@ class RunFolder:
                     self.remove_checkpoints()
 
     def remove_checkpoints(self) -> None:
-        """Remove what an interrupted run would need to go on."""
+        """Remove what an interrupted run would need to resume."""
         # Where it is a link, a stranger's, what it leads to is not ours.
         with contextlib.suppress(OSError):
             files.remove(self.checkpoints)

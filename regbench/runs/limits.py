@@ -1,4 +1,4 @@
-"""What the numbers and names in a run folder can be; a file that says otherwise is damaged."""
+"""Limits for values read from run folders; a file that exceeds them is damaged."""
 
 from __future__ import annotations
 

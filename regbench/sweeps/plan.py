@@ -25,7 +25,7 @@ State = Literal["finished", "diverged", "interrupted", "failed", "to do"]
 class PlannedRun:
     """A run that was asked for. "finished" and "diverged" ones are skipped, all others trained.
 
-    `epoch` is the one that an "interrupted" run, or one that "failed", goes on with, after `step`
+    `epoch` is the one that an "interrupted" run, or one that "failed", resumes in, after `step`
     updates; 0 for a beginning. `seconds` are those of a worker: None where there is nothing to do,
     or where `problem` says why the config can't be trained.
     """

@@ -83,7 +83,7 @@ class RunState:
         elif event.kind == "step":
             epoch, step = event.figures["epoch"], event.figures["step"]
             self.done = epoch - 1 + step / event.figures["steps"]
-        elif "done" in event.figures:  # a note: it goes on from there
+        elif "done" in event.figures:  # a note: it resumes there
             self.done = event.figures["done"]
         else:
             return

@@ -109,7 +109,7 @@ def run(
 
     `jobs` is how many run at a time and `threads` how many CPU threads each of them uses; None
     lets one run use every core, and several share the machine with one thread each.
-    A run that was interrupted goes on from its last checkpoint, with the number of threads that it
+    A run that was interrupted resumes from its last checkpoint, with the number of threads that it
     began with, unless `force` is given. With `profile`, each run folder gets a `profile.json`: the
     seconds of each part of the run. Without `probes`, the trained models are not examined. A run
     that fails or diverges does not end the others, unless
@@ -179,9 +179,9 @@ def sort_out(
 def groups(
     pending: Sequence[Experiment], runtime: Runtime, results: Path | None
 ) -> dict[Runtime, list[Experiment]]:
-    """Return the runs by what they compute with: one that goes on keeps its number of threads.
+    """Return the runs by what they compute with: one that resumes keeps its number of threads.
 
-    None for `results` lets every run begin anew.
+    None for `results` lets every run start over.
     """
     by_runtime: dict[Runtime, list[Experiment]] = {}
     for experiment in pending:

@@ -145,7 +145,7 @@ def _legend(rows: list[Row]) -> str:
     if compared:
         lines.append(f"Δ: difference from {rows[0]['name']}, paired by seed; time: training alone")
     if all(row["runs"] == 1 for row in rows):
-        lines.append("One seed tells no interval; for one, train several: --seeds 0-4")
+        lines.append("No interval from one seed; train more with --seeds 0-4")
     else:
         lines.append("±: half of the 95% interval over seeds")
     return "\n".join(lines)

@@ -47,4 +47,4 @@ def summary(plan: Plan) -> str:
 def _state(run: PlannedRun) -> str:
     if run.state not in ("interrupted", "failed") or not run.epoch:
         return run.state
-    return f"{run.state}, goes on from {f'step {run.step} of ' * (run.step > 0)}epoch {run.epoch}"
+    return f"{run.state}, resumes from {f'step {run.step} of ' * (run.step > 0)}epoch {run.epoch}"

@@ -152,7 +152,7 @@ def _examples(seeds: list[Row] | None) -> str:
 def _legend(rows: list[Row], names: Sequence[str], examples: bool) -> str:
     pairs = evidence.pairs(rows, names)
     if not pairs:
-        lines = ["Without two shared seeds there is no interval and no p; train more: --seeds 0-4"]
+        lines = ["No interval and no p without two shared seeds; train more with --seeds 0-4"]
     else:
         fewest = min(pairs)
         floor = statistics.sign_flip_floor(fewest)

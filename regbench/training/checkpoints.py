@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on exactly where it was, there whole or not at all.
+"""Checkpoints: all that a run needs to resume exactly where it was, written atomically.
 
 Keras' own checkpoints lose the state of dropout's random numbers, and `BackupAndRestore` writes
 over the only copy that it has. Here a checkpoint is a folder `<epoch>-<step>` of
@@ -94,8 +94,8 @@ class Checkpoint:
             arrays = self._arrays(_variables(model))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, MemoryError) as error:
             raise CheckpointRefused(
-                f"{self.path}: expected the variables of this model, received others "
-                f"({one_line(str(error))}); begin anew: --force"
+                f"{self.path}: the checkpoint does not match this model "
+                f"({one_line(str(error))}); start over with --force"
             ) from error
         for key, variable in _variables(model).items():
             variable.assign(arrays[key])
@@ -120,7 +120,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """Writes a run's checkpoints into a folder and keeps the last two; finds where to go on."""
+    """Writes a run's checkpoints into a folder and keeps the last two; finds where to resume."""
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], minutes: float) -> None:
         self.folder = folder
@@ -172,7 +172,7 @@ class Checkpoints:
 def _other(key: str, expected: Any, received: Any) -> str:
     return (
         f"expected a checkpoint with {key} {expected}, "
-        f"received one with {received!a:.60}; go on with that, or begin anew: --force"
+        f"received one with {received!a:.60}; resume with that, or start over with --force"
     )
 
 
@@ -187,7 +187,7 @@ def _other_data(key: str, expected: Any, received: Any) -> str:
 
 
 def identity(run_name: str, environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what must not change for a run to go on exactly.
+    """Return what must not change for a run to resume exactly.
 
     Args:
         run_name: the run's name, config hash and seed.

@@ -41,7 +41,7 @@ SECONDS_BETWEEN_STEP_REPORTS = 0.2
 class Job:
     """All that a worker process needs to know to train one run.
 
-    An interrupted run goes on from its last checkpoint, unless it is to begin `anew`. `probes` is
+    An interrupted run resumes from its last checkpoint, unless it is to `restart`. `probes` is
     whether to examine the trained model.
     """
 
@@ -49,7 +49,7 @@ class Job:
     results: Path
     runtime: Runtime
     command: list[str]
-    anew: bool = False
+    restart: bool = False
     profile: bool = False
     probes: bool = True
 
@@ -79,8 +79,8 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
     experiment, watch = job.experiment, Stopwatch()
     with watch.time("start"):
         environment.settle(job.runtime)
-    with RunFolder.of(job.results, experiment).writing(job.anew) as folder:
-        if folder.is_complete and not job.anew:  # finished since this process looked
+    with RunFolder.of(job.results, experiment).writing(job.restart) as folder:
+        if folder.is_complete and not job.restart:  # finished since this process looked
             emit("note", {"text": "finished meanwhile", "done": float(experiment.train.epochs)})
             return folder.summary()
         with watch.time("data"):
@@ -90,7 +90,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
         described = environment.describe(job.runtime, job.command) | {"data": data}
         identity = checkpoints.identity(experiment.run_name, described)
         keeper = Checkpoints(folder.checkpoints, identity, experiment.train.checkpoint_minutes)
-        checkpoint = None if job.anew else keeper.latest()
+        checkpoint = None if job.restart else keeper.latest()
         position = checkpoint.position if checkpoint else Position()
         folder.start(config.dump(experiment), described, position.rows)
 
@@ -104,7 +104,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             model.train_on_batch(*next(_batches(experiment, splits, epoch=1)))
             checkpoint.restore(model)
             done = position.epoch - 1 + position.step / _steps(experiment, splits)
-            emit("note", {"text": f"goes on from {position}", "done": done})
+            emit("note", {"text": f"resuming from {position}", "done": done})
 
         run = _Run(experiment, model, splits, curves, keeper, position, watch, emit)
         for row in _epochs(run):
@@ -190,7 +190,7 @@ def _checkpoint(run: _Run) -> None:
     with run.watch.time("save"):
         run.keeper.save(run.model, replace(run.position, wall_seconds=_wall_seconds(run)))
     if signals.stop_requested():
-        raise signals.Stopped(f"stopped at {run.position}; the same command goes on from there")
+        raise signals.Stopped(f"stopped at {run.position}; the same command resumes it")
 
 
 def _batches(

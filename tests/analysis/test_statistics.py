@@ -94,7 +94,7 @@ def test_huge_effects_need_a_handful_of_pairs_whatever_scipy_finds_in_the_tails(
     assert statistics._power(40.0, 2, 0.005) == pytest.approx(seen, abs=0.02)
 
 
-# By simulation. Ten thousand samples know a share of 5% to 0.2 percent points.
+# By simulation. Ten thousand samples know a share of 5% to 0.2 percentage points.
 SAMPLES = 10_000
 
 

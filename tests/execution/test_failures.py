@@ -40,7 +40,7 @@ def test_an_error_is_one_line_with_advice(error, expected):
 @pytest.mark.parametrize(
     ("number", "advice"),
     [
-        (errno.ENOSPC, "make room; the same command goes on from the last checkpoint"),
+        (errno.ENOSPC, "make room; the same command resumes from the last checkpoint"),
         (errno.EROFS, "choose a folder that can be written with --results"),
     ],
 )
@@ -53,7 +53,7 @@ def test_a_run_is_told_more_than_a_command_that_writes_a_page(number, advice):
 def test_a_killed_worker_is_told_why_that_happens_and_what_it_said_last():
     failure = failures.of_death(-9, "one\n" * 30 + "last words\n")
     assert failure.message.startswith("the worker process died: signal SIGKILL, often sent when")
-    assert "goes on from the last checkpoint" in failure.message
+    assert "resumes from the last checkpoint" in failure.message
     assert failure.details.splitlines()[-1] == "last words"
     assert len(failure.details.splitlines()) == 21
     assert failures.of_death(3, "").message.startswith("the worker process died: exit code 3;")

@@ -31,7 +31,7 @@ def test_starting_again_removes_what_was_there_the_sign_of_completion_first(tmp_
     assert len((folder.path / "history.csv").read_text().splitlines()) == 2
 
 
-def test_going_on_keeps_rows_and_checkpoints_and_beginning_anew_does_not(tmp_path):
+def test_resuming_keeps_rows_and_checkpoints_and_starting_over_does_not(tmp_path):
     folder = RunFolder(written(tmp_path))
     folder.checkpoints.mkdir()
     folder.start("name: baseline\n", {}, [row(0), row(1)])
@@ -116,8 +116,8 @@ def finished(path, text):
 
 
 def replace(path):
-    """Do what training anew does with the run's folder."""
-    with RunFolder(path).writing(anew=True) as folder:
+    """Do what restarting a run does with the run's folder."""
+    with RunFolder(path).writing(restart=True) as folder:
         folder.start("new", {})
         folder.append(row(0))
         folder.finish({"status": "completed", "name": "new"})
@@ -172,7 +172,7 @@ def crash():
 def test_a_run_that_is_replaced_is_locked_under_both_names(tmp_path):
     path = tmp_path / "run"
     finished(path, "old")
-    with RunFolder(path).writing(anew=True) as folder:
+    with RunFolder(path).writing(restart=True) as folder:
         assert folder.path != path
         for name in (path, folder.path):
             with pytest.raises(RunBusy), RunFolder(name).lock():
@@ -182,7 +182,7 @@ def test_a_run_that_is_replaced_is_locked_under_both_names(tmp_path):
 def test_a_replacement_is_discarded_with_the_run_that_it_was_to_replace(tmp_path):
     path = tmp_path / "run"
     finished(path, "old")
-    with RunFolder(path).writing(anew=True) as folder:
+    with RunFolder(path).writing(restart=True) as folder:
         folder.start("new", {})
     assert RunFolder(path).current.path == folder.path
     shutil.rmtree(path)
@@ -195,7 +195,7 @@ def test_a_replacement_is_discarded_with_the_run_that_it_was_to_replace(tmp_path
 def test_a_failed_replacement_says_why_in_its_own_folder(tmp_path):
     path = tmp_path / "run"
     finished(path, "old")
-    with RunFolder(path).writing(anew=True):
+    with RunFolder(path).writing(restart=True):
         pass
     RunFolder(path).current.fail("why")
     assert not RunFolder(path).has_failed

@@ -71,7 +71,7 @@ def test_every_run_has_its_state(calibrated, monkeypatch, tmp_path):
     assert [run.seconds for run in found.runs] == [None, None, 48, 3 + 1.5 * 11, 48]
     assert calibrated == [([2, 3, 4], 1, 2)]
     text = printed(found)
-    assert "interrupted, goes on from step 2 of epoch 3" in text
+    assert "interrupted, resumes from step 2 of epoch 3" in text
     assert "about 0:48" in text
     # Two workers start for 5 s; then 48 s beside 19.5 s, after which comes another of 48 s.
     assert found.seconds == 5 + 19.5 + 48
@@ -90,7 +90,7 @@ def test_nothing_to_do_is_calibrated_for_nothing(calibrated, tmp_path):
     assert printed(found).endswith("1 run: 1 finished; nothing to do\n")
 
 
-def test_forced_runs_begin_anew(calibrated, tmp_path):
+def test_forced_runs_start_over(calibrated, tmp_path):
     (run,) = experiments(0)
     finish(tmp_path, run)
     found = plan([run], tmp_path, force=True)

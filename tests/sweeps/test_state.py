@@ -31,7 +31,7 @@ def ended(status="completed"):
 
 def test_the_pace_of_a_run_that_goes_on_counts_from_where_it_does(now):
     state = RunState(experiment())
-    state.see(Event(0, "note", {"text": "goes on from epoch 8", "done": 7.0}))
+    state.see(Event(0, "note", {"text": "resuming from epoch 8", "done": 7.0}))
     assert state.seconds_per_epoch is None
     now[0] += 5
     state.see(epoch(8))

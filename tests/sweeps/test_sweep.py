@@ -161,15 +161,15 @@ def test_a_run_that_goes_on_keeps_its_number_of_threads(monkeypatch, tmp_path):
         for threads, workers, jobs in calls
     ]
     assert told == [("1", 3, [0, 2, 3], 1), ("3", 1, [1], 3)]
-    assert not any(job.anew for _, _, jobs in calls for job in jobs)
+    assert not any(job.restart for _, _, jobs in calls for job in jobs)
 
 
-def test_a_forced_run_begins_anew_with_the_threads_that_were_asked_for(monkeypatch, tmp_path):
+def test_a_forced_run_starts_over_with_the_threads_that_were_asked_for(monkeypatch, tmp_path):
     monkeypatch.setattr(checkpoints, "threads", lambda folder: 3)
     calls = []
     swept(monkeypatch, tmp_path, {0: "completed"}, calls, threads=1, force=True)
     ((threads, _, (job,)),) = calls
-    assert (threads, job.anew) == ("1", True)
+    assert (threads, job.restart) == ("1", True)
 
 
 @pytest.mark.parametrize(("status", "left"), [("completed", False), ("diverged", True)])

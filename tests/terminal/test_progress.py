@@ -236,12 +236,12 @@ def test_a_download_on_a_terminal_is_a_bar():
 
 
 def test_a_note_of_a_run_is_said():
-    note = Event(0, "note", {"text": "goes on from epoch 7"})
+    note = Event(0, "note", {"text": "resuming from epoch 7"})
     watching, output = watched(PlainProgress, False, [Event(0, "started"), note])
     watching.stopping()
     watching.end()
     _, first, second = output.getvalue().splitlines()
-    assert first == "dropout s0: goes on from epoch 7"
+    assert first == "dropout s0: resuming from epoch 7"
     assert "Ctrl-C again ends at once" in second
 
 

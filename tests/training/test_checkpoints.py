@@ -1,4 +1,4 @@
-"""A run that goes on where it was: exactly, from what is whole, and not from anything else."""
+"""A run that resumes where it was: exactly, from what is whole, and not from anything else."""
 
 import csv
 import importlib.util
@@ -43,9 +43,9 @@ def experiment(*overrides):
     return config.load("configs/baseline.yaml", [*STATEFUL, *overrides])
 
 
-def job(results, *overrides, threads=1, anew=False):
+def job(results, *overrides, threads=1, restart=False):
     runtime = Runtime(keras.backend.backend(), "cpu", threads)
-    return Job(experiment(*overrides), results, runtime, ["regbench", "run"], anew)
+    return Job(experiment(*overrides), results, runtime, ["regbench", "run"], restart)
 
 
 def run(results, *overrides, **options):
@@ -97,7 +97,7 @@ def test_a_run_that_is_stopped_and_goes_on_is_the_run_that_never_was(
     for position, count in asked_at.items():
         interrupt(monkeypatch, tmp_path, count, position)
     assert names(tmp_path) == ["000002-000000000", "000003-000000000"]
-    assert run(tmp_path) == ["goes on from epoch 3"]
+    assert run(tmp_path) == ["resuming from epoch 3"]
     assert outcome(tmp_path) == uninterrupted
     assert not RunFolder.of(tmp_path, experiment()).checkpoints.exists()
 
@@ -113,9 +113,9 @@ def test_the_time_of_a_run_is_that_of_all_its_sessions(monkeypatch, tmp_path):
     assert summary["wall_seconds"] == pytest.approx(before + 1000)
 
 
-def test_a_run_that_is_to_begin_anew_does(monkeypatch, tmp_path, uninterrupted):
+def test_a_run_that_is_to_restart_does(monkeypatch, tmp_path, uninterrupted):
     interrupt(monkeypatch, tmp_path, 2, "step 1 of epoch 1")
-    assert run(tmp_path, anew=True) == []
+    assert run(tmp_path, restart=True) == []
     assert outcome(tmp_path) == uninterrupted
 
 
@@ -124,7 +124,7 @@ def test_two_runs_of_a_seed_are_equal_on_another_backend_too(backend):
     """Keras is imported with one backend, so that another one needs a process of its own."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    command = [sys.executable, "-m", "pytest", "-q", __file__, "-k", "never_was or begin_anew_does"]
+    command = [sys.executable, "-m", "pytest", "-q", __file__, "-k", "never_was or restart_does"]
     variables = os.environ | Runtime(backend, "cpu", 1).variables()
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
@@ -156,7 +156,7 @@ def test_a_finished_run_stays_until_the_one_that_replaces_it_is_complete(
     run(tmp_path)
     folder = RunFolder.of(tmp_path, experiment())
     before = contents(folder.path)
-    interrupt(monkeypatch, tmp_path, 2, "step 1 of epoch 1", anew=True)
+    interrupt(monkeypatch, tmp_path, 2, "step 1 of epoch 1", restart=True)
     interrupt(monkeypatch, tmp_path, 3, "epoch 2")  # the replacement resumes
     assert contents(folder.path) == before
     assert folder.is_being_replaced
@@ -321,7 +321,7 @@ def test_a_run_does_not_resume_with_images_that_were_replaced_meanwhile(monkeypa
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     write_images(images, 10)  # the former data, in other files
     assert run(results, *own) == ["goes on from epoch 1"]
-    assert run(results, *own, anew=True) == []
+    assert run(results, *own, restart=True) == []
 
 
 def test_the_identity_is_of_all_that_a_run_computes_with():
@@ -365,7 +365,7 @@ def test_arrays_of_another_model_are_refused(tmp_path, arrays):
     model, kept = saved(tmp_path)
     found = kept.latest()
     rewrite(found.path, **arrays)
-    with pytest.raises(CheckpointRefused, match="expected the variables of this model"):
+    with pytest.raises(CheckpointRefused, match="the checkpoint does not match this model"):
         kept.latest().restore(model)
 
 
