@@ -1,10 +1,12 @@
 """Only runs of equal data are compared, and whoever mixes data sets is told."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from regbench import config, report, runs
 from regbench.analysis.compare import compare
@@ -17,6 +19,7 @@ from regbench.analysis.pairing import (
 )
 from regbench.figures.differences import compared as drawn
 from regbench.runs import predictions
+from regbench.sweeps import sweep
 from tests.made_up_runs import write_run
 
 A, B = "a" * 64, "b" * 64
@@ -137,3 +140,24 @@ def test_a_line_of_many_configs_names_a_few(tmp_path):
     _, (warning,) = compared(tmp_path)
     assert warning.startswith("not paired, trained on other data: l2_0 against baseline (s0), ")
     assert warning.endswith("(s0) and 3 more")
+
+
+def test_an_image_folder_that_changes_between_two_sweeps_is_told(tmp_path):
+    """The config and its hash stay the same; only the pixels are others."""
+    images = tmp_path / "images"
+    options = [
+        "data.name=image_folder", f"data.path={images}", "data.train_examples=all",
+        "data.test_examples=all", "model.blocks=[4]", "model.dense=[8]", "train.epochs=1",
+    ]  # fmt: skip
+    for seed in (0, 1):
+        for number in range(8):
+            split, label = ("train", "test")[number // 4], ("a", "b")[number % 2]
+            path = images / split / label / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32), (number, 100 * seed, 0)).save(path)
+        experiment = config.load("configs/baseline.yaml", options).with_seed(seed)
+        assert sweep.run([experiment], tmp_path / "results", jobs=1).exit_code == 0
+    _, (warning,) = compared(tmp_path / "results")
+    assert re.fullmatch(
+        r"baseline: runs of 2 data sets: [0-9a-f]{8} \(s0\), [0-9a-f]{8} \(s1\)", warning
+    )
