@@ -223,6 +223,14 @@ def test_writing_that_fails_leaves_the_bundle_that_was_there(results, bundled, t
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.zip", "results"]
 
 
+def test_a_bundle_that_nobody_could_read_is_not_written(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MIN_BOMB_BYTES", 1)
+    monkeypatch.setattr(archive, "MAX_RATIO", 1)
+    with pytest.raises(RegbenchError, match="a bomb"):
+        bundle.write(results, tmp_path / "bomb.zip")
+    assert not (tmp_path / "bomb.zip").exists()
+
+
 # Reading
 
 
@@ -319,6 +327,14 @@ def test_a_bundle_that_is_replaced_is_read_again(results, bundled):
     assert loaded(bundled)[0]["run"].nunique() == 1
 
 
+def test_a_bundle_that_changes_while_it_is_read_is_not_believed(results, bundled):
+    opened = archive.open_archive(bundled)
+    run = sorted(results.iterdir())[0]
+    bundle.write(run, bundled)
+    with pytest.raises(ValueError, match="changed while it was read"):
+        opened.read(run.name, "summary.json", 2**20)
+
+
 def test_sixty_runs_of_twenty_epochs_are_read_well_below_two_seconds(tmp_path):
     made_up_runs.write(tmp_path / "results", made_up_runs.twenty(), seeds=3, epochs=20)
     bundle.write(tmp_path / "results", tmp_path / "runs.zip")
@@ -381,6 +397,14 @@ def test_nothing_is_overwritten_no_link_followed_and_nothing_written_then(
     with pytest.raises(RegbenchError, match="nothing was written"):
         bundle.extract(bundled, results)
     assert contents(tmp_path) == before
+
+
+def test_a_link_to_the_same_content_is_not_taken_for_the_file(results, bundled, tmp_path):
+    model = sorted(results.iterdir())[0] / "model.keras"
+    model.rename(tmp_path / "elsewhere")
+    model.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RegbenchError, match="a link; nothing was written"):
+        bundle.extract(bundled, results)
 
 
 def test_a_link_in_place_of_an_inner_folder_is_not_followed(results, bundled, tmp_path):
@@ -575,19 +599,19 @@ def test_a_bomb_is_refused_before_it_is_read(hostile, monkeypatch):
 def test_a_member_that_is_larger_than_it_says_does_not_fill_the_memory(hostile):
     path, run = hostile
     zeros = b"\0" * 2**26
-    rewrite(path, change={f"{run}/predictions": (b"label,predicted\n", zeros)})
+    rewrite(path, change={f"{run}/probes": (b'"classes"', zeros)})
     claimed = json.loads(zipfile.ZipFile(path).read("index.json"))
-    honest = claimed["runs"][0]["files"]["predictions.csv"]["bytes"]
+    honest = claimed["runs"][0]["files"]["probes.json"]["bytes"]
 
     def lie(entry):
-        lies = entry["name"].endswith(b"predictions.csv")
+        lies = entry["name"].endswith(b"probes.json")
         return entry | ({"size": honest, "compressed": honest} if lies else {})
 
     patch_directory(path, lie)
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match="size or checksum is another"):
-            archive.open_archive(path).read(run, "predictions.csv", 2**26)
+            archive.open_archive(path).read(run, "probes.json", 2**26)
         assert tracemalloc.get_traced_memory()[1] < 2**22
     finally:
         tracemalloc.stop()
