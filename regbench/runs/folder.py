@@ -177,9 +177,9 @@ class RunFolder:
         """
         files.make_folder(self.path)
         for name in MADE:
-            (self.path / name).unlink(missing_ok=True)
+            files.remove(self.path / name)
         for leftover in self.path.glob(".*.tmp*"):
-            leftover.unlink(missing_ok=True)
+            files.remove(leftover)
         if not rows:
             self.remove_checkpoints()
         self._rows = [dict(row) for row in rows]
