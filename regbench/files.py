@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import io
 import os
 import shutil
 import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 # Of renameat2 in Linux, and of renamex_np in macOS, where it is called RENAME_SWAP.
 AT_FDCWD, EXCHANGE = -100, 2
@@ -137,14 +137,16 @@ def read_bytes(path: Path, limit: int) -> bytes:
     return content
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Open a file for reading.
 
     Raises:
         NotRegular: it is a pipe or a device, which can keep a reader waiting, or have no end.
         OSError: it can't be opened; IsADirectoryError for a folder.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    descriptor = os.open(
+        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
