@@ -46,7 +46,9 @@ def members(path: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
         with _decompressed(path) as decompressed:
             stream = _Bounded(decompressed, path)
             # "r|" never seeks back, so that an archive is decompressed once.
-            with _Archive.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
+            with _Archive.open(  # type: ignore[call-overload]
+                fileobj=stream, mode="r|", tarinfo=_Header
+            ) as archive:
                 yield from _members(path, archive, max_bytes)
             while stream.read(2**20):  # the checksum comes last
                 pass
