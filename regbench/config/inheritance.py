@@ -19,6 +19,8 @@ from regbench.errors import RegbenchError
 from regbench.regularizers import REGULARIZERS, Toggle
 
 SUFFIXES = (".yaml", ".yml")
+# More than anybody can follow, and less than Python's stack holds.
+MOST_FILES = 50
 # Keys of a file as such, which no other file inherits and no option sets.
 FILE_KEYS = ("extends", "matrix")
 # What tells runs apart, and what concerns the file: not for a matrix or a study to change.
@@ -102,6 +104,10 @@ def _extended(path: Path, extends: Node, key: str, above: tuple[Path, ...]) -> P
         raise YamlError(extends.place, f"{key}: expected no circle, received {chain}")
     if not exists:
         raise YamlError(extends.place, f"{key}: {found}: no such file")
+    if len(above) >= MOST_FILES:
+        raise YamlError(
+            extends.place, f"{key}: expected at most {MOST_FILES} files in a row, received more"
+        )
     return found
 
 
@@ -109,8 +115,8 @@ def dotted(key: str, node: Node, section: str) -> list[str]:
     """Return the parts of a dotted key that a mapping in a file sets. Raises YamlError."""
     keys = key.split(".")
     place = node.key or node.place
-    if not all(keys):
-        raise YamlError(place, f"{section}: expected a key such as dropout.dense, received {key!r}")
+    if not all(keys) or len(keys) > yaml12.MAX_DEPTH:
+        raise YamlError(place, f"{section}: expected a key such as dropout.dense, received {key!r:.60}")
     if keys[0] in RESERVED:
         raise YamlError(place, f"{section}: {key} can't be set here: {RESERVED[keys[0]]}")
     return keys
@@ -121,7 +127,7 @@ def override(text: str, problems: list[Problem]) -> Node:
     place = Place(f"--set {text}")
     dotted, equals, value = text.partition("=")
     keys = [key.strip() for key in dotted.split(".")]
-    if not equals or not all(keys):
+    if not equals or not all(keys) or len(keys) > yaml12.MAX_DEPTH:
         raise YamlError(place, "expected KEY=VALUE, such as train.epochs=5")
     if keys[0] in FILE_KEYS:
         raise YamlError(place, f"{keys[0]} belongs into a file")

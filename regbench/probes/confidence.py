@@ -55,7 +55,11 @@ def measure(subject: Subject, classes: tuple[str, ...]) -> Found:
         predicted=outputs.argmax(axis=1).tolist(),
         reliability=bins,
         margins={"train": _histogram(train_margins), "test": _histogram(test_margins)},
-        confusion=confusion(outputs, labels, len(classes)).tolist(),
+        confusion=(
+            confusion(outputs, labels, len(classes)).tolist()
+            if len(classes) <= MOST_CONFUSED
+            else []
+        ),
         mistakes=[_mistake(outputs[index], labels[index]) for index in wrong],
         mistake_images=Pixels.of(np.asarray(images[wrong])) if len(wrong) else None,
     )

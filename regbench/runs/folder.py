@@ -20,6 +20,7 @@ from regbench import files
 from regbench.config.experiment import Experiment
 from regbench.errors import RunFailed
 from regbench.runs import replacement
+from regbench.runs.limits import SUMMARY_BYTES
 from regbench.runs.predictions import PREDICTIONS
 from regbench.runs.probe_results import DETAILS
 from regbench.text import one_line
@@ -97,7 +98,7 @@ class RunFolder:
         """
         path = self.path / "summary.json"
         try:
-            summary = json.loads(files.read(path, MAX_BYTES))
+            summary = json.loads(files.read(path, SUMMARY_BYTES))
             measured = {key: _number(summary.get(key)) for key in MEASURED}
             return summary | {"status": str(summary["status"])} | measured
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:

@@ -18,7 +18,7 @@ from regbench import config, files
 from regbench.config import run_name
 from regbench.errors import RegbenchError
 from regbench.runs.folder import HISTORY, MAX_BYTES
-from regbench.runs.limits import MOST
+from regbench.runs.limits import MOST, SUMMARY_BYTES
 from regbench.text import one_line
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], list[tuple[float, ...]]]:
     if not (folder / "summary.json").exists():
         raise ValueError(_unfinished(folder))
     try:
-        summary = json.loads(files.read(folder / "summary.json", MAX_BYTES))
+        summary = json.loads(files.read(folder / "summary.json", SUMMARY_BYTES))
     except ValueError as error:
         raise ValueError(f"summary.json is damaged: {error}") from error
     _check_summary(summary)
