@@ -5,14 +5,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import io
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 # Of renameat2 in Linux, and of renamex_np in macOS, where it is called RENAME_SWAP.
 AT_FDCWD, EXCHANGE = -100, 2
+
+
+class NotRegular(OSError):
+    """A pipe or a device where a file is expected."""
 
 
 def write(path: Path, text: str) -> None:
@@ -139,11 +145,39 @@ def remove(path: Path) -> None:
 
 def read(path: Path, limit: int) -> str:
     """Return a UTF-8 text file of at most `limit` bytes. Raises OSError or ValueError."""
-    with path.open("rb") as file:
+    return read_bytes(path, limit).decode("utf-8")
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Return a file of at most `limit` bytes. Raises OSError or ValueError."""
+    with open_regular(path) as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"expected at most {limit} bytes")
-    return content.decode("utf-8")
+    return content
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a file for reading.
+
+    Raises:
+        NotRegular: it is a pipe or a device, which can keep a reader waiting, or have no end.
+        OSError: it can't be opened; IsADirectoryError for a folder.
+    """
+    descriptor = os.open(
+        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            reason = "expected a regular file, received a pipe or a device"
+            raise NotRegular(errno.EINVAL, reason, str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def _name(error: BaseException, path: Path, temporary: Path) -> None:

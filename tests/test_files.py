@@ -157,3 +157,21 @@ def test_what_was_planted_in_place_of_a_folder_is_removed_and_not_followed(tmp_p
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["it"]
     assert not (tmp_path / "here" / "it").is_symlink()
     assert (tmp_path / "here" / "it" / "one").read_text() == "1"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_a_pipe_or_a_device_in_place_of_a_file_is_refused(tmp_path):
+    """One keeps a reader waiting for a writer, the other has no end."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), Path("/dev/null")):
+        with pytest.raises(files.NotRegular, match="expected a regular file") as caught:
+            files.read(path, 10)
+        assert caught.value.filename == str(path)
+    with pytest.raises(IsADirectoryError):
+        files.read(tmp_path, 10)
+
+
+def test_a_link_to_a_file_is_read(tmp_path):
+    (tmp_path / "file").write_text("content")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert files.read(tmp_path / "link", 10) == "content"

@@ -18,6 +18,8 @@ from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
 from regbench.regularizers import REGULARIZERS, Toggle
 
+# More than anybody can follow, and less than Python's stack holds.
+MOST_FILES = 50
 # Keys of a file as such, which no other file inherits and no option sets.
 FILE_KEYS = ("extends", "matrix")
 # No config has these keys, and every study both.
@@ -109,6 +111,10 @@ def _extended(path: Path, extends: Node, key: str, above: tuple[Path, ...]) -> P
         raise YamlError(extends.place, f"{key}: circular extends: {chain}")
     if not exists:
         raise YamlError(extends.place, f"{key}: {found}: {yaml12.no_such_file(found)}")
+    if len(above) >= MOST_FILES:
+        raise YamlError(
+            extends.place, f"{key}: expected at most {MOST_FILES} files in a row, received more"
+        )
     return found
 
 
@@ -116,8 +122,10 @@ def dotted(key: str, node: Node, section: str) -> list[str]:
     """Return the parts of a dotted key that a mapping in a file sets. Raises YamlError."""
     keys = key.split(".")
     place = node.key or node.place
-    if not all(keys):
-        raise YamlError(place, f"{section}: expected a key such as dropout.dense, received {key!r}")
+    if not all(keys) or len(keys) > yaml12.MAX_DEPTH:
+        raise YamlError(
+            place, f"{section}: expected a key such as dropout.dense, received {key!r:.60}"
+        )
     if keys[0] in RESERVED:
         raise YamlError(place, f"{section}: {key} can't be set here: {RESERVED[keys[0]]}")
     return keys
@@ -128,7 +136,7 @@ def override(text: str, problems: list[Problem]) -> Node:
     place = Place(f"--set {text}")
     dotted, equals, value = text.partition("=")
     keys = [key.strip() for key in dotted.split(".")]
-    if not equals or not all(keys):
+    if not equals or not all(keys) or len(keys) > yaml12.MAX_DEPTH:
         raise YamlError(place, "expected KEY=VALUE, such as train.epochs=5")
     if keys[0] in FILE_KEYS:
         raise YamlError(place, f"{keys[0]} belongs in a file")

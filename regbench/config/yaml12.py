@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
+from regbench import files
 from regbench.errors import RegbenchError
 from regbench.text import one_line
 
@@ -111,7 +112,7 @@ class Document:
 def read(path: Path, source: str) -> Document:
     """Return the document in the file; messages call the file `source`. Raises YamlError."""
     try:
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise YamlError(Place(source), _unreadable(path, error)) from error

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from regbench import files
 from regbench.datasets import cache
 from regbench.datasets.errors import DataError
 
@@ -23,7 +24,7 @@ def sha256(path: Path) -> str:
         known = _remembered().get(str(path.resolve()))
         if state and isinstance(known, list) and known[:-1] == state:
             return str(known[-1])
-        with path.open("rb") as file:
+        with files.open_regular(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error

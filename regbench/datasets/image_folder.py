@@ -1,4 +1,7 @@
-"""Any data set kept as `{train,test}/<class>/*.{png,jpg,jpeg}`, in a folder or in a tar of one."""
+"""Any data set kept as `{train,test}/<class>/*.{png,jpg,jpeg}`, in a folder or in a tar of one.
+
+Of PNGs with 16 bits per channel, gray or color, the upper 8 bits are kept.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 from regbench.datasets import cache, checksums, tar_stream
 from regbench.datasets.errors import DataError
 from regbench.datasets.splits import Splits
+from regbench.files import read_bytes
 
 SPLITS = ("train", "test")
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -66,7 +70,7 @@ def _load_folder(path: Path, sha256: str | None) -> Splits:
                     f"{path}: {name.file!a}: expected at most {MAX_FILE_BYTES} bytes, "
                     f"received {state.st_size}"
                 )
-        images = ((name, file.read_bytes()) for name, file in files)
+        images = ((name, read_bytes(file, MAX_FILE_BYTES)) for name, file in files)
         return cache.splits(
             "image_folder", key.hexdigest(), lambda: _decode(images, path), str(path)
         )
@@ -82,16 +86,28 @@ def _folder_files(path: Path) -> Iterator[tuple[_Name, Path]]:
     """
     root = path.resolve()
     for split in SPLITS:
-        for pattern in ("*", "*/*", "*/*/*"):
-            for file in (path / split).glob(pattern):
-                name = _parse(file.relative_to(path).as_posix())
-                if name and file.is_file():
-                    if not file.resolve().is_relative_to(root):
-                        raise DataError(
-                            f"{path}: expected images inside the folder, received a link out of "
-                            f"it: {name.split}/{name.label!a}/{name.file!a}; copy what it leads to"
-                        )
-                    yield name, file
+        for file in _entries(path / split, depth=3) if (path / split).is_dir() else ():
+            name = _parse(file.relative_to(path).as_posix())
+            if name and file.is_file():
+                if not file.resolve().is_relative_to(root):
+                    raise DataError(
+                        f"{path}: expected images inside the folder, received a link out of "
+                        f"it: {name.split}/{name.label!a}/{name.file!a}; copy what it leads to"
+                    )
+                yield name, file
+
+
+def _entries(folder: Path, depth: int) -> Iterator[Path]:
+    """Yield what is in a folder, and in folders inside it, but for what is hidden.
+
+    Raises OSError where a folder can't be listed, which `glob` would leave out without a word.
+    """
+    for entry in folder.iterdir():
+        if entry.name.startswith("."):
+            continue
+        yield entry
+        if depth > 1 and entry.is_dir():
+            yield from _entries(entry, depth - 1)
 
 
 def _tar_images(path: Path) -> Iterator[tuple[_Name, bytes]]:
@@ -168,7 +184,7 @@ def _sorted(
 
 
 def _pixels(content: bytes, where: str) -> NDArray[np.uint8]:
-    """Decode one image to uint8 (height, width, 3)."""
+    """Decode one image to uint8 (height, width, 3); of 16 bits the upper 8 are kept."""
     from PIL import Image
 
     try:
@@ -178,6 +194,9 @@ def _pixels(content: bytes, where: str) -> NDArray[np.uint8]:
                     f"{where}: expected at most {MAX_PIXELS} pixels, "
                     f"received {image.width} x {image.height}"
                 )
+            if image.mode.startswith("I"):  # gray, which Pillow would clip instead of scaling
+                gray = (np.asarray(image) >> 8).astype(np.uint8)
+                return np.repeat(gray[..., None], 3, axis=2)
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{where}: cannot be decoded: {error}") from error

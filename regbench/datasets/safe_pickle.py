@@ -10,7 +10,7 @@ import io
 import math
 import pickle
 import pickletools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,10 @@ _OPCODES = """
 """
 OPCODES = frozenset(_OPCODES.split())
 MEMO_WRITES = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
+MEMO_READS = frozenset(("GET", "BINGET", "LONG_BINGET"))
+TUPLES = frozenset(("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"))
+# An array has tuples of at most eight, two deep.
+MAX_ITEMS = 100
 # The unpickler makes its memo as long as the largest index, whatever it is.
 MAX_MEMO = 1_000_000
 
@@ -60,11 +64,81 @@ def dictionary(content: bytes) -> dict[str, Any]:
 
 
 def _check_opcodes(content: bytes) -> None:
+    """Refuse instructions that no array needs, and tuples that would take a key's hash forever."""
+    stack = _Stack()
+    copied = 0
     for opcode, argument, _ in pickletools.genops(content):
         if opcode.name not in OPCODES:
             raise UnsafePickle(f"a pickle with the instruction {opcode.name}")
         if opcode.name in MEMO_WRITES and not 0 <= (argument or 0) <= MAX_MEMO:
             raise UnsafePickle(f"a pickle with a memo of {argument}")
+        taken = stack.follow(opcode, argument)
+        if opcode.name in TUPLES and stack.values[-1].items > MAX_ITEMS:
+            raise UnsafePickle(f"a pickle with a tuple of more than {MAX_ITEMS} items")
+        if opcode.name == "REDUCE":  # what encodes a text copies it
+            copied += sum(value.size for value in taken)
+        if copied > 2 * len(content):
+            raise UnsafePickle("a pickle that copies its texts again and again")
+
+
+class _Value(NamedTuple):
+    """What matters of a value: its items if it is a tuple, those of tuples in it included.
+
+    Tuples that share theirs can hold more than any memory does, and nest deeper than C's stack.
+    `size` counts the characters in all of them.
+    """
+
+    items: int = 0
+    size: int = 0
+
+
+_MARK = _Value(-1, -1)
+
+
+class _Stack:
+    """The unpickler's stack and memo, as far as `_Value` knows what is on them."""
+
+    def __init__(self) -> None:
+        self.values: list[_Value] = []
+        self.memo: dict[int, _Value] = {}
+
+    def follow(self, opcode: Any, argument: Any) -> list[_Value]:
+        """Do what an instruction does. Return the values that it takes from the stack.
+
+        Raises IndexError, KeyError or ValueError where the unpickler would fail.
+        """
+        name = opcode.name
+        if name in MEMO_WRITES or name == "MEMOIZE":
+            self.memo[len(self.memo) if argument is None else argument] = self.values[-1]
+            return []
+        taken = self._take(opcode)
+        if name in MEMO_READS:
+            self.values.append(self.memo[argument])
+        elif name == "MARK":
+            self.values.append(_MARK)
+        elif name in TUPLES:
+            items = len(taken) + sum(max(0, each.items) for each in taken)
+            self.values.append(_Value(items, sum(each.size for each in taken)))
+        else:
+            size = len(argument) if isinstance(argument, str | bytes) else 0
+            self.values += [_Value(0, size)] * len(opcode.stack_after)
+        return taken
+
+    def _take(self, opcode: Any) -> list[_Value]:
+        before = opcode.stack_before
+        if opcode.name == "POP" and self.values[-1:] == [_MARK]:
+            return [self.values.pop()]
+        taken: list[_Value] = []
+        if pickletools.markobject in before:
+            while (value := self.values.pop()) != _MARK:
+                taken.append(value)
+            before = before[: before.index(pickletools.markobject)]
+        for _ in before:
+            value = self.values.pop()
+            if value == _MARK:
+                raise ValueError("a mark where a value is expected")
+            taken.append(value)
+        return taken
 
 
 class _Array:
@@ -83,6 +157,8 @@ class _Array:
         _, shape, dtype, fortran, raw = state
         if type(dtype) is not _Dtype:
             raise UnsafePickle("an array without a dtype")
+        if type(shape) is not tuple or any(type(side) is not int for side in shape):
+            raise UnsafePickle("an array whose shape is no tuple of integers")
         if type(raw) is not bytes or len(raw) != math.prod(shape) or min(shape, default=0) < 1:
             raise UnsafePickle("an array whose size is not that of its content")
         flat = np.frombuffer(raw, np.uint8)
@@ -96,7 +172,7 @@ class _Dtype:
 
     def __init__(self, code: str | bytes, *ignored: object) -> None:
         if code not in ("u1", b"u1"):
-            raise UnsafePickle(f"an array of {code!r}")
+            raise UnsafePickle(f"an array of {_short(code)}")
 
     def __setstate__(self, state: object) -> None:
         """Take no notice of byte order and alignment, which a byte does not have."""
@@ -109,7 +185,7 @@ class _Encoded:
 
     def __new__(cls, text: str, encoding: str | bytes) -> Any:
         if encoding not in ("latin1", b"latin1"):
-            raise UnsafePickle(f"bytes encoded as {encoding!r}")
+            raise UnsafePickle(f"bytes encoded as {_short(encoding)}")
         return text.encode("latin1")
 
     def __setstate__(self, state: object) -> None:
@@ -130,6 +206,11 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) not in GLOBALS:
             raise UnsafePickle(f"a pickle that asks for {module}.{name}"[:200])
         return GLOBALS[module, name]
+
+
+def _short(value: object) -> str:
+    """Return a text as it is, and of anything else its type alone: it may have no end."""
+    return ascii(value)[:60] if type(value) in (str, bytes) else f"a {type(value).__name__}"
 
 
 def _text(key: object) -> str:

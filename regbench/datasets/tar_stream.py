@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from regbench import files
 from regbench.datasets.errors import DataError
 
 # Far above any data set that fits the memory of one machine.
@@ -20,6 +21,7 @@ MAX_MEMBERS = 5_000_000
 MAX_RATIO, MIN_BOMB_BYTES = 100, 2**28
 # A header's own payload, such as a long name; tarfile would read gigabytes of it into memory.
 MAX_HEADER_BYTES = 2**20
+MAX_HEADERS = 8
 BROKEN = (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, ValueError)
 # The first bytes of a compressed file. Unlike tarfile's streams, these readers verify its checksum.
 READERS: dict[bytes, Callable[[Path], Any]] = {
@@ -41,15 +43,15 @@ def members(path: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
         DataError: the archive is damaged or a bomb, or a member is a link, a device or too large.
     """
     try:
-        with _decompressed(path) as stream:
+        with _decompressed(path) as decompressed:
+            stream = _Bounded(decompressed, path)
             # "r|" never seeks back, so that an archive is decompressed once.
-            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
+            with _Archive.open(  # type: ignore[call-overload]
+                fileobj=stream, mode="r|", tarinfo=_Header
+            ) as archive:
                 yield from _members(path, archive, max_bytes)
-            most = rest = _most(path)
-            while chunk := stream.read(2**20):  # the checksum comes last
-                rest -= len(chunk)
-                if rest < 0:
-                    raise _bomb(path, most)
+            while stream.read(2**20):  # the checksum comes last
+                pass
     except BROKEN as error:
         raise DataError(
             f"{path}: expected a complete tar archive, received a damaged or truncated one "
@@ -58,18 +60,17 @@ def members(path: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
 
 
 def _decompressed(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         start = file.read(6)
     readers = [reader for magic, reader in READERS.items() if start.startswith(magic)]
     return readers[0](path) if readers else path.open("rb")
 
 
-def _members(path: Path, archive: tarfile.TarFile, max_bytes: int) -> Iterator[tuple[str, bytes]]:
-    count = total = 0
-    most = _most(path)
+def _members(path: Path, archive: _Archive, max_bytes: int) -> Iterator[tuple[str, bytes]]:
+    count = 0
     while member := archive.next():
         count += 1
-        total += tarfile.BLOCKSIZE + member.size
+        archive.headers = 0
         # tarfile remembers every header, a kilobyte each; a stream never needs one again.
         archive.members.clear()  # type: ignore[attr-defined]
         if count > MAX_MEMBERS:
@@ -85,26 +86,50 @@ def _members(path: Path, archive: tarfile.TarFile, max_bytes: int) -> Iterator[t
                 f"{path}: {member.name!a}: expected at most {max_bytes} bytes, "
                 f"received {member.size}"
             )
-        if total > most:
-            raise _bomb(path, most)
         file = archive.extractfile(member)
         yield member.name, file.read() if file else b""
 
 
-def _most(path: Path) -> int:
-    """Return how many bytes may come out of an archive."""
-    return max(MIN_BOMB_BYTES, MAX_RATIO * path.stat().st_size)
+class _Bounded:
+    """What comes out of an archive, headers included: not more than its size allows."""
+
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
+        self._stream = stream
+        self._path = path
+        self._most = self._left = max(MIN_BOMB_BYTES, MAX_RATIO * path.stat().st_size)
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes. Raises DataError where the archive is a bomb."""
+        chunk = self._stream.read(size)
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise DataError(
+                f"{self._path}: expected at most {self._most} bytes in an archive of its size, "
+                "received more: a decompression bomb"
+            )
+        return chunk
 
 
-def _bomb(path: Path, most: int) -> DataError:
-    return DataError(
-        f"{path}: expected at most {most} bytes in an archive of its size, received more: "
-        "a decompression bomb"
-    )
+class _Archive(tarfile.TarFile):
+    """An archive that counts the headers that it reads for one member."""
+
+    headers = 0
 
 
 class _Header(tarfile.TarInfo):
-    """A header that is an error where tarfile would take a damaged one for the archive's end."""
+    """A header that is an error where tarfile would take a damaged one for the archive's end.
+
+    So is what no archive of images needs, and an attacker does.
+    """
+
+    @classmethod
+    def fromtarfile(cls, archive: Any) -> Any:
+        # A member may have a header for its long name and one for its times; tarfile reads them
+        # one inside the other, and keeps them all.
+        archive.headers += 1
+        if archive.headers > MAX_HEADERS:
+            raise EOFError(f"more than {MAX_HEADERS} headers for one member")
+        return super().fromtarfile(archive)
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> _Header:
@@ -114,6 +139,15 @@ class _Header(tarfile.TarInfo):
             raise
         except tarfile.HeaderError as error:
             raise EOFError(f"bad header: {error}") from error
+        if header.type == tarfile.XGLTYPE:
+            # tarfile keeps what it says, and each may say more.
+            raise EOFError("a global header, as git archive writes it; repack the files with tar")
         if not header.isreg() and header.size > MAX_HEADER_BYTES:
             raise EOFError(f"a header of {header.size} bytes")
         return header
+
+    def _no_sparse(self, *ignored: Any) -> Any:
+        raise EOFError("a file with holes; repack the files without --sparse")
+
+    # Their maps are read before anything can be checked.
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _no_sparse

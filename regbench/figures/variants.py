@@ -11,10 +11,17 @@ if TYPE_CHECKING:
     import pandas
 
 BASELINE = "baseline"
+# Names that every object of JavaScript has; Vega would find its own in place of a variant's.
+JAVASCRIPT = frozenset((
+    "constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString",
+    "toString", "valueOf",
+))  # fmt: skip
 
 
 def labeled(frame: pandas.DataFrame) -> pandas.DataFrame:
-    """Return the frame with a column `variant`: the name, and the hash where it is shared.
+    """Return the frame with a column `variant`: the name, and the hash where one is not enough.
+
+    That is where configs share a name, and where it means something to the page's script.
 
     Runs that are there twice, as in a copied results folder, are there once.
     """
@@ -60,7 +67,7 @@ def by_epoch(frame: pandas.DataFrame, metric: str) -> pandas.DataFrame:
 def _labels(frame: pandas.DataFrame) -> list[str]:
     shared = frame.groupby("name")["config_hash"].nunique()
     return [
-        f"{name} {config_hash}" if shared[name] > 1 else name
+        f"{name} {config_hash}" if shared[name] > 1 or name in JAVASCRIPT else name
         for name, config_hash in zip(frame["name"], frame["config_hash"], strict=True)
     ]
 

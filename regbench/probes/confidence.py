@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regbench.probes.harness import Subject
-from regbench.runs.probe_results import Bin, Histogram, Mistake, Pixels, Predictions
+from regbench.runs.probe_results import MOST_CONFUSED, Bin, Histogram, Mistake, Pixels, Predictions
 
 CONFIDENCE_BINS = 15
 MARGIN_BINS = 40
@@ -52,7 +52,11 @@ def measure(subject: Subject, classes: tuple[str, ...]) -> Found:
         numbers=numbers,
         reliability=bins,
         margins={"train": _histogram(train_margins), "test": _histogram(test_margins)},
-        confusion=confusion(outputs, labels, len(classes)).tolist(),
+        confusion=(
+            confusion(outputs, labels, len(classes)).tolist()
+            if len(classes) <= MOST_CONFUSED
+            else []
+        ),
         mistakes=[_mistake(outputs[index], labels[index]) for index in wrong],
         mistake_images=Pixels.of(np.asarray(images[wrong])) if len(wrong) else None,
     )

@@ -20,6 +20,7 @@ from regbench import files
 from regbench.config.experiment import Experiment
 from regbench.errors import RunFailed
 from regbench.runs import replacement, storage
+from regbench.runs.limits import SUMMARY_BYTES
 from regbench.runs.predictions import PREDICTIONS
 from regbench.runs.probe_results import DETAILS
 from regbench.text import one_line
@@ -100,7 +101,7 @@ class RunFolder:
         finished = storage.find(self.path.parent, self.path.name) or self.path
         path = finished / "summary.json"
         try:
-            summary = json.loads(storage.read(path, MAX_BYTES))
+            summary = json.loads(storage.read(path, SUMMARY_BYTES))
             measured = {key: _number(summary.get(key)) for key in MEASURED}
             return summary | {"status": str(summary["status"])} | measured
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
@@ -197,9 +198,9 @@ class RunFolder:
         """
         files.make_folder(self.path)
         for name in MADE:
-            (self.path / name).unlink(missing_ok=True)
+            files.remove(self.path / name)
         for leftover in self.path.glob(".*.tmp*"):
-            leftover.unlink(missing_ok=True)
+            files.remove(leftover)
         if not rows:
             self.remove_checkpoints()
         self._rows = [dict(row) for row in rows]

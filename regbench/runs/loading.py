@@ -19,7 +19,7 @@ from regbench.config import run_name
 from regbench.errors import RegbenchError
 from regbench.runs import storage
 from regbench.runs.folder import HISTORY, MAX_BYTES, RunFolder
-from regbench.runs.limits import MOST
+from regbench.runs.limits import MOST, SUMMARY_BYTES
 from regbench.text import one_line
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], list[tuple[float, ...]]]:
     if not storage.exists(folder / "summary.json"):
         raise ValueError(_unfinished(folder))
     try:
-        summary = json.loads(text_of(folder, "summary.json"))
+        summary = json.loads(text_of(folder, "summary.json", SUMMARY_BYTES))
     except ValueError as error:
         raise ValueError(f"summary.json is damaged: {error}") from error
     _check_summary(summary)

@@ -20,12 +20,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from regbench.runs import storage
 from regbench.runs.gap_ledger import Ledger
-from regbench.runs.limits import Count, Name, Number, Share
+from regbench.runs.limits import SUMMARY_BYTES, Count, Name, Number, Share
 
 DETAILS = "probes.json"
 # Far more than any run writes: 256 histograms, or a confusion matrix of 200 classes.
 MAX_BYTES = 8 * 2**20
 MAX_PIXELS = 2**20
+# A confusion matrix of more classes is left out: its size grows with their square.
+MOST_CONFUSED = 200
 
 
 class Finding(BaseModel):
@@ -189,7 +191,10 @@ class Mistake(Finding):
 
 
 class Details(Finding):
-    """What `probes.json` holds. `confusion[i][j]` counts examples of class i taken for j."""
+    """What `probes.json` holds. `confusion[i][j]` counts examples of class i taken for j.
+
+    It is empty where there are more than `MOST_CONFUSED` classes.
+    """
 
     classes: list[Name]
     histograms: dict[Name, Histogram]
@@ -203,7 +208,8 @@ class Details(Finding):
     @model_validator(mode="after")
     def _classes_fit(self) -> Details:
         count = len(self.classes)
-        if [len(row) for row in self.confusion] != [count] * count:
+        left_out = not self.confusion and count > MOST_CONFUSED
+        if not left_out and [len(row) for row in self.confusion] != [count] * count:
             raise ValueError(f"confusion: expected {count} rows and columns")
         if any(max(each.truth, each.predicted) >= count for each in self.mistakes):
             raise ValueError(f"mistakes: expected classes below {count}")
@@ -252,7 +258,7 @@ def numbers(folder: Path) -> Numbers | None:
         ValueError: they are damaged.
     """
     try:
-        summary = json.loads(storage.read(folder / "summary.json", MAX_BYTES))
+        summary = json.loads(storage.read(folder / "summary.json", SUMMARY_BYTES))
         if not isinstance(summary, dict) or not isinstance(summary.get("probes"), dict):
             return None
         return Numbers.model_validate_json(json.dumps(summary["probes"]))
@@ -272,7 +278,7 @@ def _damaged(error: ValidationError) -> ValueError:
 def _read(folder: Path, written: int) -> Findings | None:
     # A report asks for the same run in every figure; `written` changes when it is run again.
     try:
-        summary = json.loads(storage.read(folder / "summary.json", MAX_BYTES))
+        summary = json.loads(storage.read(folder / "summary.json", SUMMARY_BYTES))
         if not isinstance(summary, dict) or not isinstance(summary.get("probes"), dict):
             return None
         details = json.loads(storage.read(folder / DETAILS, MAX_BYTES))

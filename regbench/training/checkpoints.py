@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import shutil
 import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +36,13 @@ CONTENT = ("arrays.npz", "state.json")
 MAX_STATE_BYTES = 64 * 2**20
 # The names, sizes and shapes of a few hundred arrays in an .npz.
 MAX_OVERHEAD_BYTES = 2**20
+
+
+# What reading a damaged checkpoint raises; that a disk fails is another matter.
+DAMAGED = (
+    *(FileNotFoundError, IsADirectoryError, NotADirectoryError, files.NotRegular),
+    *(ValueError, KeyError, TypeError, RecursionError, OverflowError),
+)
 
 
 class CheckpointRefused(RunFailed):
@@ -104,11 +110,11 @@ class Checkpoint:
         """Return an array for every variable. Raises ValueError where they don't fit."""
         path = self.path / "arrays.npz"
         expected = sum(_array(variable).nbytes for variable in variables.values())
-        with zipfile.ZipFile(path) as archive:
+        with files.open_regular(path) as file, zipfile.ZipFile(file) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > expected + MAX_OVERHEAD_BYTES:
             raise ValueError(f"{size} bytes for {expected}")
-        with np.load(path, allow_pickle=False) as content:
+        with files.open_regular(path) as file, np.load(file, allow_pickle=False) as content:
             if set(content.files) != set(variables):
                 raise ValueError(f"{len(content.files)} arrays for {len(variables)}")
             arrays = {key: content[key] for key in variables}
@@ -150,7 +156,7 @@ class Checkpoints:
 
         files.replace_folder(self.folder / f"{position.epoch:06}-{position.step:09}", write)
         for old in _newest_first(self.folder)[KEPT:]:
-            shutil.rmtree(old)
+            files.remove(old)
 
     def latest(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole, None where there is none.
@@ -224,7 +230,7 @@ def _latest(folder: Path, verified: Sequence[str] = CONTENT) -> Checkpoint | Non
     for path in _newest_first(folder):
         try:
             return _read(path, verified)
-        except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+        except DAMAGED:
             continue  # damaged: the one before is as good, and costs some time
     return None
 
@@ -273,7 +279,7 @@ def _checksums(folder: Path) -> str:
 
 def _checksum(path: Path) -> str:
     """Return a file's line in SHA256SUMS."""
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n"
 
 

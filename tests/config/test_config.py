@@ -269,6 +269,23 @@ def test_what_is_wrong_is_said_in_one_line(write, text, expected):
     assert "\n" not in message
 
 
+def test_files_in_a_long_row_are_refused(write):
+    write("l2: 0.5", "0.yaml")
+    for number in range(1, 1500):
+        path = write(f"extends: {number - 1}.yaml", f"{number}.yaml")
+    (message,) = messages(path)
+    assert "extends: expected at most 50 files in a row, received more" in message
+    assert config.load(path.with_name("49.yaml")).values()["l2"] == 0.5
+
+
+def test_a_key_of_hundreds_of_parts_is_refused(write):
+    key = ".".join(["a"] * 500)
+    (message,) = messages(write(f"matrix:\n  {key}: [1, 2]"))
+    assert "expected a key such as dropout.dense" in message
+    with pytest.raises(ConfigError, match="expected KEY=VALUE"):
+        config.load("configs/baseline.yaml", [f"{key}=1"])
+
+
 @pytest.mark.parametrize("text", ["l2: '{}'", "{}: 1", "extends: '{}.yaml'", "!{} x", "*{}", "{}"])
 def test_what_turns_text_around_in_a_terminal_is_escaped(write, text):
     """Such characters are printable by YAML's rules, and not by Python's."""

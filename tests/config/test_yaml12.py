@@ -138,3 +138,11 @@ def test_scalars_are_those_of_yaml_1_2(text, value):
     read = yaml12.parse(f"a: {text}", "config").root.plain()["a"]
     assert read == value
     assert type(read) is type(value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_a_pipe_or_a_device_is_no_config(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for path in (tmp_path / "pipe.yaml", Path("/dev/zero")):
+        with pytest.raises(YamlError, match="can't be read: expected a regular file"):
+            yaml12.read(path, "x.yaml")

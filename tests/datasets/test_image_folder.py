@@ -299,3 +299,95 @@ def test_a_missing_path_or_a_checksum_of_a_folder_is_an_error(tmp_path):
         image_folder.load(None, None)
     with pytest.raises(DataError, match=r"data\.sha256: .* is a folder"):
         image_folder.load(write_folder(tmp_path / "data", files()), "a" * 64)
+
+
+def pax(kind: bytes, text: str) -> bytes:
+    """Return a header of a tar that says something of the headers after it."""
+    return tarfile.TarInfo.create_pax_global_header({"comment": text}) if kind == b"g" else (
+        tarfile.TarInfo._create_pax_generic_header({"comment": text}, kind, "utf-8")
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 3000])
+def test_a_global_header_of_a_tar_is_refused(tmp_path, count):
+    path = write_tar(tmp_path / "data.tar", files())
+    path.write_bytes(pax(b"g", "x") * count + path.read_bytes())
+    with pytest.raises(DataError, match=r"a global header.*repack"):
+        image_folder.load(path, None)
+
+
+def test_headers_that_describe_headers_without_end_are_refused(tmp_path):
+    path = write_tar(tmp_path / "data.tar", files())
+    whole = path.read_bytes()
+    path.write_bytes(pax(b"x", "x") * 2 + whole)
+    assert len(image_folder.load(path, None).train_labels) == 3
+    path.write_bytes(pax(b"x", "x") * 3000 + whole)
+    with pytest.raises(DataError, match="more than 8 headers for one member"):
+        image_folder.load(path, None)
+
+
+def test_headers_count_as_what_an_archive_grows_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(tar_stream, "MIN_BOMB_BYTES", 10**5)
+    path = tmp_path / "data.tar"
+    with tarfile.open(path, "w") as archive:
+        for number in range(40):
+            archive.addfile(tarfile.TarInfo(f"{number}" + "x" * 50_000))
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(DataError, match="decompression bomb"):
+        list(tar_stream.members(path, 1))
+
+
+def test_a_file_with_holes_is_refused_before_its_map_is_read(tmp_path):
+    path = write_tar(tmp_path / "data.tar", files())
+    member = tarfile.TarInfo("train/cat/holes.png")
+    member.type = tarfile.GNUTYPE_SPARSE
+    path.write_bytes(member.tobuf(tarfile.GNU_FORMAT) + path.read_bytes())
+    with pytest.raises(DataError, match="a file with holes"):
+        image_folder.load(path, None)
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_of_16_bits_the_upper_8_are_kept(tmp_path, color):
+    values = np.array([[0, 255, 256, 300], [4095, 32768, 65279, 65535]], np.uint16)
+    image = np.repeat(values[..., None], 3, axis=2) if color else values
+    content = {f"{split}/cat/a.png": png16(image) for split in ("train", "test")}
+    splits = load_tar(tmp_path, content)
+    expected = np.repeat((values >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    assert np.array_equal(splits.train_images[0], expected)
+
+
+def png16(values: np.ndarray) -> bytes:
+    """Return a PNG with 16 bits per channel: gray of (height, width), or color of (..., 3)."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + checksum
+
+    height, width = values.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 16, 2 if values.ndim == 3 else 0, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    body = chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("folder", ["train", "train/cat"])
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch, folder):
+    path = write_folder(tmp_path / "data", files())
+    listed = Path.iterdir
+
+    def iterdir(each):
+        if each == path / folder:
+            raise PermissionError(13, "Permission denied", str(each))
+        return listed(each)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(DataError, match=f"{folder}: cannot be read: Permission denied"):
+        image_folder.load(path, None)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_a_pipe_or_a_device_in_place_of_an_archive_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "data.tar")
+    for path in (tmp_path / "data.tar", Path("/dev/zero")):
+        with pytest.raises(DataError, match="expected a regular file"):
+            image_folder.load(path, None)

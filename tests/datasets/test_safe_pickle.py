@@ -142,3 +142,59 @@ def test_no_pickle_changes_what_the_next_one_finds(name, attribute):
     read = safe_pickle.dictionary(pickle.dumps({"a": PIXELS, "b": b"\xff"}, 2))
     assert np.array_equal(read["a"], PIXELS)
     assert read["b"] == b"\xff"
+
+
+def shared(times: int) -> bytes:
+    """Return a dict whose key is a tuple of two equal tuples of two equal tuples, and so on."""
+    doubled = b"".join(b"q" + bytes([n]) + b"h" + bytes([n]) + b"\x86" for n in range(times))
+    return b"\x80\x02})" + doubled + b"Ns."
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02})" + b"\x85" * 101 + b"Ns.",
+        shared(90),  # its hash would take longer than the universe has existed
+        b"\x80\x02})" + b"\x85" * 200_000 + b"Ns.",  # its hash would exhaust the stack
+        b"\x80\x02}(" + b"N" * 101 + b"tNs.",
+    ],
+    ids=["nested", "shared", "deep", "wide"],
+)
+def test_tuples_that_cannot_be_hashed_are_refused_before_they_are(content):
+    with pytest.raises(UnsafePickle, match="tuple of more than 100 items"):
+        safe_pickle.dictionary(content)
+
+
+def test_lists_may_be_shared_and_nested():
+    inner: list[object] = []
+    for _ in range(100):
+        inner = [inner, inner]
+    assert safe_pickle.dictionary(pickle.dumps({"a": inner}, 2))["a"][0][1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "received"),
+    [
+        (b"cnumpy\ndtype\n", b"\x85R", "an array of a list"),
+        (b"c_codecs\nencode\nX\x01\x00\x00\x00a", b"\x86R", "bytes encoded as a list"),
+    ],
+)
+def test_what_is_refused_is_not_spelled_out(before, after, received):
+    """Lists that share theirs are short in the file, and have no end as text."""
+    doubled = b"".join(b"0](" + b"h%c" % n * 2 + b"eq%c" % (n + 1) for n in range(90))
+    with pytest.raises(UnsafePickle, match=received):
+        safe_pickle.dictionary(b"\x80\x02}N" + before + b"]q\x00" + doubled + after + b"s.")
+
+
+def test_a_text_that_is_copied_again_and_again_is_refused():
+    text = b"X\xe8\x03\x00\x00" + b"a" * 1000 + b"q\x00"
+    once = b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R"
+    content = b"\x80\x02}N" + text + b"0](" + once * 100 + b"es."
+    with pytest.raises(UnsafePickle, match="copies its texts"):
+        safe_pickle.dictionary(content)
+
+
+def test_an_array_is_of_whole_numbers_of_pixels():
+    content = python2_array(b"x", shape=b"J\xff\xff\xff\x7f]K\x00a\x86")
+    with pytest.raises(UnsafePickle, match="no tuple of integers"):
+        safe_pickle.dictionary(content)

@@ -192,3 +192,8 @@ def test_all_figures_are_saved_as_wide_as_a_papers_column(probed, tmp_path):
         if path.suffix == ".svg":
             width = float(re.search(r'width="([\d.]+)"', path.read_text())[1])
             assert width <= 1.15 * figures.PAPER_WIDTH, path.name
+
+
+def test_a_name_that_every_object_of_javascript_has_goes_with_its_hash():
+    labeled = variants.labeled(frame("baseline", "constructor"))
+    assert set(labeled["variant"]) == {"baseline", "constructor hash-constructor"}

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from regbench import report, runs
+from regbench import config, report, runs
 from tests import made_up_runs
 
 pytestmark = pytest.mark.browser
@@ -50,7 +50,7 @@ def open_page(browser, address):
     """Return a function that opens the report; all that the page says or asks for is kept."""
     contexts = []
 
-    def opened(**options):
+    def opened(address=address, **options):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()
@@ -65,6 +65,16 @@ def open_page(browser, address):
     yield opened
     for context in contexts:
         context.close()
+
+
+def test_names_that_every_object_of_javascript_has_are_drawn(open_page, tmp_path):
+    names = ["baseline", "constructor", "toString", "hasOwnProperty", "valueOf"]
+    asked = [config.load("configs/baseline.yaml", [f"name={name}"]) for name in names]
+    made_up_runs.write(tmp_path / "results", asked, seeds=2, epochs=5)
+    report.write(runs.load(tmp_path / "results"), tmp_path / "report.html")
+    page = open_page((tmp_path / "report.html").as_uri())
+    assert [name.split()[0] for name in panels(page)] == ["baseline", *sorted(names[1:])]
+    assert page.heard[1:] == []
 
 
 def panels(page):

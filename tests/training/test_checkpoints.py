@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from regbench import config
+from regbench import config, files
 from regbench.execution import signals
 from regbench.execution.environment import Runtime
 from regbench.runs.folder import HISTORY, RunFolder
@@ -235,6 +235,20 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, file):
     assert kept.latest().position.step == 0
     kept.save(model, Position([row(0)], 1))  # in the damaged one's place
     assert kept.latest().position.step == 1
+
+
+@pytest.mark.parametrize("file", ["arrays.npz", "state.json", "SHA256SUMS", "."])
+@pytest.mark.parametrize("kind", [Path.mkdir, os.mkfifo, Path.touch])
+def test_what_is_no_file_of_a_checkpoint_is_a_damaged_one(tmp_path, file, kind):
+    model, kept = saved(tmp_path, steps=2)
+    path = tmp_path / "000001-000000001" / file
+    files.remove(path)
+    kind(path)
+    assert kept.latest().position.step == 0
+    assert checkpoints.threads(tmp_path) == 2
+    for step in (2, 3):
+        kept.save(model, Position([row(0)], step))
+    assert sorted(each.name[-1] for each in tmp_path.iterdir()) == ["2", "3"]
 
 
 def test_a_peek_reads_the_state_alone(tmp_path):
