@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from regbench import config
-from regbench.runs.folder import HISTORY, RunFolder
+from regbench.runs.files import HISTORY
+from regbench.runs.folder import RunFolder
+from regbench.runs.summary import Summary
 
 SEEDS = 5
 
@@ -29,11 +31,13 @@ def write(results: Path, count: int, epochs: int = 30) -> None:
             dict(zip(HISTORY, row, strict=True)) | {"epoch": n} for n, row in enumerate(rows)
         ]
         _append_all(folder, history)
-        last = {key: history[-1][key] for key in HISTORY if key.startswith(("train_", "test_"))}
+        last = {key: history[-1][key] for key in HISTORY if key.endswith(("_loss", "_accuracy"))}
         folder.finish(
-            {"name": experiment.name, "config_hash": experiment.hash, "seed": seed}
-            | {"status": "completed", "epochs": epochs, "parameters": 550_570}
-            | last
+            Summary.of(
+                {"name": experiment.name, "config_hash": experiment.hash, "seed": seed}
+                | {"status": "completed", "epochs": epochs, "parameters": 550_570}
+                | last
+            )
         )
 
 

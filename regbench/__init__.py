@@ -5,50 +5,82 @@ The same calls as the commands make, for scripts and notebooks too:
     import regbench
 
     experiments = [regbench.config.load("configs/dropout.yaml")]
-    regbench.sweep.run(experiments, "results")
-    runs = regbench.load("results")
-    regbench.figures.curves(runs)
+    regbench.sweep.run(experiments, "results")             # train what is missing
+    results = regbench.load("results")                     # .frame, .runs, .configs
+    rows = regbench.compare(results)                       # intervals, differences from the baseline
+    regbench.figures.curves(results)                       # an Altair chart
+    regbench.report.write(results, "report.html")
+    outcome = regbench.study("configs/studies/quick.yaml")  # .verdicts
+    regbench.bundle.write("results", "runs.zip")
     regbench.load_model("results/dropout-c554be80-s0").predict(images)
+
+Functions: `compare`, `load`, `load_model`, `study`. Modules, each with a docstring of its own:
+`bundle`, `config`, `datasets`, `figures`, `inspection`, `report`, `runs`, `sweep`. Mistakes of a
+caller, such as a path that does not exist, raise `RegbenchError`. Runs are trained in worker
+processes, which import the script that starts them: call `sweep.run` and `study` under
+`if __name__ == "__main__":`.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from regbench import config, datasets, figures, report, runs
-    from regbench.analysis import compare
+    from regbench.analysis.compare import compare
+    from regbench.errors import RegbenchError
     from regbench.inspection import inspect as inspection
     from regbench.models.saving import load_model
-    from regbench.runs import bundle, load
-    from regbench.studies import run as study
+    from regbench.runs import Results, bundle, load
+    from regbench.studies.run import run as study
     from regbench.sweeps import sweep
 
+    __version__: str
+
 __all__ = [
-    "bundle", "compare", "config", "datasets", "figures", "inspection", "load", "load_model",
-    "report", "runs", "study", "sweep",
+    "RegbenchError", "Results", "__version__", "bundle", "compare", "config", "datasets", "figures",
+    "inspection", "load", "load_model", "report", "runs", "study", "sweep",
 ]  # fmt: skip
 
-# Loaded when first used, so that `import regbench` costs nothing: modules, and functions of them.
-_FUNCTIONS = {"load": "regbench.runs", "load_model": "regbench.models.saving"}
-_LAZY = {
+# Imported when first used, so that `import regbench` costs nothing: names of modules, and modules.
+_NAMES = {
+    "RegbenchError": ("regbench.errors", "RegbenchError"),
+    "Results": ("regbench.runs", "Results"),
+    "compare": ("regbench.analysis.compare", "compare"),
+    "load": ("regbench.runs", "load"),
+    "load_model": ("regbench.models.saving", "load_model"),
+    "study": ("regbench.studies.run", "run"),
+}
+_MODULES = {
     "bundle": "regbench.runs.bundle",
-    "compare": "regbench.analysis.compare",
     "config": "regbench.config",
     "datasets": "regbench.datasets",
     "figures": "regbench.figures",
     "inspection": "regbench.inspection.inspect",
     "report": "regbench.report",
     "runs": "regbench.runs",
-    "study": "regbench.studies.run",
     "sweep": "regbench.sweeps.sweep",
 }
+# Functions that were modules: `regbench.compare.compare` and `regbench.study.run` still work.
+_FORMER_MODULES = {"compare": "compare", "study": "run"}
+
+if not TYPE_CHECKING:  # or a type checker would take every misspelt name for one of these
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module, metadata
+
+        if name == "__version__":
+            return metadata.version("regbench")
+        if name in _MODULES:
+            return import_module(_MODULES[name])
+        if name not in _NAMES:
+            raise AttributeError(f"module 'regbench' has no attribute {name!r}")
+        module, attribute = _NAMES[name]
+        found = getattr(import_module(module), attribute)
+        if name in _FORMER_MODULES:
+            setattr(found, _FORMER_MODULES[name], found)
+        return found
 
 
-def __getattr__(name: str) -> object:
-    if name in _FUNCTIONS:
-        return getattr(import_module(_FUNCTIONS[name]), name)
-    if name in _LAZY:
-        return import_module(_LAZY[name])
-    raise AttributeError(f"module 'regbench' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -22,6 +22,7 @@ from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
 from regbench.config.changes import changes
 from regbench.errors import RegbenchError
 from regbench.runs import copies
+from regbench.runs.results import Configs, Results, results_of
 
 if TYPE_CHECKING:
     import pandas
@@ -37,7 +38,7 @@ Warn = Callable[[str], None]
 
 
 def compare(
-    frame: pandas.DataFrame,
+    results: Results | pandas.DataFrame,
     baseline: str | None = None,
     metrics: Sequence[str] = (),
     warn: Warn | None = None,
@@ -46,7 +47,8 @@ def compare(
     """Return an object per config, the baseline first: what `regbench compare --json` prints.
 
     Args:
-        frame: what `regbench.runs.load` returns; the last epoch of each run counts.
+        results: what `regbench.load` returns, or its frame, with which what the configs change is
+            not known. The last epoch of each run counts.
         baseline: the name of the config that the others are compared with. Of several configs
             with that name, each is compared with the one that it differs least from.
         metrics: names of `regbench.metrics` to compare too, under the key `metrics`.
@@ -60,7 +62,7 @@ def compare(
         RegbenchError: there is no run, or none with the baseline's name, or no such metric.
     """
     names = [*METRICS, *metrics]
-    configs: dict[str, Any] = frame.attrs.get("configs", {})
+    frame, configs = results_of(results).frame, results_of(results).configs
     runs = _runs(frame, metrics, warn)
     if not runs:
         raise RegbenchError(
@@ -208,14 +210,14 @@ def _row(
     }
 
 
-def _changes(key: Key, nearest: Key | None, configs: dict[str, Any]) -> dict[str, Any] | None:
+def _changes(key: Key, nearest: Key | None, configs: Configs) -> dict[str, Any] | None:
     if nearest is None:
         return None
     return {} if key == nearest else changes(configs.get(nearest[1]), configs.get(key[1]))
 
 
 def _nearest(
-    config_hash: str, references: dict[tuple[str, str], Any], configs: dict[str, Any]
+    config_hash: str, references: dict[tuple[str, str], Any], configs: Configs
 ) -> tuple[str, str] | None:
     """Return the baseline that a config differs least from, None where that can't be known."""
 
@@ -234,7 +236,7 @@ def _paired(
     runs: dict[Key, _Runs],
     compared: dict[Key, _Runs],
     nearest: dict[Key, Key | None],
-    configs: dict[str, Any],
+    configs: Configs,
     warn: Warn | None,
 ) -> dict[Key, tuple[_Runs, _Runs]]:
     """Return the runs of each config and those of its baseline that are pairs, in equal order."""
@@ -265,7 +267,7 @@ def _fingerprints(runs: _Runs) -> dict[int, Fingerprint]:
     return {int(seed): Fingerprint.of(*data) for seed, data in kept}
 
 
-def _same_data(one: str, other: str, configs: dict[str, Any]) -> bool:
+def _same_data(one: str, other: str, configs: Configs) -> bool:
     """Return whether two configs, known by their hashes, ask for the same data."""
     if one == other:
         return True

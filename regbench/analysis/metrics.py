@@ -23,6 +23,7 @@ from regbench.analysis.statistics import Sample
 from regbench.errors import RegbenchError
 from regbench.runs import probe_results
 from regbench.runs.probe_results import Numbers
+from regbench.runs.results import Results, results_of
 
 if TYPE_CHECKING:
     import pandas
@@ -257,7 +258,7 @@ def metric(name: str) -> Metric:
 
 
 def table(
-    frame: pandas.DataFrame, names: Sequence[str], warn: Warn | None = None
+    runs: Results | pandas.DataFrame, names: Sequence[str], warn: Warn | None = None
 ) -> pandas.DataFrame:
     """Return a row per finished run: the columns of `RUN`, and one for each metric in `names`.
 
@@ -265,7 +266,7 @@ def table(
     `epochs` says how long each run was.
 
     Args:
-        frame: what `regbench.runs.load` returns.
+        runs: what `regbench.load` returns, or its frame or a part of that.
         warn: called with a line for each run whose probes are damaged; its numbers are NaN.
 
     Raises:
@@ -276,7 +277,7 @@ def table(
     chosen = {name: metric(name) for name in names}
     rows = [
         (*key, run.epochs, *_values(run, chosen.values(), warn or (lambda message: None)))
-        for key, run in _runs(frame)
+        for key, run in _runs(results_of(runs).frame)
     ]
     return pandas.DataFrame(rows, columns=[*RUN, EPOCHS, *names]).astype(
         dict.fromkeys(names, "float64")
@@ -293,8 +294,6 @@ def interval(values: Sample) -> dict[str, float | None]:
 
 def _runs(frame: pandas.DataFrame) -> Iterable[tuple[tuple[object, ...], Run]]:
     """Yield each run's values of `RUN` with the run, in the order of the frame."""
-    frame = frame.copy(deep=False)
-    frame.attrs = {}  # pandas copies them, deeply, at every selection
     columns = {name: frame[name].to_numpy() for name in frame.columns}
     numeric = [name for name in frame.columns if frame[name].dtype.kind == "f"]
     for rows in frame.groupby(["results", "run"], sort=False).indices.values():

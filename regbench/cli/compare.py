@@ -65,20 +65,20 @@ def compare(
     if plot:
         figures.check_format(plot)
     with busy("Reading the runs"):
-        frame = reading.load(results)
+        loaded = reading.load(results)
     shown = evidence.spelled_out(metrics)
     by = evidence.sort_key(sort or "name")
     asked = list(dict.fromkeys([*shown, *([] if by == "name" else [by])]))
     examples = form is not None or "test_accuracy" in shown
     with busy("Comparing the runs"):
-        rows = comparison.compare(frame, baseline, asked, warn=warn, examples=examples)
+        rows = comparison.compare(loaded, baseline, asked, warn=warn, examples=examples)
     if sort:
         rows = evidence.ordered(rows, sort)
     _print(rows, form, shown, changes)
     if plot:
         loss = any(name.endswith("loss") for name in metrics)
         with busy("Drawing the curves"):
-            figures.save(figures.curves(frame, metric="loss" if loss else "accuracy"), plot)
+            figures.save(figures.curves(loaded, metric="loss" if loss else "accuracy"), plot)
         click.echo(f"The curves are in {plot}", err=True)
 
 

@@ -11,30 +11,30 @@ from regbench.errors import RegbenchError
 from regbench.text import one_line
 
 if TYPE_CHECKING:
-    import pandas
+    from regbench.runs import Results
 
 MOST_NAMED = 5
 
 
-def load(results: Sequence[Path]) -> pandas.DataFrame:
-    """Return the frame of finished runs; warns of those that are left out.
+def load(paths: Sequence[Path]) -> Results:
+    """Return the finished runs; warns of those that are left out.
 
     Raises:
         RegbenchError: there are none, but there are in folders further down, which it names.
     """
     from regbench import runs
 
-    frame = runs.load(results, warn=warn)
-    if frame.empty:
-        below = [folder for path in results for folder in _results_below(path)]
+    results = runs.load(paths, warn=warn)
+    if not results.runs:
+        below = [folder for path in paths for folder in _results_below(path)]
         if below:
             named = ", ".join(one_line(str(folder)) for folder in below[:MOST_NAMED])
             more = f" and {len(below) - MOST_NAMED} more" if len(below) > MOST_NAMED else ""
-            where = ", ".join(one_line(str(path)) for path in results)
+            where = ", ".join(one_line(str(path)) for path in paths)
             raise RegbenchError(
                 f"{where}: no finished runs in here; there are in {named}{more}: name one of them"
             )
-    return frame
+    return results
 
 
 def _results_below(path: Path) -> list[Path]:
@@ -44,4 +44,6 @@ def _results_below(path: Path) -> list[Path]:
 
 
 def _finished(path: Path, depth: str) -> list[Path]:
-    return list(path.glob(f"{depth}/*/summary.json"))
+    from regbench.runs.files import SUMMARY
+
+    return list(path.glob(f"{depth}/*/{SUMMARY}"))

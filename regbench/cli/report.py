@@ -44,11 +44,11 @@ def report(
     from regbench import report as page
 
     with busy("Reading the runs") as status:
-        frame = reading.load(results)
+        loaded = reading.load(results)
         status.update("Drawing the report: some seconds for each figure")
-        page.write(frame, output, baseline, warn=warn)
+        page.write(loaded, output, baseline, warn=warn)
     click.echo(f"The report is in {output}", err=True)
     if folder:
         with busy(f"Drawing the figures into {folder}"):
-            paths = figures.save_all(frame, folder, baseline)
+            paths = figures.save_all(loaded, folder, baseline)
         click.echo(f"{len(paths)} figures are in {folder}", err=True)

@@ -46,20 +46,21 @@ def observer_for(quiet: bool) -> Observer:
 
 
 def print_failures(outcome: Outcome, results: Path) -> None:
+    from regbench.runs.files import ERROR
     from regbench.runs.folder import RunFolder
 
     if outcome.diverged_before:
         names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.diverged_before)
         complain(f"diverged before, not trained again: {names} (repeat with --force)")
     for summary in outcome.done:
-        if failed := summary.get("probes_failed"):
+        if failed := summary.probes_failed:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-            warn(f"{summary['name']} s{summary['seed']}: left out by its probes: {reasons}")
+            warn(f"{summary.label}: left out by its probes: {reasons}")
     if outcome.busy:
         names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.busy)
         warn(f"left to another process, which is training: {names}; wait for it, or end it")
     for experiment, failure in outcome.failed:
-        details = RunFolder.of(results, experiment).current.path / "error.txt"
+        details = RunFolder.of(results, experiment).current.path / ERROR
         more = f" (more in {details})" if details.exists() else ""
         complain(f"{experiment.name} s{experiment.seed}: {failure.message}{more}")
 

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from regbench.errors import RegbenchError
 from regbench.models import evaluate
 from regbench.runs import probe_results
+from regbench.runs.files import MODEL
 from regbench.text import one_line
-
-MODEL = "model.keras"
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def measure(
 
     Args:
         sample: images and labels of the training set, those that `row` was measured on.
-        row: the last row of the history, with the columns of `regbench.runs.folder.HISTORY`.
+        row: the last row of the history, with the columns of `regbench.runs.files.HISTORY`.
         outputs: what `row` was computed from; without it, it is computed again.
     """
     failed: dict[str, str] = {}

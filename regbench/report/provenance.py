@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench.runs import storage
+from regbench.runs.files import ENVIRONMENT
 from regbench.text import one_line
 
 if TYPE_CHECKING:
     import pandas
 
-MAX_BYTES = 2**20
 SHOWN = ("backend", "device", "devices", "threads", "cores", "cpu", "platform", "python")
 MOST_COMMANDS = 50
 
@@ -33,10 +33,10 @@ def of(frame: pandas.DataFrame, warn: Callable[[str], None] | None = None) -> Or
     commands: dict[str, None] = {}
     for results, run in frame[["results", "run"]].drop_duplicates().to_numpy():
         try:
-            content = json.loads(storage.read(Path(results) / run / "environment.json", MAX_BYTES))
+            content = json.loads(storage.text(Path(results) / run, ENVIRONMENT))
         except (OSError, ValueError, RecursionError) as error:
             if warn:
-                warn(f"{run}: environment.json can't be read: {error}")
+                warn(f"{run}: {ENVIRONMENT} can't be read: {error}")
             continue
         for key, value in _facts(content):
             facts.setdefault(key, {})[value] = None

@@ -1,7 +1,9 @@
-"""The run folder on disk: written while a run trains, read into one frame when it is finished."""
+"""The run folder on disk: written while a run trains, read into one object when it is finished."""
 
 from __future__ import annotations
 
 from regbench.runs.loading import Warn, load, profile
+from regbench.runs.results import Results, Run, results_of
+from regbench.runs.summary import Summary
 
-__all__ = ["Warn", "load", "profile"]
+__all__ = ["Results", "Run", "Summary", "Warn", "load", "profile", "results_of"]

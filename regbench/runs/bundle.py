@@ -17,34 +17,20 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
 
 from regbench import files
 from regbench.errors import RegbenchError
 from regbench.runs import archive, storage
 from regbench.runs.archive import BundledFile, BundledRun, Index
+from regbench.runs.files import SUMMARY, WEIGHTS
 from regbench.runs.folder import RunFolder
 from regbench.runs.loading import Warn, load
+from regbench.runs.results import Results, Run
 from regbench.text import one_line
 
-if TYPE_CHECKING:
-    import pandas
-
-# What holds the weights: the trained model, and a diverged run's checkpoints.
-MODELS = ("checkpoint", "model.keras")
 # Of every member alike, as what differs between machines has no place in a bundle.
 WRITTEN = (1980, 1, 1, 0, 0, 0)
 UNIX, MODE, LEVEL = 3, stat.S_IFREG | 0o644, 9
-SUMMARY = "summary.json"
-
-
-class _Run(NamedTuple):
-    """Where a finished run is, and what its summary says that it is."""
-
-    path: Path
-    name: str
-    config_hash: str
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -83,8 +69,8 @@ def write(
         RegbenchError: there is no finished run, or two that differ have the same name.
     """
     runs = _distinct(load(paths, warn))
-    asked = () if models else MODELS
-    left_out = sorted({*asked, *(name for run in runs for name in storage.left_out(run.path))})
+    asked = () if models else WEIGHTS
+    left_out = sorted({*asked, *(name for run in runs for name in storage.left_out(run.folder))})
     output = Path(output)
     made: list[BundledRun] = []
 
@@ -130,17 +116,15 @@ def _bundle(path: Path) -> Path:
     return archive.open_archive(path).path
 
 
-def _distinct(frame: pandas.DataFrame) -> list[_Run]:
-    """Return every run of the frame by name; one that is there twice, once."""
-    frame = frame[["results", "run", "name", "config_hash", "seed"]].drop_duplicates()
-    found: dict[str, _Run] = {}
-    for row in frame.sort_values("run", kind="stable").itertuples(index=False):
-        run = _Run(Path(row.results) / row.run, row.name, row.config_hash, int(row.seed))
-        known = found.setdefault(row.run, run)
-        if known != run and list(storage.contents(known.path)) != list(storage.contents(run.path)):
+def _distinct(results: Results) -> list[Run]:
+    """Return every run by the name of its folder; one that is there twice, once."""
+    found: dict[str, Run] = {}
+    for run in sorted(results.runs, key=lambda run: run.folder.name):
+        here, there = found.setdefault(run.folder.name, run).folder, run.folder
+        if here != there and list(storage.contents(here)) != list(storage.contents(there)):
             raise RegbenchError(
-                f"{one_line(str(run.path))}: expected another name than that of "
-                f"{one_line(str(known.path))}, from which it differs; bundle one of them"
+                f"{one_line(str(there))}: expected another name than that of "
+                f"{one_line(str(here))}, from which it differs; bundle one of them"
             )
     if not found:
         raise RegbenchError(
@@ -150,20 +134,20 @@ def _distinct(frame: pandas.DataFrame) -> list[_Run]:
     return list(found.values())
 
 
-def _add(file: zipfile.ZipFile, run: _Run, left_out: Sequence[str]) -> BundledRun:
+def _add(file: zipfile.ZipFile, run: Run, left_out: Sequence[str]) -> BundledRun:
     """Add a run's files; return its part of the index."""
     added = {}
     try:
-        for name, content in storage.contents(run.path):
+        for name, content in storage.contents(run.folder):
             if name.split("/")[0] not in left_out:
-                _add_member(file, archive.member_name(run.path.name, name), content)
+                _add_member(file, archive.member_name(run.folder.name, name), content)
                 digest = hashlib.sha256(content).hexdigest()
                 added[name] = BundledFile(bytes=len(content), sha256=digest)
     except ValueError as error:
         reason = one_line(str(error))
-        raise RegbenchError(f"{one_line(str(run.path))}: can't be bundled: {reason}") from error
+        raise RegbenchError(f"{one_line(str(run.folder))}: can't be bundled: {reason}") from error
     return BundledRun(
-        run=run.path.name, name=run.name, config_hash=run.config_hash, seed=run.seed, files=added
+        run=run.folder.name, name=run.name, config_hash=run.config_hash, seed=run.seed, files=added
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regbench.runs.folder import HISTORY
+from regbench.runs.files import HISTORY
+from regbench.runs.results import Results, results_of
 from regbench.text import listed, one_line
 
 if TYPE_CHECKING:
@@ -20,22 +21,20 @@ KEYS = ["results", "run", *SAME]
 NUMBERS = [column for column in HISTORY if column != "seconds"]
 
 
-def distinct(frame: pandas.DataFrame, warn: Warn | None = None) -> pandas.DataFrame:
+def distinct(runs: Results | pandas.DataFrame, warn: Warn | None = None) -> pandas.DataFrame:
     """Return the frame with each epoch of each config and seed once: those of the first folder.
 
     A folder that is given twice and a copied one add no evidence. `warn` is called for folders
     with the same config and seed and other numbers or other data.
     """
-    frame = frame.copy(deep=False)
-    frame.attrs = {}  # pandas copies them, deeply, at every selection
     # Frames put together may share their index.
-    frame = frame.drop_duplicates([*KEYS, "epoch"]).reset_index(drop=True)
-    runs = frame.drop_duplicates(KEYS)
-    kept = runs.drop_duplicates(list(SAME))
-    if len(kept) == len(runs):
+    frame = results_of(runs).frame.drop_duplicates([*KEYS, "epoch"]).reset_index(drop=True)
+    every = frame.drop_duplicates(KEYS)
+    kept = every.drop_duplicates(list(SAME))
+    if len(kept) == len(every):
         return frame
     if warn:
-        _tell(frame, runs, kept, warn)
+        _tell(frame, every, kept, warn)
     return frame.merge(kept[KEYS])
 
 

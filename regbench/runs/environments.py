@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regbench.runs.loading import text_of
+from regbench.runs import storage
+from regbench.runs.files import ENVIRONMENT
 from regbench.text import one_line
 
-MAX_BYTES = 2**20
 MOST_PACKAGES = 50
 MOST_SETTINGS = 5
 MOST_CHARACTERS = 80
@@ -40,7 +40,7 @@ class Environment:
 def read(folder: Path) -> Environment:
     """Return what `environment.json` of a run folder says; nothing if it can't be read."""
     try:
-        content = json.loads(text_of(folder, "environment.json", MAX_BYTES))
+        content = json.loads(storage.text(folder, ENVIRONMENT))
     except (OSError, ValueError, RecursionError):
         return Environment()
     if not isinstance(content, dict):

@@ -20,25 +20,13 @@ from regbench import files
 from regbench.config.experiment import Experiment
 from regbench.errors import RunFailed
 from regbench.runs import replacement, storage
-from regbench.runs.limits import SUMMARY_BYTES
-from regbench.runs.predictions import PREDICTIONS
-from regbench.runs.probe_results import DETAILS
+from regbench.runs import summary as summaries
+from regbench.runs.files import (
+    CHECKPOINTS, CONFIG, ENVIRONMENT, ERROR, HISTORY, HISTORY_FILE, LOCK, MADE, PROFILE, SUMMARY,
+)  # fmt: skip
+from regbench.runs.summary import Summary
 from regbench.text import one_line
 
-HISTORY = (
-    "epoch", "seconds", "learning_rate",
-    "train_loss", "train_accuracy", "test_loss", "test_accuracy",
-    "reported_loss", "reported_accuracy", "penalty",
-    "train_evaluated", "test_evaluated",  # examples behind the row; 0 where none was measured
-)  # fmt: skip
-# What an attempt writes; the sign of completion comes first, since it goes first.
-MADE = (
-    "summary.json", "error.txt", "history.csv", "model.keras", DETAILS, PREDICTIONS, "profile.json"
-)  # fmt: skip
-# Numbers that every summary has; null where the run diverged.
-MEASURED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
-# Far more than any run writes; a damaged or hostile file must not fill the memory.
-MAX_BYTES = 64 * 2**20
 SECONDS_TO_ASK = 0.2
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
@@ -62,7 +50,7 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         """The folder with all that an interrupted run needs to resume."""
-        return self.path / "checkpoint"
+        return self.path / CHECKPOINTS
 
     @property
     def is_complete(self) -> bool:
@@ -82,32 +70,29 @@ class RunFolder:
     @property
     def has_failed(self) -> bool:
         """Whether the last attempt at the run ended with an error."""
-        return (self.path / "error.txt").is_file()
+        return (self.path / ERROR).is_file()
 
     @property
     def has_diverged(self) -> bool:
         """Whether the run is finished because it diverged."""
         try:
-            return bool(self.summary()["status"] == "diverged")
+            return self.summary().diverged
         except (OSError, RunFailed):
             return False
 
-    def summary(self) -> dict[str, Any]:
-        """Return `summary.json` of a finished run, NaN where it has null for a measurement.
+    def summary(self) -> Summary:
+        """Return the summary of a finished run.
 
         Raises:
             RunFailed: the file is damaged.
         """
         finished = storage.find(self.path.parent, self.path.name) or self.path
-        path = finished / "summary.json"
         try:
-            summary = json.loads(storage.read(path, SUMMARY_BYTES))
-            measured = {key: _number(summary.get(key)) for key in MEASURED}
-            return summary | {"status": str(summary["status"])} | measured
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            return summaries.read(finished)
+        except ValueError as error:
             raise RunFailed(
-                f"{path}: expected what a finished run wrote, received a damaged file "
-                f"({one_line(str(error))}); start over with --force"
+                f"{finished / SUMMARY}: expected what a finished run wrote, received a damaged "
+                f"file ({one_line(str(error))}); start over with --force"
             ) from error
 
     @contextlib.contextmanager
@@ -123,7 +108,7 @@ class RunFolder:
         with self.lock():
             if replacement.is_cut_short(self.path):
                 replacement.finish(self.path)
-            finished_here = (self.path / "summary.json").is_file()  # and not in a bundle
+            finished_here = (self.path / SUMMARY).is_file()  # and not in a bundle
             if not finished_here or not (restart or self.is_being_replaced):
                 replacement.discard(self.path)
                 yield self
@@ -140,10 +125,10 @@ class RunFolder:
         """Whether a process is training in the folder now: it holds the lock."""
         import filelock
 
-        if not (self.path / ".lock").is_file():
+        if not (self.path / LOCK).is_file():
             return False
         try:
-            with filelock.FileLock(self.path / ".lock", fallback_to_soft=False).acquire(0):
+            with filelock.FileLock(self.path / LOCK, fallback_to_soft=False).acquire(0):
                 return False
         except filelock.Timeout:
             return True
@@ -166,7 +151,7 @@ class RunFolder:
         self._refuse_link()
         files.make_folder(self.path)
         # Not soft locks, which are files that a dead process would leave.
-        held = filelock.FileLock(self.path / ".lock", fallback_to_soft=False)
+        held = filelock.FileLock(self.path / LOCK, fallback_to_soft=False)
         try:
             # Whoever asks whether the run is in progress holds the lock for a moment.
             held.acquire(timeout=SECONDS_TO_ASK, poll_interval=SECONDS_TO_ASK / 10)
@@ -204,8 +189,8 @@ class RunFolder:
         if not rows:
             self.remove_checkpoints()
         self._rows = [dict(row) for row in rows]
-        files.write(self.path / "config.yaml", resolved)
-        files.write(self.path / "environment.json", _json(environment))
+        files.write(self.path / CONFIG, resolved)
+        files.write(self.path / ENVIRONMENT, _json(environment))
         if rows:
             self._write_history()
 
@@ -219,7 +204,7 @@ class RunFolder:
         writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
-        files.write(self.path / "history.csv", text.getvalue())
+        files.write(self.path / HISTORY_FILE, text.getvalue())
 
     def save(self, name: str, write: Callable[[Path], object]) -> None:
         """Let `write` make the file `name`."""
@@ -227,15 +212,15 @@ class RunFolder:
 
     def write_profile(self, seconds: Mapping[str, float]) -> None:
         """Write `profile.json`: where the time went, in seconds."""
-        files.write(self.path / "profile.json", _json(seconds))
+        files.write(self.path / PROFILE, _json(seconds))
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
+    def finish(self, summary: Summary) -> None:
         """Write `summary.json`: the run is complete.
 
         A diverged run keeps its checkpoints: they are from before it diverged.
         """
-        files.write(self.path / "summary.json", _json(summary))
-        if summary["status"] == "completed":
+        files.write(self.path / SUMMARY, _json(summary.as_dict()))
+        if not summary.diverged:
             self.remove_checkpoints()
 
     def tidy(self) -> None:
@@ -255,7 +240,7 @@ class RunFolder:
         """Write `error.txt`: the run failed, and this is why."""
         self._refuse_link()
         files.make_folder(self.path)
-        files.write(self.path / "error.txt", details.rstrip() + "\n")
+        files.write(self.path / ERROR, details.rstrip() + "\n")
 
     def _refuse_link(self) -> None:
         # Somebody else's: what it leads to would be overwritten.
@@ -264,15 +249,6 @@ class RunFolder:
                 f"{self.path}: expected a folder, received a link; remove it, or choose a folder "
                 "elsewhere with --results"
             )
-
-
-def _number(value: Any) -> float:
-    """Return a number; NaN for null, as which JSON has it. Raises TypeError for anything else."""
-    if value is None:
-        return math.nan
-    if type(value) not in (int, float):
-        raise TypeError(f"expected a number, received {value!a:.60}")
-    return float(value)
 
 
 def _json(content: Mapping[str, Any]) -> str:

@@ -100,7 +100,7 @@ def of_row(row: dict[str, Any], training_mode: TrainingMode) -> dict[str, Ledger
     """Return the ledgers of loss and accuracy from a row of the history; None before training.
 
     Args:
-        row: the last row, with the columns of `regbench.run_folder.HISTORY`.
+        row: the last row, with the columns of `regbench.runs.files.HISTORY`.
         training_mode: the same weights with the regularizers at work.
     """
     measured = asdict(training_mode)

@@ -9,44 +9,30 @@ import csv
 import io
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from regbench import config
-from regbench.config import run_name
 from regbench.errors import RegbenchError
 from regbench.runs import storage
-from regbench.runs.folder import HISTORY, MAX_BYTES, RunFolder
-from regbench.runs.limits import MOST, SUMMARY_BYTES
+from regbench.runs import summary as summaries
+from regbench.runs.files import (
+    CONFIG, ERROR, HISTORY, HISTORY_FILE, PROFILE, REQUIRED, SUMMARY,
+)  # fmt: skip
+from regbench.runs.folder import RunFolder
+from regbench.runs.limits import MOST
+from regbench.runs.results import RUN, Results
+from regbench.runs.summary import DataDigests, Summary
 from regbench.text import one_line
-
-if TYPE_CHECKING:
-    import pandas
-
-# What the frame has in front of the history's columns. The last two are the SHA-256 of the data set
-# that the run read and of the examples that it chose; missing where a run recorded none.
-RUN = (
-    "results", "run", "name", "config_hash", "seed", "status", "parameters",
-    "data_pool", "data_examples",
-)  # fmt: skip
-# The columns that every version has written; others may be missing from an older history.
-REQUIRED = (
-    "epoch", "seconds", "learning_rate",
-    "train_loss", "train_accuracy", "test_loss", "test_accuracy",
-    "reported_loss", "reported_accuracy", "penalty",
-)  # fmt: skip
-STATUSES = ("completed", "diverged")
 
 Warn = Callable[[str], None]
 
 
-def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> pandas.DataFrame:
-    """Return every finished run as one tidy frame, a row per run and epoch.
+def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> Results:
+    """Return every finished run: one tidy frame with a row per run and epoch, runs and configs.
 
-    Its columns are those of `RUN` and `HISTORY`; `frame.attrs["configs"]` maps each config hash to
-    the resolved config, as `Experiment.brief` gives it. Keys of `summary.json` and columns of
+    The frame's columns are those of `RUN` and `HISTORY`. Keys of `summary.json` and columns of
     `history.csv` that are not known here come from another version and are ignored.
 
     Args:
@@ -61,7 +47,7 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
 
     warn = warn or (lambda message: None)
     rows: list[tuple[Any, ...]] = []
-    configs: dict[str, dict[str, Any]] = {}
+    configs: dict[str, Mapping[str, object]] = {}
     for folder in _folders([paths] if isinstance(paths, str | Path) else paths):
         try:
             summary, history = _read(folder)
@@ -70,32 +56,25 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
             continue
         run = _run(folder, summary)
         rows += [(*run, *row) for row in history]
-        if summary["config_hash"] not in configs:
-            values = _config(folder, summary["config_hash"], warn)
+        if summary.config_hash not in configs:
+            values = _config(folder, summary.config_hash, warn)
             if values is not None:
-                configs[summary["config_hash"]] = values
+                configs[summary.config_hash] = values
     frame = pandas.DataFrame(rows, columns=[*RUN, *HISTORY])
     frame = frame.astype(dict.fromkeys(("seed", "parameters", "epoch"), "int64"))
-    frame.attrs["configs"] = configs
-    return frame
+    return Results(frame, configs)
 
 
-def profile(results: Path, summary: Mapping[str, Any]) -> dict[str, float]:
+def profile(results: Path, summary: Summary) -> dict[str, float]:
     """Return the `profile.json` of the run with this summary. Raises OSError or ValueError."""
-    name = run_name(summary["name"], summary["config_hash"], summary["seed"])
-    return json.loads(text_of(results / name, "profile.json"))
+    return json.loads(storage.text(results / summary.run_name, PROFILE))
 
 
-def text_of(folder: Path, name: str, limit: int = MAX_BYTES) -> str:
-    """Return the text of the file `name` of a run folder. Raises OSError or ValueError."""
-    return storage.read(folder / name, limit)
-
-
-def _run(folder: Path, summary: dict[str, Any]) -> tuple[Any, ...]:
+def _run(folder: Path, summary: Summary) -> tuple[object, ...]:
     """Return the values of `RUN`."""
-    data = summary.get("data") or {}
-    own = (summary[key] for key in ("name", "config_hash", "seed", "status", "parameters"))
-    return (str(folder.parent), folder.name, *own, data.get("pool"), data.get("examples"))
+    data = summary.data or DataDigests()
+    own = (summary.name, summary.config_hash, summary.seed, summary.status, summary.parameters)
+    return (str(folder.parent), folder.name, *own, data.pool, data.examples)
 
 
 def _folders(paths: Iterable[str | Path]) -> Iterator[Path]:
@@ -120,76 +99,41 @@ def _folders(paths: Iterable[str | Path]) -> Iterator[Path]:
 def _is_run(folder: Path) -> bool:
     """Whether there are a run's files, or may be: a folder that can't be opened is reported."""
     try:
-        return (folder / "summary.json").exists() or (folder / "config.yaml").exists()
+        return (folder / SUMMARY).exists() or (folder / CONFIG).exists()
     except OSError:
         return True
 
 
 def _holds_runs(folder: Path) -> bool:
     """Whether this is a results folder of its own, as `--results results/seeds` makes it."""
-    held = (*folder.glob("*/config.yaml"), *folder.glob(storage.BUNDLE))
+    held = (*folder.glob(f"*/{CONFIG}"), *folder.glob(storage.BUNDLE))
     return not _is_run(folder) and bool(held)
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], list[tuple[float, ...]]]:
+def _read(folder: Path) -> tuple[Summary, list[tuple[float, ...]]]:
     """Return summary and history of a finished run. Raises ValueError where they don't agree."""
-    if not storage.exists(folder / "summary.json"):
+    if not storage.exists(folder / SUMMARY):
         raise ValueError(_unfinished(folder))
     try:
-        summary = json.loads(text_of(folder, "summary.json", SUMMARY_BYTES))
+        summary = summaries.read(folder)
     except ValueError as error:
-        raise ValueError(f"summary.json is damaged: {error}") from error
-    _check_summary(summary)
+        raise ValueError(f"{SUMMARY} is damaged: {error}") from error
     try:
-        history = list(_history(text_of(folder, "history.csv")))
+        history = list(_history(storage.text(folder, HISTORY_FILE)))
     except (ValueError, csv.Error) as error:
-        raise ValueError(f"history.csv is damaged: {error}") from error
+        raise ValueError(f"{HISTORY_FILE} is damaged: {error}") from error
     _check_agreement(summary, history)
     return summary, history
 
 
 def _unfinished(folder: Path) -> str:
-    if storage.exists(folder / "error.txt"):
-        return "the run failed; error.txt says why"
+    if storage.exists(folder / ERROR):
+        return f"the run failed; {ERROR} says why"
     if RunFolder(folder).is_in_progress:
         return "the run is in progress"
-    if storage.exists(folder / "config.yaml"):
+    if storage.exists(folder / CONFIG):
         return "the run is not finished; the command that started it resumes it"
     return "not a run's folder"
-
-
-def _check_summary(summary: Any) -> None:
-    valid = isinstance(summary, dict) and {
-        "name": isinstance(summary.get("name"), str) and re.fullmatch(config.NAME, summary["name"]),
-        "config_hash": isinstance(summary.get("config_hash"), str)
-        and re.fullmatch(r"[0-9a-f]{8}", summary["config_hash"]),
-        "seed": _is_count(summary.get("seed")),
-        "status": summary.get("status") in STATUSES,
-        "epochs": _is_count(summary.get("epochs")),
-        "parameters": _is_count(summary.get("parameters")),
-        "data": _is_fingerprint(summary.get("data")),
-    }
-    if not valid:
-        raise ValueError("summary.json is damaged: expected a mapping")
-    for key, fine in valid.items():
-        if not fine:
-            received = json.dumps(summary.get(key))
-            raise ValueError(f"summary.json is damaged: {key}: unexpected value {received:.60}")
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**63
-
-
-def _is_fingerprint(data: Any) -> bool:
-    """Whether this is what a run recorded of its data; nothing at all in those of version 0.1."""
-    if data is None:
-        return True
-    digests = [data.get("pool"), data.get("examples")] if isinstance(data, dict) else [0]
-    return all(
-        each is None or (isinstance(each, str) and re.fullmatch(r"[0-9a-f]{64}", each))
-        for each in digests
-    )
 
 
 def _history(text: str) -> Iterator[tuple[float, ...]]:
@@ -232,22 +176,22 @@ def _check_bounds(rows: list[tuple[float, ...]]) -> None:
         raise ValueError(f"{HISTORY[column]}: unexpected value {numbers[row, column]:g}")
 
 
-def _check_agreement(summary: dict[str, Any], history: list[tuple[float, ...]]) -> None:
+def _check_agreement(summary: Summary, history: list[tuple[float, ...]]) -> None:
     """Compare the last row with the summary: a file that lost its end must not go unnoticed."""
-    if not history or history[-1][0] != summary["epochs"]:
-        raise ValueError(f"history.csv is damaged: expected {summary['epochs']} epochs")
+    if not history or history[-1][0] != summary.epochs:
+        raise ValueError(f"{HISTORY_FILE} is damaged: expected {summary.epochs} epochs")
     last = dict(zip(HISTORY, history[-1], strict=True))
     for key in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
-        expected = last[key] if math.isfinite(last[key]) else None
-        if summary.get(key) != expected:
-            raise ValueError(f"history.csv and summary.json do not agree on {key}")
+        told = getattr(summary, key)
+        if told != last[key] if math.isfinite(last[key]) else not math.isnan(told):
+            raise ValueError(f"{HISTORY_FILE} and {SUMMARY} do not agree on {key}")
 
 
-def _config(folder: Path, config_hash: str, warn: Warn) -> dict[str, Any] | None:
+def _config(folder: Path, config_hash: str, warn: Warn) -> Mapping[str, object] | None:
     """Return the resolved config of a run, or None if it can't be trusted."""
-    path = folder / "config.yaml"
+    path = folder / CONFIG
     try:
-        experiment = config.parse(storage.read(path, config.MAX_BYTES), str(path))
+        experiment = config.parse(storage.text(folder, CONFIG), str(path))
     except RegbenchError as error:
         reason = str(error).splitlines()[0]
     except (OSError, ValueError) as error:
@@ -255,6 +199,6 @@ def _config(folder: Path, config_hash: str, warn: Warn) -> dict[str, Any] | None
     else:
         if experiment.hash == config_hash:
             return experiment.brief()
-        reason = f"{path}: it is not the config that summary.json was made with"
+        reason = f"{path}: it is not the config that {SUMMARY} was made with"
     warn(f"{one_line(reason)}; what the config changes is not shown")
     return None

@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regbench.runs import storage
+from regbench.runs.files import PREDICTIONS
 
-PREDICTIONS = "predictions.csv"
 HEADER = "label,predicted"
-# Far more than any run writes: five million examples.
-MAX_BYTES = 64 * 2**20
 
 
 def write(path: Path, labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> None:
@@ -33,7 +31,7 @@ def read(folder: Path) -> NDArray[np.int64] | None:
         ValueError: the file is damaged.
     """
     try:
-        text = storage.read(folder / PREDICTIONS, MAX_BYTES)
+        text = storage.text(folder, PREDICTIONS)
     except FileNotFoundError:
         return None
     if not re.fullmatch(rf"{HEADER}\n(\d{{1,9}},\d{{1,9}}\n)*", text, re.ASCII):

@@ -18,13 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from regbench.runs import storage
+from regbench.runs import storage, summary
+from regbench.runs.files import DETAILS, SUMMARY
 from regbench.runs.gap_ledger import Ledger
-from regbench.runs.limits import SUMMARY_BYTES, Count, Name, Number, Share
+from regbench.runs.limits import Count, Name, Number, Share
 
-DETAILS = "probes.json"
-# Far more than any run writes: 256 histograms, or a confusion matrix of 200 classes.
-MAX_BYTES = 8 * 2**20
 MAX_PIXELS = 2**20
 # A confusion matrix of more classes is left out: its size grows with their square.
 MOST_CONFUSED = 200
@@ -246,7 +244,7 @@ def read(folder: Path) -> Findings | None:
         ValueError: the files are damaged.
     """
     try:
-        return _read(folder, storage.changed(folder / "summary.json"))
+        return _read(folder, storage.changed(folder / SUMMARY))
     except FileNotFoundError:
         return None
 
@@ -258,10 +256,8 @@ def numbers(folder: Path) -> Numbers | None:
         ValueError: they are damaged.
     """
     try:
-        summary = json.loads(storage.read(folder / "summary.json", SUMMARY_BYTES))
-        if not isinstance(summary, dict) or not isinstance(summary.get("probes"), dict):
-            return None
-        return Numbers.model_validate_json(json.dumps(summary["probes"]))
+        found = summary.probes(folder)
+        return None if found is None else Numbers.model_validate_json(json.dumps(found))
     except ValidationError as error:
         raise _damaged(error) from error
     except (OSError, ValueError, RecursionError) as error:
@@ -278,12 +274,12 @@ def _damaged(error: ValidationError) -> ValueError:
 def _read(folder: Path, written: int) -> Findings | None:
     # A report asks for the same run in every figure; `written` changes when it is run again.
     try:
-        summary = json.loads(storage.read(folder / "summary.json", SUMMARY_BYTES))
-        if not isinstance(summary, dict) or not isinstance(summary.get("probes"), dict):
+        found = summary.probes(folder)
+        if found is None:
             return None
-        details = json.loads(storage.read(folder / DETAILS, MAX_BYTES))
+        details = json.loads(storage.text(folder, DETAILS))
         # From JSON, so that a whole number may stand for a float, and a list for a tuple.
-        text = json.dumps({"numbers": summary["probes"], "details": details})
+        text = json.dumps({"numbers": found, "details": details})
         return Findings.model_validate_json(text)
     except FileNotFoundError:  # as an OSError it would be a damaged run's
         return None

@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from regbench import files
+from regbench.runs.files import SUMMARY
 
 MARK = ".replaces"
 
@@ -24,14 +25,14 @@ def beside(path: Path) -> Path:
 
 def is_under_way(path: Path) -> bool:
     """Return whether a new run for the finished one at `path` has begun and is not complete."""
-    finished, replaced = path / "summary.json", path / MARK
+    finished, replaced = path / SUMMARY, path / MARK
     return finished.is_file() and (beside(path) / MARK).exists() and not replaced.exists()
 
 
 def is_cut_short(path: Path) -> bool:
     """Return whether the new run is complete, but the old one not yet gone."""
     new = beside(path)
-    complete = (new / MARK).exists() and (new / "summary.json").is_file()
+    complete = (new / MARK).exists() and (new / SUMMARY).is_file()
     return (path / MARK).exists() or complete
 
 

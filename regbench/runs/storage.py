@@ -1,7 +1,7 @@
 """Where the files of finished runs are: in a run folder, or in a bundle as if it were a folder.
 
 `results/runs.zip/baseline-44136fa3-s0/summary.json` is a file of a run in the bundle
-`results/runs.zip`. Whoever reads a run's files by `read` and `exists` reads both.
+`results/runs.zip`. Whoever reads a run's files by `read`, `text` and `exists` reads both.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from pathlib import Path
 
 from regbench import files
 from regbench.runs.archive import Archive, open_archive
+from regbench.runs.files import BEGUN, LIMITS, SUMMARY
 
 # The bundle that is part of the results folder it lies in. Others are read where they are named:
 # they may be copies of the same runs.
 BUNDLE = "runs.zip"
-# Any of them tells that a run was begun in a folder.
-BEGUN = ("summary.json", "config.yaml", "error.txt")
 
 
 def read(path: Path, limit: int) -> str:
@@ -25,6 +24,16 @@ def read(path: Path, limit: int) -> str:
     if archive is None:
         return files.read(path, limit)
     return archive.read(path.parent.name, path.name, limit).decode("utf-8")
+
+
+def text(folder: Path, name: str) -> str:
+    """Return the text of one of a run's files, no larger than its limit in `LIMITS`.
+
+    Raises:
+        OSError: it is missing or can't be read.
+        ValueError: it is too large, or not UTF-8.
+    """
+    return read(folder / name, LIMITS[name])
 
 
 def exists(path: Path) -> bool:
@@ -74,7 +83,7 @@ def find(results: Path, run: str) -> Path | None:
         RegbenchError: it is not a bundle.
     """
     if _begun(results / run):
-        return results / run if (results / run / "summary.json").is_file() else None
+        return results / run if (results / run / SUMMARY).is_file() else None
     bundle = results if is_bundle(results) else results / BUNDLE
     if is_bundle(bundle) and run in open_archive(bundle).runs:
         return bundle / run

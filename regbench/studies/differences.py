@@ -16,7 +16,6 @@ keep a claim from being decided by numbers that agree by chance:
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,8 +27,7 @@ import numpy as np
 from regbench.analysis import mcnemar, metrics, sampling_error, statistics
 from regbench.analysis.statistics import Floor, Sample
 from regbench.config import Experiment
-from regbench.runs import storage
-from regbench.runs.folder import MAX_BYTES
+from regbench.runs import summary
 from regbench.studies.file import Claim, Study
 from regbench.studies.pairs import Pairs
 
@@ -154,11 +152,9 @@ class Runs:
     def _summarized(self, variant: str) -> int | None:
         for _, row in self._completed(variant).iterrows():
             try:
-                path = Path(row["results"]) / row["run"] / "summary.json"
-                count = json.loads(storage.read(path, MAX_BYTES)).get("test_examples")
-            except (OSError, ValueError, AttributeError):
+                return summary.read(Path(row["results"]) / row["run"]).test_examples or None
+            except (OSError, ValueError):
                 continue
-            return count if type(count) is int and count > 0 else None
         return None
 
     def _completed(self, variant: str) -> Any:

@@ -29,7 +29,7 @@ from regbench.inspection.inspect import Size
 from regbench.models import evaluate, saving
 from regbench.models.build import build
 from regbench.probes import gap_ledger, harness
-from regbench.runs.folder import HISTORY
+from regbench.runs.files import HISTORY
 from regbench.training import memory, train
 
 # Images that the probes are tried on. What they take beyond that is above all the ledger's passes.

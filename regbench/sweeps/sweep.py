@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from regbench import datasets
 from regbench.config import Experiment
@@ -21,6 +20,7 @@ from regbench.execution.failures import Failure
 from regbench.execution.local import EXECUTORS, Event
 from regbench.runs import environments
 from regbench.runs.folder import RunBusy, RunFolder
+from regbench.runs.summary import Summary
 from regbench.training import checkpoints
 from regbench.training.train import Job, train
 
@@ -43,8 +43,8 @@ class Outcome:
 
     skipped: list[Experiment] = field(default_factory=list)
     diverged_before: list[Experiment] = field(default_factory=list)
-    done: list[dict[str, Any]] = field(default_factory=list)
-    diverged: list[dict[str, Any]] = field(default_factory=list)
+    done: list[Summary] = field(default_factory=list)
+    diverged: list[Summary] = field(default_factory=list)
     failed: list[tuple[Experiment, Failure]] = field(default_factory=list)
     busy: list[Experiment] = field(default_factory=list)
     left: list[Experiment] = field(default_factory=list)
@@ -231,8 +231,8 @@ def _check_distinct(experiments: Sequence[Experiment]) -> None:
 def _ends(outcome: Outcome, experiment: Experiment, event: Event, results: Path) -> bool:
     """Write down what became of a run whose end the event is; return whether it is one."""
     if event.kind == "done":
-        diverged = event.result["status"] == "diverged"
-        (outcome.diverged if diverged else outcome.done).append(event.result)
+        summary = Summary.of(event.result)
+        (outcome.diverged if summary.diverged else outcome.done).append(summary)
     elif event.kind == "failed" and event.failure and event.failure.error == BUSY:
         outcome.busy.append(experiment)
     elif event.kind == "failed" and event.failure:

@@ -15,6 +15,8 @@ from regbench.text import changes, minutes, number, plain_markdown
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from regbench.runs import Summary
+
 Row = dict[str, Any]
 # In a spreadsheet, a cell that begins with one of these is a formula.
 FORMULA = ("=", "+", "-", "@", "\t")
@@ -83,7 +85,7 @@ def markdown(rows: list[Row]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def profiles(measured: list[tuple[Row, dict[str, float]]]) -> Group:
+def profiles(measured: list[tuple[Summary, dict[str, float]]]) -> Group:
     """Return a table of where the time of each run went, for rich to print.
 
     Args:
@@ -100,7 +102,7 @@ def profiles(measured: list[tuple[Row, dict[str, float]]]) -> Group:
         table.add_column(part, justify="right", no_wrap=True)
     for summary, seconds in measured:
         cells = [_seconds(seconds.get(part)) for part in parts]
-        table.add_row(Text(f"{summary['name']} s{summary['seed']}"), *cells)
+        table.add_row(Text(summary.label), *cells)
     legend = "start: importing Keras; compile: the first step; evaluate: honest measurements"
     return Group(table, Text("\n" + legend, style="dim"))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from regbench.config import Experiment
 from regbench.execution.local import Event
+from regbench.runs.summary import Summary
 from regbench.sweeps.state import RunState, SweepState
 from regbench.sweeps.sweep import Observer
 from regbench.terminal.download import DownloadBar
@@ -99,7 +100,8 @@ class PlainProgress(Progress):
             row = event.figures
             speed = row["images_per_second"]
             parts = [f"{state.label} epoch {row['epoch']}/{state.epochs}"]
-            parts += [scores(row)] if row["test_accuracy"] is not None else []
+            train, test = row["train_accuracy"], row["test_accuracy"]
+            parts += [scores(train, test)] if test is not None else []
             parts += [f"{speed:.0f} images/s"] if speed else []
             left = state.seconds_left()
             parts += [f"{clock(left)} left"] if left else []
@@ -132,7 +134,7 @@ class LiveProgress(Progress):
     def see(self, experiment: Experiment, event: Event) -> None:
         super().see(experiment, event)
         if event.kind == "done":
-            self.say(result_line(event.result))
+            self.say(result_line(Summary.of(event.result)))
         if self._live and event.kind in ("done", "failed", "repeated"):
             self._live.refresh()  # or the line would stand beside a table that knows nothing of it
 
@@ -185,16 +187,15 @@ def _already(skipped: Sequence[Experiment], pending: Sequence[Experiment]) -> st
     return f"already finished: {', '.join(f'{each.name} s{each.seed}' for each in skipped)} {again}"
 
 
-def scores(figures: dict[str, Any]) -> str:
-    """Return "train 0.989, test 0.541, gap 0.448" of a history row or a summary."""
-    train, test = figures["train_accuracy"], figures["test_accuracy"]
+def scores(train: float, test: float) -> str:
+    """Return "train 0.989, test 0.541, gap 0.448" of two accuracies."""
     return f"train {train:.3f}, test {test:.3f}, gap {train - test:.3f}"
 
 
-def result_line(summary: dict[str, Any]) -> str:
+def result_line(summary: Summary) -> str:
     """Return a finished run's summary as "dropout s0: train 0.989, test 0.541, gap 0.448"."""
-    status = "" if summary["status"] == "completed" else f" ({summary['status']})"
-    return f"{summary['name']} s{summary['seed']}: {scores(summary)}{status}"
+    status = f" ({summary.status})" if summary.diverged else ""
+    return f"{summary.label}: {scores(summary.train_accuracy, summary.test_accuracy)}{status}"
 
 
 def clock(seconds: float | None) -> str:

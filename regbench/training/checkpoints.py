@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from regbench import files
 from regbench.errors import RunFailed
-from regbench.runs.folder import HISTORY
+from regbench.runs.files import HISTORY
 from regbench.text import one_line
 
 KEPT = 2  # should the last one turn out to be damaged, there is one more

@@ -20,11 +20,11 @@ from regbench.execution import environment, signals
 from regbench.execution.environment import Runtime
 from regbench.models.build import build, compile_model, to_inputs
 from regbench.models.evaluate import Outputs
-from regbench.models.saving import MODEL, save
+from regbench.models.saving import save
 from regbench.runs import predictions
-from regbench.runs.folder import HISTORY, RunFolder
-from regbench.runs.predictions import PREDICTIONS
-from regbench.runs.probe_results import DETAILS
+from regbench.runs.files import DETAILS, HISTORY, MODEL, PREDICTIONS
+from regbench.runs.folder import RunFolder
+from regbench.runs.summary import Summary
 from regbench.training import checkpoints, evaluate, memory
 from regbench.training.checkpoints import Checkpoints, Position
 from regbench.training.evaluate import Curves
@@ -82,7 +82,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
     with RunFolder.of(job.results, experiment).writing(job.restart) as folder:
         if folder.is_complete and not job.restart:  # finished since this process looked
             emit("note", {"text": "finished meanwhile", "done": float(experiment.train.epochs)})
-            return folder.summary()
+            return folder.summary().as_dict()
         with watch.time("data"):
             splits = datasets.load(experiment.data, experiment.seed)
             data = fingerprint.record(splits)
@@ -116,18 +116,18 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
 
         with watch.time("save"):
             folder.save(MODEL, partial(save, model))
-        summary = _summary(run) | {"data": data}
-        if summary["status"] == "completed":  # weights that are not finite have nothing to say
+        summary = _summary(run).with_keys(data=data)
+        if not summary.diverged:  # weights that are not finite have nothing to say
             outputs = curves.outputs(model)
             _save_predictions(folder, splits, outputs.test)
             if job.probes:
                 with watch.time("probes"):
-                    summary |= _probe(folder, run, outputs)
+                    summary = summary.with_keys(**_probe(folder, run, outputs))
         if job.profile:
             folder.write_profile(watch.breakdown())
-        summary["wall_seconds"] = _wall_seconds(run)
+        summary = summary.with_keys(wall_seconds=_wall_seconds(run))
         folder.finish(summary)
-    return summary
+    return summary.as_dict()  # plain values travel between processes
 
 
 def time_epoch(model: Any, experiment: Experiment, splits: Splits) -> float:
@@ -243,28 +243,28 @@ def _measure(run: _Run, reported: Mapping[str, float | None]) -> Mapping[str, fl
     return curves.measure(run.model).columns
 
 
-def _summary(run: _Run) -> dict[str, Any]:
+def _summary(run: _Run) -> Summary:
     rows, last = run.position.rows, run.position.rows[-1]
-    return {
-        "name": run.experiment.name,
-        "config_hash": run.experiment.hash,
-        "seed": run.experiment.seed,
-        "status": "completed" if run.position.is_finite else "diverged",
-        "epochs": last["epoch"],
-        "parameters": int(run.model.count_params()),
-        "train_accuracy": last["train_accuracy"],
-        "test_accuracy": last["test_accuracy"],
-        "train_loss": last["train_loss"],
-        "test_loss": last["test_loss"],
-        "gap": last["train_accuracy"] - last["test_accuracy"],
-        "train_examples": len(run.splits.train_labels),
-        "test_examples": len(run.splits.test_labels),
-        "train_evaluated": last["train_evaluated"],
-        "test_evaluated": last["test_evaluated"],
+    return Summary(
+        name=run.experiment.name,
+        config_hash=run.experiment.hash,
+        seed=run.experiment.seed,
+        status="completed" if run.position.is_finite else "diverged",
+        epochs=last["epoch"],
+        parameters=int(run.model.count_params()),
+        train_accuracy=last["train_accuracy"],
+        test_accuracy=last["test_accuracy"],
+        train_loss=last["train_loss"],
+        test_loss=last["test_loss"],
+        gap=last["train_accuracy"] - last["test_accuracy"],
+        train_examples=len(run.splits.train_labels),
+        test_examples=len(run.splits.test_labels),
+        train_evaluated=last["train_evaluated"],
+        test_evaluated=last["test_evaluated"],
         # Training alone: the honest measurements cost the same whatever the variant.
-        "seconds": sum(row["seconds"] for row in rows),
-        "images_per_second": _speed(run.splits, rows),
-    }
+        seconds=sum(row["seconds"] for row in rows),
+        images_per_second=_speed(run.splits, rows),
+    )
 
 
 def _save_predictions(folder: RunFolder, splits: Splits, outputs: NDArray[np.float32]) -> None:

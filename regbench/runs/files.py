@@ -1,0 +1,49 @@
+"""The files of a run folder: their names, how large they may be, and the columns of the history."""
+
+from __future__ import annotations
+
+from regbench import config
+
+SUMMARY = "summary.json"  # written last: its presence means that the run is complete
+HISTORY_FILE = "history.csv"
+CONFIG = "config.yaml"
+ENVIRONMENT = "environment.json"
+MODEL = "model.keras"
+DETAILS = "probes.json"
+PREDICTIONS = "predictions.csv"
+PROFILE = "profile.json"
+ERROR = "error.txt"
+CHECKPOINTS = "checkpoint"  # a folder, with all that an interrupted run needs to resume
+LOCK = ".lock"
+
+# What an attempt writes; the sign of completion comes first, since it goes first.
+MADE = (SUMMARY, ERROR, HISTORY_FILE, MODEL, DETAILS, PREDICTIONS, PROFILE)
+# Any of them tells that a run was begun in a folder.
+BEGUN = (SUMMARY, CONFIG, ERROR)
+# What holds the weights: the trained model, and a diverged run's checkpoints.
+WEIGHTS = (CHECKPOINTS, MODEL)
+
+# The most bytes that a reader takes of each file, far more than any run writes: a damaged or
+# hostile one must not fill the memory. Parsed, JSON takes thirty times its size.
+LIMITS = {
+    SUMMARY: 2**20,
+    HISTORY_FILE: 2**26,
+    CONFIG: config.MAX_BYTES,
+    ENVIRONMENT: 2**20,
+    DETAILS: 2**23,  # 256 histograms, or a confusion matrix of 200 classes
+    PREDICTIONS: 2**26,  # five million examples
+    PROFILE: 2**20,
+}
+
+HISTORY = (
+    "epoch", "seconds", "learning_rate",
+    "train_loss", "train_accuracy", "test_loss", "test_accuracy",
+    "reported_loss", "reported_accuracy", "penalty",
+    "train_evaluated", "test_evaluated",  # examples behind the row; 0 where none was measured
+)  # fmt: skip
+# The columns that every version has written; others may be missing from an older history.
+REQUIRED = (
+    "epoch", "seconds", "learning_rate",
+    "train_loss", "train_accuracy", "test_loss", "test_accuracy",
+    "reported_loss", "reported_accuracy", "penalty",
+)  # fmt: skip
