@@ -5,10 +5,10 @@ The same calls as the commands make, for scripts and notebooks too:
     import regbench
 
     experiments = [regbench.config.load("configs/dropout.yaml")]
-    regbench.sweep.run(experiments, "results")             # train what is missing
-    results = regbench.load("results")                     # .frame, .runs, .configs
-    rows = regbench.compare(results)                       # intervals, differences from the baseline
-    regbench.figures.curves(results)                       # an Altair chart
+    regbench.sweep.run(experiments, "results")  # train what is missing
+    results = regbench.load("results")  # .frame, .runs, .configs
+    rows = regbench.compare(results)  # intervals, and differences from the baseline
+    regbench.figures.curves(results)  # an Altair chart
     regbench.report.write(results, "report.html")
     outcome = regbench.study("configs/studies/quick.yaml")  # .verdicts
     regbench.bundle.write("results", "runs.zip")

@@ -28,6 +28,7 @@ from regbench.runs.probe_results import (
     Predictions,
     Quality,
 )
+from regbench.runs.summary import Summary
 
 CLASSES = ["disk", "ring", "<b>tri&angle</b>"]
 ENVIRONMENT = {

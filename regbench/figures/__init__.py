@@ -1,4 +1,4 @@
-"""Figures of finished runs, one function each: (frame) -> Altair chart.
+"""Figures of finished runs, one function each: (results, or their frame) -> Altair chart.
 
 A figure of what can't be shown, such as probes of runs that have none, is None.
 """
@@ -15,6 +15,7 @@ from regbench.figures.curves import curves, gap, together
 from regbench.figures.differences import cost, differences
 from regbench.figures.probes import ensemble, ledger, margins, reliability
 from regbench.figures.style import unbounded
+from regbench.runs import Results
 
 if TYPE_CHECKING:
     import pandas
@@ -71,7 +72,7 @@ def check_format(path: Path) -> None:
 
 
 def save_all(
-    frame: pandas.DataFrame, folder: Path | str, baseline: str | None = None
+    frame: Results | pandas.DataFrame, folder: Path | str, baseline: str | None = None
 ) -> list[Path]:
     """Write every figure that can be drawn as SVG and PNG, as wide as a paper's column.
 

@@ -19,6 +19,7 @@ from regbench.figures.style import (
     styled,
 )
 from regbench.figures.variants import by_epoch, labeled, looks, order
+from regbench.runs import Results
 
 if TYPE_CHECKING:
     import pandas
@@ -28,12 +29,12 @@ AXES = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
 
 
 def curves(
-    frame: pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH, log: bool = False
+    frame: Results | pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH, log: bool = False
 ) -> Any:
     """Return train and test curves of every variant, a panel each, the gap between them shaded.
 
     Args:
-        frame: what `regbench.runs.load` returns. Curves are means over seeds; with several, a
+        frame: what `regbench.load` returns, or its frame. Curves are means over seeds; with several, a
             band goes from the lowest to the highest.
         metric: "accuracy", or "loss" for cross-entropy in nats.
         width: of the whole figure, in pixels.
@@ -75,7 +76,7 @@ def curves(
 
 
 def together(
-    frame: pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH, log: bool = False
+    frame: Results | pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH, log: bool = False
 ) -> Any:
     """Return the curves of all variants in two panels, training and test, on one scale.
 
@@ -95,7 +96,9 @@ def together(
     return styled(chart.transform_fold(["train", "test"], as_=["set", "value"]), width)
 
 
-def gap(frame: pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH) -> Any:
+def gap(
+    frame: Results | pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH
+) -> Any:
     """Return the generalization gap of every variant over epochs.
 
     The arguments are those of `curves`. Above zero, the training set is ahead.

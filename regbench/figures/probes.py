@@ -25,7 +25,7 @@ from regbench.figures.style import (
     styled,
 )
 from regbench.figures.variants import labeled, looks, order
-from regbench.runs import probe_results
+from regbench.runs import Results, probe_results
 from regbench.runs.probe_results import Findings
 
 if TYPE_CHECKING:
@@ -44,17 +44,17 @@ STEPS = {
 
 
 def found_in(
-    frame: pandas.DataFrame, warn: Callable[[str], None] | None = None
+    frame: Results | pandas.DataFrame, warn: Callable[[str], None] | None = None
 ) -> dict[str, list[Findings]]:
     """Return what was found in the runs of each variant, by seed; only variants that were probed.
 
     Args:
         warn: called with a line for each run whose probes are damaged.
     """
-    frame = labeled(frame)
-    last = frame.drop_duplicates(["variant", "seed"]).sort_values("seed")
+    table = labeled(frame)
+    last = table.drop_duplicates(["variant", "seed"]).sort_values("seed")
     found: dict[str, list[Findings]] = {}
-    for variant in order(frame):
+    for variant in order(table):
         for row in last[last["variant"] == variant].itertuples():
             try:
                 each = probe_results.read(Path(row.results) / row.run)
@@ -67,11 +67,13 @@ def found_in(
     return found
 
 
-def ledger(frame: pandas.DataFrame, metric: str = "loss", width: int = WIDTH) -> Any | None:
+def ledger(
+    frame: Results | pandas.DataFrame, metric: str = "loss", width: int = WIDTH
+) -> Any | None:
     """Return the gap ledger of every variant as a waterfall; means over seeds.
 
     Args:
-        frame: what `regbench.runs.load` returns; the folders of its runs are read.
+        frame: what `regbench.load` returns, or its frame; the folders of its runs are read.
         metric: "loss" in nats, or "accuracy".
         width: of the whole figure, in pixels.
     """
@@ -100,7 +102,9 @@ def ledger(frame: pandas.DataFrame, metric: str = "loss", width: int = WIDTH) ->
     return styled(facet(chart, alt, "variant", variants, columns, MARGIN), width)
 
 
-def ledgers(frame: pandas.DataFrame, metric: str) -> Iterator[tuple[str, dict[str, float]]]:
+def ledgers(
+    frame: Results | pandas.DataFrame, metric: str
+) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield each variant's mean `reported`, terms and `test`; they balance as one run's do."""
     for variant, found in found_in(frame).items():
         kept = [each.numbers.ledger[metric] for each in found if each.numbers.ledger]
@@ -111,7 +115,7 @@ def ledgers(frame: pandas.DataFrame, metric: str) -> Iterator[tuple[str, dict[st
             )
 
 
-def ensemble(frame: pandas.DataFrame, width: int = WIDTH) -> Any | None:
+def ensemble(frame: Results | pandas.DataFrame, width: int = WIDTH) -> Any | None:
     """Return the test accuracy of T averaged dropout passes against weight scaling (dotted)."""
     import altair as alt
     import pandas
@@ -143,7 +147,7 @@ def ensemble(frame: pandas.DataFrame, width: int = WIDTH) -> Any | None:
     return single(chart, width, round(width * 0.4))
 
 
-def reliability(frame: pandas.DataFrame, width: int = WIDTH) -> Any | None:
+def reliability(frame: Results | pandas.DataFrame, width: int = WIDTH) -> Any | None:
     """Return accuracy against confidence on the test set; below the diagonal: too confident."""
     import altair as alt
     import pandas
@@ -182,7 +186,7 @@ def reliability(frame: pandas.DataFrame, width: int = WIDTH) -> Any | None:
     return single(chart, width, round(width * 0.5))
 
 
-def margins(frame: pandas.DataFrame, width: int = WIDTH) -> Any | None:
+def margins(frame: Results | pandas.DataFrame, width: int = WIDTH) -> Any | None:
     """Return how examples spread over margins: the true class's probability less the best other."""
     import altair as alt
     import pandas

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from regbench.figures.style import Style, styles
-from regbench.runs import copies
+from regbench.runs import Results, copies
 
 if TYPE_CHECKING:
     import pandas
@@ -18,14 +18,14 @@ JAVASCRIPT = frozenset((
 ))  # fmt: skip
 
 
-def labeled(frame: pandas.DataFrame) -> pandas.DataFrame:
+def labeled(runs: Results | pandas.DataFrame) -> pandas.DataFrame:
     """Return the frame with a column `variant`: the name, and the hash where one is not enough.
 
     That is where configs share a name, and where it means something to the page's script.
 
     Runs that are there twice, as in a copied results folder, are there once.
     """
-    frame = copies.distinct(frame)
+    frame = copies.distinct(runs)
     return frame.assign(variant=_labels(frame))
 
 
@@ -42,14 +42,14 @@ def looks(frame: pandas.DataFrame) -> list[Style]:
     return styles(ordered, [variant for variant in ordered if variant in named])
 
 
-def by_epoch(frame: pandas.DataFrame, metric: str) -> pandas.DataFrame:
+def by_epoch(runs: Results | pandas.DataFrame, metric: str) -> pandas.DataFrame:
     """Return a row per variant and epoch: mean, lowest and highest over seeds.
 
     Columns are `variant`, `epoch`, and `train`, `test` and `gap`, each also with `_low` and
     `_high`; `panel` is the variant with its final gap. The gap is what the test set is worse by:
     of accuracy or of loss. Epochs of a run that diverged have no numbers and are left out.
     """
-    frame = labeled(frame)
+    frame = labeled(runs)
     better, worse = ("train", "test") if metric == "accuracy" else ("test", "train")
     sides = {"train": frame[f"train_{metric}"], "test": frame[f"test_{metric}"]}
     frame = frame.assign(**sides, gap=sides[better] - sides[worse])

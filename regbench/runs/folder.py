@@ -22,7 +22,16 @@ from regbench.errors import RunFailed
 from regbench.runs import replacement, storage
 from regbench.runs import summary as summaries
 from regbench.runs.files import (
-    CHECKPOINTS, CONFIG, ENVIRONMENT, ERROR, HISTORY, HISTORY_FILE, LOCK, MADE, PROFILE, SUMMARY,
+    CHECKPOINTS,
+    CONFIG,
+    ENVIRONMENT,
+    ERROR,
+    HISTORY,
+    HISTORY_FILE,
+    LOCK,
+    MADE,
+    PROFILE,
+    SUMMARY,
 )  # fmt: skip
 from regbench.runs.summary import Summary
 from regbench.text import one_line

@@ -18,7 +18,13 @@ from regbench.errors import RegbenchError
 from regbench.runs import storage
 from regbench.runs import summary as summaries
 from regbench.runs.files import (
-    CONFIG, ERROR, HISTORY, HISTORY_FILE, PROFILE, REQUIRED, SUMMARY,
+    CONFIG,
+    ERROR,
+    HISTORY,
+    HISTORY_FILE,
+    PROFILE,
+    REQUIRED,
+    SUMMARY,
 )  # fmt: skip
 from regbench.runs.folder import RunFolder
 from regbench.runs.limits import MOST

@@ -20,12 +20,12 @@ DATA = ("data_pool", "data_examples")
 class Pairs:
     """The finished runs of a study, of which two make a pair or do not."""
 
-    def __init__(self, study: Study, frame: pandas.DataFrame, warn: Warn | None = None) -> None:
+    def __init__(self, study: Study, frame: Results | pandas.DataFrame, warn: Warn | None = None) -> None:
         """Hold the runs of a frame against each other, as the study's claims do.
 
         Args:
             study: its claims say which variants are compared.
-            frame: what `regbench.runs.load` returns, of the study's own runs.
+            frame: what `regbench.load` returns, of the study's own runs.
             warn: called with a line for every reason why runs make no pair, and about runs of
                 different data, versions and machines, as `regbench.analysis.consistency` says it.
         """

@@ -1,6 +1,6 @@
 """A study, run and judged: what `regbench study` calls.
 
-    result = regbench.study.run("configs/studies/overfitting.yaml")
+    result = regbench.study("configs/studies/overfitting.yaml")
     for verdict in result.verdicts:
         print(verdict.claim.text, verdict.decision)
 
@@ -63,7 +63,7 @@ def run(
 def run_study(
     study: Study, results: str | Path, *, warn: Warn | None = None, **options: Any
 ) -> StudyResult:
-    """Do as `run` does, of a study that has been read."""
+    """Do as `run` does with a study that has been read."""
     folder = Path(results)
     outcome = sweep.run(study.experiments, folder, **options)
     result = judge(study, folder, outcome, warn)

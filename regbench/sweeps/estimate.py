@@ -29,7 +29,7 @@ from regbench.inspection.inspect import Size
 from regbench.models import evaluate, saving
 from regbench.models.build import build
 from regbench.probes import gap_ledger, harness
-from regbench.runs.files import HISTORY
+from regbench.runs.files import HISTORY, MODEL
 from regbench.training import memory, train
 
 # Images that the probes are tried on. What they take beyond that is above all the ledger's passes.
@@ -128,7 +128,7 @@ def _finish(model: Any, experiment: Experiment, size: Size) -> None:
     row: dict[str, Any] = dict.fromkeys(HISTORY, 0.0)
     probes.measure(model, experiment, splits, (images, labels), row)
     with tempfile.TemporaryDirectory(prefix="regbench-") as folder:
-        saving.save(model, Path(folder) / saving.MODEL)
+        saving.save(model, Path(folder) / MODEL)
 
 
 def _mean(start: float, paces: list[Pace]) -> Pace:

@@ -10,18 +10,19 @@ from scipy import stats
 from regbench.analysis.compare import METRICS, compare
 from regbench.config.changes import changes
 from regbench.errors import RegbenchError
-from regbench.runs import loading
+from regbench.runs.files import HISTORY
+from regbench.runs.results import RUN, Results
 
 BASE = {"train": {"epochs": 25}, "dropout": None, "l2": None}
 
 
 def frame(*finished, configs=None):
-    """Return a frame of runs, each (name, config_hash, seed, test_accuracy) and maybe changes."""
+    """Return a frame of runs, or with configs the results, each (name, config_hash, seed, test_accuracy) and maybe changes."""
     rows = []
     for name, config_hash, seed, accuracy, *more in finished:
         options = more[0] if more else {}
         for epoch in (0, 1):
-            numbers = dict.fromkeys(loading.HISTORY, 0.0) | {
+            numbers = dict.fromkeys(HISTORY, 0.0) | {
                 "epoch": epoch,
                 "seconds": 2.0 * epoch,
                 "train_accuracy": 0.9 if epoch else 0.1,
@@ -32,9 +33,8 @@ def frame(*finished, configs=None):
                 "config_hash": config_hash, "seed": seed, "status": "completed", "parameters": 7,
             }  # fmt: skip
             rows.append(run | numbers | options)
-    result = pandas.DataFrame(rows, columns=[*loading.RUN, *loading.HISTORY])
-    result.attrs["configs"] = configs or {}
-    return result
+    made = pandas.DataFrame(rows, columns=[*RUN, *HISTORY])
+    return Results(made, configs) if configs else made
 
 
 def five(name, config_hash, accuracies):

@@ -55,7 +55,8 @@ def test_every_config_trains(every_config):
 
 
 def test_a_probe_that_failed_is_one_warning_and_no_failure(capsys, tmp_path):
-    summary = {"name": "mine", "seed": 3, "probes_failed": {"dropout": "ValueError: ndim=2"}}
+    failed = {"dropout": "ValueError: ndim=2"}
+    summary = made_up_runs.summary(name="mine", seed=3, probes_failed=failed)
     outcome = Outcome(done=[summary])
     print_failures(outcome, tmp_path)
     warning = "Warning: mine s3: left out by its probes: dropout: ValueError: ndim=2\n"

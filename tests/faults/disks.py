@@ -14,7 +14,8 @@ from pathlib import Path
 
 from regbench import runs
 from regbench.execution import failures
-from regbench.runs.folder import HISTORY, RunFolder
+from regbench.runs.files import HISTORY
+from regbench.runs.folder import RunFolder
 from regbench.training import checkpoints, train
 from regbench.training.train import Job
 from tests.faults import lanes, victims

@@ -21,7 +21,8 @@ from typing import Any
 from regbench import config
 from regbench.config import Experiment
 from regbench.execution.environment import Runtime
-from regbench.runs.folder import HISTORY, RunFolder
+from regbench.runs.files import HISTORY
+from regbench.runs.folder import RunFolder
 from regbench.training import train
 from regbench.training.train import Job
 

@@ -19,7 +19,8 @@ from regbench.analysis import compare, metrics
 from regbench.errors import RegbenchError, RunFailed
 from regbench.report import provenance
 from regbench.runs import archive, bundle, predictions, probe_results, storage
-from regbench.runs.folder import HISTORY, RunFolder
+from regbench.runs.files import HISTORY
+from regbench.runs.folder import RunFolder
 from tests import made_up_runs
 
 EXAMPLES = 100
@@ -239,7 +240,7 @@ def test_a_bundle_reads_as_the_folders_do(results, bundled):
     inside, others = loaded(bundled)
     assert warnings == others == []
     assert inside.drop(columns="results").equals(folders.drop(columns="results"))
-    assert inside.attrs == folders.attrs
+    assert inside.configs == folders.configs
     assert set(inside.results) == {str(bundled)}
     asked = ["weight_norm", "calibration_error", "dropout_ensemble_gain"]
     expected = metrics.table(folders, asked).drop(columns="results")
@@ -342,7 +343,7 @@ def test_sixty_runs_of_twenty_epochs_are_read_well_below_two_seconds(tmp_path):
     frame = runs.load(tmp_path / "runs.zip")
     metrics.table(frame, ["weight_norm"])
     assert time.perf_counter() - begin < 2  # 0.2 alone; tests share the machine
-    assert len(frame) == 60 * 21
+    assert len(frame.frame) == 60 * 21
 
 
 # Extracting
@@ -753,7 +754,7 @@ def test_a_config_in_a_bundle_opens_no_other_file(results, tmp_path):
     (run / "config.yaml").write_text(f"extends: {secret}\nname: baseline\n")
     bundle.write(run, tmp_path / "evil.zip")
     frame, (warning,) = loaded(tmp_path / "evil.zip")
-    assert frame.attrs["configs"] == {}
+    assert frame.configs == {}
     assert "extends: expected a config that is resolved" in warning
 
 

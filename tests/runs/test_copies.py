@@ -77,4 +77,4 @@ def test_figures_never_put_the_epochs_of_two_runs_into_one_curve(tmp_path):
     frame = runs.load([tmp_path / "a", tmp_path / "b"])
     first = runs.load(tmp_path / "a")
     drawn = variants.labeled(frame).drop(columns="variant")
-    pandas.testing.assert_frame_equal(drawn, first, check_like=True)
+    pandas.testing.assert_frame_equal(drawn, first.frame, check_like=True)

@@ -14,6 +14,7 @@ from regbench import files
 from regbench.errors import RunFailed
 from regbench.runs import replacement
 from regbench.runs.folder import RunBusy, RunFolder
+from tests import made_up_runs
 from tests.faults.victims import WritePoints
 from tests.runs.test_loading import row, written
 
@@ -112,7 +113,7 @@ def finished(path, text):
     folder = RunFolder(path)
     folder.start(text, {})
     folder.append(row(0))
-    folder.finish({"status": "completed", "name": text})
+    folder.finish(made_up_runs.summary(name=text))
 
 
 def replace(path):
@@ -120,7 +121,7 @@ def replace(path):
     with RunFolder(path).writing(restart=True) as folder:
         folder.start("new", {})
         folder.append(row(0))
-        folder.finish({"status": "completed", "name": "new"})
+        folder.finish(made_up_runs.summary(name="new"))
 
 
 def told(path):

@@ -13,7 +13,9 @@ import pytest
 from regbench import config, runs
 from regbench.errors import RegbenchError
 from regbench.runs import loading
-from regbench.runs.folder import HISTORY, RunFolder
+from regbench.runs.files import HISTORY, LIMITS
+from regbench.runs.folder import RunFolder
+from regbench.runs.summary import Summary
 
 
 def row(epoch, **values):
@@ -31,17 +33,17 @@ def written(results, name="baseline", seed=0, epochs=2, status="completed", **la
         folder.start(config.dump(experiment), {"backend": "tensorflow"})
         for each in rows:
             folder.append(each)
-        measured = {key: rows[-1][key] for key in HISTORY if key.startswith(("train_", "test_"))}
+        measured = {key: rows[-1][key] for key in HISTORY[3:7]}
         summary = {
             "name": name, "config_hash": experiment.hash, "seed": seed, "status": status,
             "epochs": epochs, "parameters": 550570, **measured,
         }  # fmt: skip
-        folder.finish(summary)
+        folder.finish(Summary.of(summary))
     return folder.path
 
 
 def loaded(*paths):
-    """Return the frame and the warnings."""
+    """Return the results and the warnings."""
     warnings = []
     return runs.load(paths, warnings.append), warnings
 
@@ -57,8 +59,8 @@ def test_what_was_written_is_read(tmp_path):
     assert list(frame[frame.name == "other"].epoch) == [0, 1, 2, 3, 4]
     assert frame.train_loss.tolist()[-1] == 0.4
     assert math.isnan(frame.reported_loss[0])
-    assert frame.attrs["configs"]["44136fa3"]["train"]["epochs"] == 25
-    assert "seed" not in frame.attrs["configs"]["44136fa3"]
+    assert frame.configs["44136fa3"]["train"]["epochs"] == 25
+    assert "seed" not in frame.configs["44136fa3"]
 
 
 def test_floats_survive_to_the_last_bit(tmp_path):
@@ -71,7 +73,7 @@ def test_floats_survive_to_the_last_bit(tmp_path):
 def test_a_path_is_a_results_folder_a_run_folder_or_a_string(tmp_path):
     folder = written(tmp_path)
     frames = [runs.load(path) for path in (tmp_path, folder, str(tmp_path), [folder])]
-    assert [len(frame) for frame in frames] == [3, 3, 3, 3]
+    assert [len(frame.frame) for frame in frames] == [3, 3, 3, 3]
 
 
 def test_a_missing_folder_is_an_error_that_names_it(tmp_path):
@@ -185,7 +187,7 @@ def test_a_summary_that_cannot_be_true_leaves_its_run_out(tmp_path, key, value):
 @pytest.mark.parametrize("file", ["summary.json", "history.csv"])
 def test_a_file_that_is_too_large_leaves_its_run_out(tmp_path, file):
     with (written(tmp_path) / file).open("r+b") as opened:
-        opened.truncate(loading.MAX_BYTES + 1)
+        opened.truncate(LIMITS[file] + 1)
     frame, (warning,) = loaded(tmp_path)
     assert len(frame) == 0
     assert "expected at most 67108864 bytes" in warning
@@ -209,16 +211,16 @@ def test_a_file_cut_anywhere_never_gives_a_wrong_number(tmp_path, file):
         (folder / file).write_bytes(content[:length])
         frame, warnings = loaded(tmp_path)
         if len(frame):
-            assert frame.equals(whole)
-        assert warnings or frame.attrs["configs"] == whole.attrs["configs"]
+            assert frame.equals(whole.frame)
+        assert warnings or frame.configs == whole.configs
 
 
 def test_a_config_that_the_run_was_not_made_with_is_not_shown(tmp_path):
     path = written(tmp_path) / "config.yaml"
     path.write_text(path.read_text().replace("epochs: 25", "epochs: 26"))
     frame, (warning,) = loaded(tmp_path)
-    assert len(frame) == 3
-    assert frame.attrs["configs"] == {}
+    assert len(frame.frame) == 3
+    assert frame.configs == {}
     assert "what the config changes is not shown" in warning
 
 
@@ -243,7 +245,7 @@ def test_a_copied_results_folder_reads_the_same(tmp_path):
     written(tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     frame, _ = loaded(tmp_path / "a", tmp_path / "b")
-    assert len(frame) == 6
+    assert len(frame.frame) == 6
     assert set(frame.results) == {str(tmp_path / "a"), str(tmp_path / "b")}
 
 
@@ -291,7 +293,7 @@ def test_columns_and_keys_of_a_later_version_are_read_over_without_a_word(tmp_pa
     (folder / "history.csv").write_text("\n".join(lines) + "\n")
     frame, warnings = loaded(tmp_path)
     assert warnings == []
-    assert frame.equals(plain)
+    assert frame.equals(plain.frame)
 
 
 def test_an_older_run_without_a_column_of_this_version_is_read_without_a_word(

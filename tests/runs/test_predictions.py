@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from regbench.runs import predictions
+from regbench.runs.files import LIMITS
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -34,7 +35,7 @@ def test_a_file_that_lost_its_end_is_damaged_unless_it_lost_whole_rows(tmp_path)
 
 def test_a_file_that_is_too_large_is_damage(tmp_path):
     with (tmp_path / "predictions.csv").open("wb") as file:
-        file.truncate(predictions.MAX_BYTES + 1)
+        file.truncate(LIMITS[predictions.PREDICTIONS] + 1)
     with pytest.raises(ValueError, match="expected at most 67108864 bytes"):
         predictions.read(tmp_path)
 

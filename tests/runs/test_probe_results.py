@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from regbench.runs import probe_results
+from regbench.runs.files import LIMITS
 from regbench.runs.probe_results import (
     Bin,
     Details,
@@ -143,6 +144,6 @@ def test_a_margin_that_is_not_finite_is_refused(folder, value):
 @pytest.mark.parametrize("file", ["summary.json", probe_results.DETAILS])
 def test_a_file_that_is_too_large_is_refused_before_it_is_parsed(folder, file):
     with (folder / file).open("r+b") as opened:
-        opened.truncate(probe_results.MAX_BYTES + 1)
+        opened.truncate(LIMITS[probe_results.DETAILS] + 1)
     with pytest.raises(ValueError, match="expected at most 8388608 bytes"):
         probe_results.read(folder)

@@ -13,6 +13,7 @@ from regbench.runs import predictions
 from regbench.studies import markdown, verdicts
 from regbench.studies.file import Claim, Study
 from regbench.studies.result import StudyResult, VariantResult
+from tests import made_up_runs
 
 BASE = config.load("configs/quick.yaml", ["name=baseline"])
 OTHER = config.load("configs/quick.yaml", ["name=dropout", "dropout.dense=0.5"])
@@ -176,7 +177,8 @@ def test_the_summary_tells_the_test_examples_where_the_config_says_all(tmp_path,
     every = config.load("configs/quick.yaml", ["name=dropout", "data.test_examples=all"])
     monkeypatch.setitem(VARIANTS, "dropout", every)
     (tmp_path / "dropout-s0").mkdir()
-    (tmp_path / "dropout-s0/summary.json").write_text(json.dumps({"test_examples": 2000}))
+    summary = made_up_runs.summary(test_examples=2000).as_dict()
+    (tmp_path / "dropout-s0/summary.json").write_text(json.dumps(summary))
     accuracy = {"test_accuracy": {"baseline": [0.5, 0.51, 0.5], "dropout": [0.6, 0.62, 0.6]}}
     verdict = judge(claim("test_accuracy"), accuracy, folder=tmp_path)
     assert verdict.test_examples == 2000

@@ -15,6 +15,7 @@ from regbench.sweeps.plan import plan
 from regbench.terminal import plan as plan_table
 from regbench.training import checkpoints
 from regbench.training.checkpoints import Checkpoint, Position
+from tests import made_up_runs
 
 PACE = Pace(start=5.0, overhead=3.0, training=10.0, measuring=1.0, measuring_all=1.0)
 
@@ -42,7 +43,7 @@ def calibrated(monkeypatch):
 def finish(results, experiment, status="completed"):
     folder = RunFolder.of(results, experiment)
     folder.start("name: smoke\n", {})
-    folder.finish({"status": status})
+    folder.finish(made_up_runs.summary(status=status))
 
 
 def printed(found):

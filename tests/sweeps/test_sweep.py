@@ -13,6 +13,7 @@ from regbench.runs.folder import RunFolder
 from regbench.sweeps import sweep
 from regbench.sweeps.sweep import Outcome
 from regbench.training import checkpoints
+from tests import made_up_runs
 from tests.faults import sweeps
 
 
@@ -65,7 +66,8 @@ def pretend(outcomes, calls=None):
             if isinstance(outcome, Failure):
                 yield Event(index, "failed", failure=outcome)
             else:
-                yield Event(index, "done", result={"status": outcome, "seed": job.experiment.seed})
+                ended = made_up_runs.summary(status=outcome, seed=job.experiment.seed)
+                yield Event(index, "done", result=ended.as_dict())
 
     return executor
 
@@ -79,13 +81,13 @@ def swept(monkeypatch, results, outcomes, calls=None, **options):
 def test_a_finished_run_is_skipped_unless_forced(monkeypatch, tmp_path):
     folder = RunFolder.of(tmp_path, experiments(0)[0])
     folder.start("name: smoke\n", {})
-    folder.finish({"status": "completed"})
+    folder.finish(made_up_runs.summary())
     outcomes = {0: "completed", 1: "completed"}
     outcome = swept(monkeypatch, tmp_path, outcomes)
     assert [each.seed for each in outcome.skipped] == [0]
-    assert [summary["seed"] for summary in outcome.done] == [1]
+    assert [summary.seed for summary in outcome.done] == [1]
     forced = swept(monkeypatch, tmp_path, outcomes, force=True)
-    assert [summary["seed"] for summary in forced.done] == [0, 1]
+    assert [summary.seed for summary in forced.done] == [0, 1]
 
 
 def test_a_failure_is_written_into_its_run_folder_and_others_go_on(monkeypatch, tmp_path):
@@ -101,7 +103,7 @@ def test_the_first_failure_stops_all_if_it_is_to(monkeypatch, tmp_path):
     failure = Failure("MemoryError", "no memory", "Traceback: no memory")
     outcomes = {0: "completed", 1: failure, 2: "completed", 3: "completed"}
     outcome = swept(monkeypatch, tmp_path, outcomes, fail_fast=True)
-    assert [summary["seed"] for summary in outcome.done] == [0]
+    assert [summary.seed for summary in outcome.done] == [0]
     assert outcome.failed == [(experiments(1)[0], failure)]
     assert outcome.left == experiments(2, 3)
     assert outcome.exit_code == 3
@@ -113,7 +115,7 @@ def test_the_first_failure_stops_all_if_it_is_to(monkeypatch, tmp_path):
 def test_a_run_that_has_diverged_is_told_again_and_not_trained_again(monkeypatch, tmp_path):
     folder = RunFolder.of(tmp_path, experiments(0)[0])
     folder.start("name: smoke\n", {})
-    folder.finish({"status": "diverged"})
+    folder.finish(made_up_runs.summary(status="diverged"))
     calls = []
     outcome = swept(monkeypatch, tmp_path, {0: "completed"}, calls)
     assert outcome.diverged_before == experiments(0)
@@ -176,7 +178,7 @@ def test_a_forced_run_starts_over_with_the_threads_that_were_asked_for(monkeypat
 def test_checkpoints_that_a_completed_run_left_are_removed(monkeypatch, tmp_path, status, left):
     folder = RunFolder.of(tmp_path, experiments(0)[0])
     folder.start("name: smoke\n", {})
-    folder.finish({"status": status})
+    folder.finish(made_up_runs.summary(status=status))
     (folder.checkpoints / "000002-000000000").mkdir(parents=True)
     swept(monkeypatch, tmp_path, {0: "completed"})
     assert folder.checkpoints.exists() == left

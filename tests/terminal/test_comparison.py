@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from regbench.terminal import comparison
+from tests import made_up_runs
 
 
 def value(mean, half=None):
@@ -109,7 +110,7 @@ def test_markdown_escapes_what_would_be_markup():
 
 def test_80_columns_hold_a_profile():
     parts = ("start", "data", "build", "evaluate", "save", "compile", "step", "probes", "other")
-    summary = {"name": "batch_norm_after_activation", "seed": 0}
+    summary = made_up_runs.summary(name="batch_norm_after_activation")
     console = Console(file=io.StringIO(), width=80, color_system=None)
     console.print(comparison.profiles([(summary, dict.fromkeys(parts, 12345.6))]))
     text = console.file.getvalue()

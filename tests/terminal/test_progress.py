@@ -12,6 +12,7 @@ from regbench.execution.local import Event
 from regbench.terminal import progress, status
 from regbench.terminal.download import DownloadBar
 from regbench.terminal.progress import LiveProgress, PlainProgress, clock, result_line, sparkline
+from tests import made_up_runs
 
 
 def experiment(seed=0):
@@ -24,8 +25,7 @@ def epoch(number, train=0.5, test=0.4, speed=None):
 
 
 def done(status="completed"):
-    figures = {"train_accuracy": 0.989, "test_accuracy": 0.541}
-    return Event(0, "done", result={"name": "dropout", "seed": 0, "status": status, **figures})
+    return Event(0, "done", result=made_up_runs.summary(name="dropout", status=status).as_dict())
 
 
 def watched(display, terminal, events, width=80, runs=1):
@@ -198,7 +198,7 @@ def test_a_finished_run_leaves_the_table_and_a_line():
 
 
 def test_a_diverged_run_is_called_so():
-    assert result_line(done("diverged").result).endswith("gap 0.448 (diverged)")
+    assert result_line(made_up_runs.summary(status="diverged")).endswith("gap 0.448 (diverged)")
 
 
 @pytest.mark.parametrize(

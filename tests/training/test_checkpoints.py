@@ -18,7 +18,8 @@ from PIL import Image
 from regbench import config, files
 from regbench.execution import signals
 from regbench.execution.environment import Runtime
-from regbench.runs.folder import HISTORY, RunFolder
+from regbench.runs.files import HISTORY
+from regbench.runs.folder import RunFolder
 from regbench.training import checkpoints, train
 from regbench.training.checkpoints import CheckpointRefused, Checkpoints, Position
 from regbench.training.train import Job
