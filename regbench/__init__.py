@@ -10,7 +10,7 @@ The same calls as the commands make, for scripts and notebooks too:
     rows = regbench.compare(results)  # intervals, and differences from the baseline
     regbench.figures.curves(results)  # an Altair chart
     regbench.report.write(results, "report.html")
-    outcome = regbench.study("configs/studies/quick.yaml")  # .verdicts
+    outcome = regbench.study("configs/studies/overfitting.yaml")  # .verdicts
     regbench.bundle.write("results", "runs.zip")
     regbench.load_model("results/dropout-c554be80-s0").predict(images)
 

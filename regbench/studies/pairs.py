@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from regbench.analysis import consistency
 from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
-from regbench.runs import Warn
+from regbench.runs import Results, Warn, results_of
 from regbench.studies.file import Claim, Study
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ DATA = ("data_pool", "data_examples")
 class Pairs:
     """The finished runs of a study, of which two make a pair or do not."""
 
-    def __init__(self, study: Study, frame: Results | pandas.DataFrame, warn: Warn | None = None) -> None:
+    def __init__(
+        self, study: Study, frame: Results | pandas.DataFrame, warn: Warn | None = None
+    ) -> None:
         """Hold the runs of a frame against each other, as the study's claims do.
 
         Args:
@@ -29,7 +31,7 @@ class Pairs:
             warn: called with a line for every reason why runs make no pair, and about runs of
                 different data, versions and machines, as `regbench.analysis.consistency` says it.
         """
-        runs = frame.drop_duplicates(["results", "run"])
+        runs = results_of(frame).frame.drop_duplicates(["results", "run"])
         columns = (runs[each] for each in ("name", "config_hash", "seed", *DATA))
         self._study = study
         self._read = {
