@@ -29,13 +29,16 @@ AXES = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
 
 
 def curves(
-    frame: Results | pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH, log: bool = False
+    frame: Results | pandas.DataFrame,
+    metric: str = "accuracy",
+    width: int = WIDTH,
+    log: bool = False,
 ) -> Any:
     """Return train and test curves of every variant, a panel each, the gap between them shaded.
 
     Args:
-        frame: what `regbench.load` returns, or its frame. Curves are means over seeds; with several, a
-            band goes from the lowest to the highest.
+        frame: what `regbench.load` returns, or its frame. Curves are means over seeds; with
+            several, a band goes from the lowest to the highest.
         metric: "accuracy", or "loss" for cross-entropy in nats.
         width: of the whole figure, in pixels.
         log: whether the vertical axis is logarithmic.
@@ -76,7 +79,10 @@ def curves(
 
 
 def together(
-    frame: Results | pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH, log: bool = False
+    frame: Results | pandas.DataFrame,
+    metric: str = "accuracy",
+    width: int = WIDTH,
+    log: bool = False,
 ) -> Any:
     """Return the curves of all variants in two panels, training and test, on one scale.
 
@@ -96,9 +102,7 @@ def together(
     return styled(chart.transform_fold(["train", "test"], as_=["set", "value"]), width)
 
 
-def gap(
-    frame: Results | pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH
-) -> Any:
+def gap(frame: Results | pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH) -> Any:
     """Return the generalization gap of every variant over epochs.
 
     The arguments are those of `curves`. Above zero, the training set is ahead.

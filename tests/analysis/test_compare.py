@@ -17,7 +17,10 @@ BASE = {"train": {"epochs": 25}, "dropout": None, "l2": None}
 
 
 def frame(*finished, configs=None):
-    """Return a frame of runs, or with configs the results, each (name, config_hash, seed, test_accuracy) and maybe changes."""
+    """Return a frame of runs, each (name, config_hash, seed, test_accuracy) and maybe changes.
+
+    With configs, return results that know them.
+    """
     rows = []
     for name, config_hash, seed, accuracy, *more in finished:
         options = more[0] if more else {}

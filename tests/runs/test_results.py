@@ -32,7 +32,7 @@ def test_the_results_stand_for_their_frame(results):
     assert list(results.columns) == list(results.frame.columns)
     assert set(results.groupby("name").groups) == {run.name for run in results}
     with pytest.raises(AttributeError):
-        results.no_such_column
+        results.no_such_column  # noqa: B018
 
 
 def test_the_results_can_be_copied_and_pickled(results):
