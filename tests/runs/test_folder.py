@@ -125,7 +125,7 @@ def replace(path):
 
 
 def told(path):
-    return (path / "config.yaml").read_text(), RunFolder(path).summary()["name"]
+    return (path / "config.yaml").read_text(), RunFolder(path).summary().name
 
 
 @pytest.mark.parametrize("at_once", [True, False])
