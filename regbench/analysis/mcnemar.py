@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from regbench.analysis import statistics
 from regbench.runs import predictions
+from regbench.runs.files import PREDICTIONS
 
 Warn = Callable[[str], None]
 # Label and predicted class of each test example, (n, 2); None where a run stored none.
@@ -59,7 +60,7 @@ def _checked(stored: Stored, accuracy: float) -> Stored:
         right = int((stored[:, 0] == stored[:, 1]).sum())
         if not len(stored) or abs(right / len(stored) - accuracy) > ROUNDING:
             raise ValueError(
-                f"{predictions.PREDICTIONS} has {right:,} of {len(stored):,} right, which is not "
+                f"{PREDICTIONS} has {right:,} of {len(stored):,} right, which is not "
                 f"the run's test_accuracy of {accuracy:.6g}"
             )
     return stored
