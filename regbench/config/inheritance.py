@@ -116,7 +116,9 @@ def dotted(key: str, node: Node, section: str) -> list[str]:
     keys = key.split(".")
     place = node.key or node.place
     if not all(keys) or len(keys) > yaml12.MAX_DEPTH:
-        raise YamlError(place, f"{section}: expected a key such as dropout.dense, received {key!r:.60}")
+        raise YamlError(
+            place, f"{section}: expected a key such as dropout.dense, received {key!r:.60}"
+        )
     if keys[0] in RESERVED:
         raise YamlError(place, f"{section}: {key} can't be set here: {RESERVED[keys[0]]}")
     return keys

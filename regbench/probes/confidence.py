@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from regbench.models.evaluate import predict
 from regbench.probes.harness import Subject
-from regbench.runs.probe_results import Bin, Histogram, Mistake, Pixels, Predictions
+from regbench.runs.probe_results import (
+    MOST_CONFUSED,
+    Bin,
+    Histogram,
+    Mistake,
+    Pixels,
+    Predictions,
+)
 
 CONFIDENCE_BINS = 15
 MARGIN_BINS = 40

@@ -51,6 +51,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._rows: list[dict[str, Any]] = []
+        self._written: set[str] = set()
 
     @classmethod
     def of(cls, results: Path, experiment: Experiment) -> RunFolder:
@@ -184,8 +185,9 @@ class RunFolder:
         if not rows:
             self.remove_checkpoints()
         self._rows = [dict(row) for row in rows]
-        files.write(self.path / "config.yaml", resolved)
-        files.write(self.path / "environment.json", _json(environment))
+        self._written.clear()
+        self._write("config.yaml", resolved)
+        self._write("environment.json", _json(environment))
         if rows:
             self._write_history()
 
@@ -199,11 +201,16 @@ class RunFolder:
         writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
-        files.write(self.path / "history.csv", text.getvalue())
+        self._write("history.csv", text.getvalue())
+
+    def _write(self, name: str, text: str) -> None:
+        files.write(self.path / name, text)
+        self._written.add(name)
 
     def save(self, name: str, write: Callable[[Path], object]) -> None:
         """Let `write` make the file `name`."""
         files.replace(self.path / name, write)
+        self._written.add(name)
 
     def write_profile(self, seconds: Mapping[str, float]) -> None:
         """Write `profile.json`: where the time went, in seconds."""
@@ -213,7 +220,15 @@ class RunFolder:
         """Write `summary.json`: the run is complete.
 
         A diverged run keeps its checkpoints: they are from before it diverged.
+
+        Raises:
+            RunFailed: what the run wrote has been removed meanwhile.
         """
+        gone = sorted(name for name in self._written if not (self.path / name).is_file())
+        if gone:
+            raise RunFailed(
+                f"{self.path}: removed while the run went on: {', '.join(gone)}; run it again"
+            )
         files.write(self.path / "summary.json", _json(summary))
         if summary["status"] == "completed":
             self.remove_checkpoints()

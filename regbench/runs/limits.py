@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 # Beyond what 32-bit floats hold, with which a network computes, and sums of a few of them.
 MOST = 1e40
-# Of summary.json: a hundred times what a run writes. Parsed, JSON takes up to thirty times its size.
+# Of summary.json: a hundred times what a run writes. Parsed, JSON can take thirty times its size.
 SUMMARY_BYTES = 2**20
 
 

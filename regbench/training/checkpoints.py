@@ -92,6 +92,15 @@ class Checkpoint:
     identity: dict[str, Any]
     position: Position
 
+    def check(self, epochs: int, steps: int) -> None:
+        """Raise CheckpointRefused where a run of so many epochs and steps can't have come there."""
+        position = self.position
+        if position.epoch > epochs or position.step > steps:
+            raise CheckpointRefused(
+                f"{self.path}: expected at most step {steps} of epoch {epochs}, received "
+                f"step {position.step} of epoch {position.epoch}; start over with --force"
+            )
+
     def restore(self, model: Any) -> None:
         """Give the compiled model the variables of the checkpoint. Raises CheckpointRefused."""
         try:

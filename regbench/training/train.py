@@ -92,6 +92,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             compile_model(model, experiment, _steps(experiment, splits))
             curves = Curves(splits, experiment.seed)
         if checkpoint:
+            checkpoint.check(experiment.train.epochs, _steps(experiment, splits))
             # TensorFlow computes a batch of another size than its first one with another graph,
             # whose sums round otherwise: so a full batch comes first here too, and is undone.
             model.train_on_batch(*next(_batches(experiment, splits, epoch=1)))
