@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from regbench.cli import options
-from regbench.cli.printing import console, print_json, warn
+from regbench.cli.printing import console, perhaps_unread, print_json, warn
 from regbench.cli.training import observer_for, print_failures, print_plan, resuming
 from regbench.execution import signals
 
@@ -73,9 +73,10 @@ def study(
         except KeyboardInterrupt as error:
             click.echo(f"Interrupted. To go on: {resuming(command)}", err=True)
             return signals.exit_code(error)
-    if found.outcome:
-        print_failures(found.outcome, folder)
-    _print(found, form)
+    with perhaps_unread():
+        if found.outcome:
+            print_failures(found.outcome, folder)
+        _print(found, form)
     return found.exit_code
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regbench.cli.printing import complain, console, print_json
+from regbench.cli.printing import complain, console, lasting_console, print_json
 
 if TYPE_CHECKING:
     from regbench.config import Experiment
@@ -36,7 +36,7 @@ def observer_for(quiet: bool) -> Observer:
 
     if quiet:
         return sweep.Observer()
-    screen = console(stderr=True)
+    screen = lasting_console()
     display = progress.LiveProgress if screen.is_terminal else progress.PlainProgress
     return display(screen)
 

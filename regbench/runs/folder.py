@@ -12,6 +12,7 @@ import errno
 import io
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ HISTORY = (
 MADE = (
     "summary.json", "error.txt", "history.csv", "model.keras", DETAILS, PREDICTIONS, "profile.json"
 )  # fmt: skip
+# A file that takes longer to write than this is not written again before so many times as long.
+COSTLY_SECONDS, PAUSE = 1.0, 20
 # Numbers that every summary has; null where the run diverged.
 MEASURED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
 # Far more than any run writes; a damaged or hostile file must not fill the memory.
@@ -51,6 +54,8 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._rows: list[dict[str, Any]] = []
+        self._rows_written = 0
+        self._pause_ends = 0.0
         self._written: set[str] = set()
 
     @classmethod
@@ -192,16 +197,25 @@ class RunFolder:
             self._write_history()
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add an epoch, a value for each column of `HISTORY`, to `history.csv`."""
+        """Add an epoch, a value for each column of `HISTORY`, to `history.csv`.
+
+        Where that file has grown so long that writing it takes a while, it is written now and then.
+        """
         self._rows.append(dict(row))
-        self._write_history()
+        if time.monotonic() >= self._pause_ends:
+            self._write_history()
 
     def _write_history(self) -> None:
+        began = time.monotonic()
         text = io.StringIO()
         writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
         self._write("history.csv", text.getvalue())
+        self._rows_written = len(self._rows)
+        now = time.monotonic()
+        took = now - began
+        self._pause_ends = now + PAUSE * took if took > COSTLY_SECONDS else 0.0
 
     def _write(self, name: str, text: str) -> None:
         files.write(self.path / name, text)
@@ -224,6 +238,8 @@ class RunFolder:
         Raises:
             RunFailed: what the run wrote has been removed meanwhile.
         """
+        if self._rows_written < len(self._rows):
+            self._write_history()
         gone = sorted(name for name in self._written if not (self.path / name).is_file())
         if gone:
             raise RunFailed(

@@ -31,6 +31,8 @@ from regbench.errors import RunFailed
 from regbench.runs.folder import HISTORY
 from regbench.text import one_line
 
+# A save that takes long is not repeated before so many times its own time has passed.
+COSTLY_SECONDS, PAUSE = 1.0, 20
 KEPT = 2  # should the last one turn out to be damaged, there is one more
 CONTENT = ("arrays.npz", "state.json")
 MAX_STATE_BYTES = 64 * 2**20
@@ -140,6 +142,12 @@ class Checkpoints:
         self._identity = dict(identity)
         self._seconds = minutes * 60
         self._last = time.monotonic()
+        self._pause_ends = 0.0
+
+    @property
+    def is_affordable(self) -> bool:
+        """Whether the next one leaves most of the time to training, however long the history."""
+        return time.monotonic() >= self._pause_ends
 
     @property
     def is_due(self) -> bool:
@@ -164,6 +172,9 @@ class Checkpoints:
         files.replace_folder(self.folder / f"{position.epoch:06}-{position.step:09}", write)
         for old in _newest_first(self.folder)[KEPT:]:
             files.remove(old)
+        now = time.monotonic()
+        took = now - self._last
+        self._pause_ends = now + PAUSE * took if took > COSTLY_SECONDS else 0.0
 
     def latest(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole, None where there is none.

@@ -105,7 +105,8 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             with watch.time("save"):
                 folder.append(row)
             emit("epoch", row | {"images_per_second": _speed(splits, [row])})
-            if position.epoch <= experiment.train.epochs:
+            affordable = keeper.is_affordable or signals.stop_requested()
+            if position.epoch <= experiment.train.epochs and affordable:
                 _checkpoint(run)
 
         with watch.time("save"):

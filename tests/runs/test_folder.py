@@ -243,3 +243,18 @@ def test_a_run_folder_that_was_removed_meanwhile_does_not_come_back_with_its_che
     folder.path.mkdir(parents=True)
     files.replace_folder(folder.checkpoints / "000001-000000000", lambda path: None)
     assert folder.checkpoints.is_dir()
+
+
+def test_a_history_that_takes_long_to_write_is_written_now_and_then_and_at_the_end(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("regbench.runs.folder.COSTLY_SECONDS", -1.0)
+    monkeypatch.setattr("regbench.runs.folder.PAUSE", 10**9)
+    folder = RunFolder(tmp_path / "run")
+    folder.start("name: baseline\n", {})
+    for epoch in range(4):
+        folder.append(row(epoch))
+    lines = (folder.path / "history.csv").read_text().splitlines()
+    assert len(lines) == 2
+    folder.finish({"status": "completed"})
+    assert len((folder.path / "history.csv").read_text().splitlines()) == 5

@@ -157,6 +157,19 @@ def test_a_finished_run_stays_until_the_one_that_replaces_it_is_complete(
     assert [each.name for each in tmp_path.iterdir()] == [folder.path.name]
 
 
+def test_checkpoints_that_take_long_leave_most_of_the_time_to_training(monkeypatch, tmp_path):
+    """With a history of 100,000 epochs a checkpoint takes seconds."""
+    monkeypatch.setattr(checkpoints, "COSTLY_SECONDS", -1.0)
+    monkeypatch.setattr(checkpoints, "PAUSE", 10**9)
+    saved = []
+    save = Checkpoints.save
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda *args: (saved.append(str(args[2])), save(*args))
+    )
+    run(tmp_path)
+    assert saved == ["epoch 1"]
+
+
 def test_minutes_bound_what_a_crash_in_a_long_epoch_costs(monkeypatch, tmp_path):
     saved = []
     save = Checkpoints.save
