@@ -49,10 +49,11 @@ def replace_folder(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a folder under a temporary name, then put it at `path`.
 
     As for a file, but that a folder which is there already is removed first: a crash may leave
-    neither of the two.
+    neither of the two. The folder around it is made where it is missing, but not the one above.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
+        path.parent.parent.stat()  # or a run's folder that was removed would come back, half empty
         make_folder(path.parent)
         remove(temporary)  # what a crash left, or a link that was planted
         temporary.mkdir()

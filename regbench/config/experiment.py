@@ -88,7 +88,7 @@ class Train(Section):
     after every epoch anyway. It decides nothing of the results, and so is not in the hash.
     """
 
-    epochs: Annotated[int, Field(ge=1, le=10**6)] = 25
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 25
     batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3

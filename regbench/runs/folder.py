@@ -12,6 +12,7 @@ import errno
 import io
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ HISTORY = (
 MADE = (
     "summary.json", "error.txt", "history.csv", "model.keras", DETAILS, PREDICTIONS, "profile.json"
 )  # fmt: skip
+# A file that takes longer to write than this is not written again before so many times as long.
+COSTLY_SECONDS, PAUSE = 1.0, 20
 # Numbers that every summary has; null where the run diverged.
 MEASURED = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
 # Far more than any run writes; a damaged or hostile file must not fill the memory.
@@ -53,6 +56,9 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._rows: list[dict[str, Any]] = []
+        self._rows_written = 0
+        self._pause_ends = 0.0
+        self._written: set[str] = set()
 
     @classmethod
     def of(cls, results: Path, experiment: Experiment) -> RunFolder:
@@ -204,26 +210,41 @@ class RunFolder:
         if not rows:
             self.remove_checkpoints()
         self._rows = [dict(row) for row in rows]
-        files.write(self.path / "config.yaml", resolved)
-        files.write(self.path / "environment.json", _json(environment))
+        self._written.clear()
+        self._write("config.yaml", resolved)
+        self._write("environment.json", _json(environment))
         if rows:
             self._write_history()
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add an epoch, a value for each column of `HISTORY`, to `history.csv`."""
+        """Add an epoch, a value for each column of `HISTORY`, to `history.csv`.
+
+        Where that file has grown so long that writing it takes a while, it is written now and then.
+        """
         self._rows.append(dict(row))
-        self._write_history()
+        if time.monotonic() >= self._pause_ends:
+            self._write_history()
 
     def _write_history(self) -> None:
+        began = time.monotonic()
         text = io.StringIO()
         writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
-        files.write(self.path / "history.csv", text.getvalue())
+        self._write("history.csv", text.getvalue())
+        self._rows_written = len(self._rows)
+        now = time.monotonic()
+        took = now - began
+        self._pause_ends = now + PAUSE * took if took > COSTLY_SECONDS else 0.0
+
+    def _write(self, name: str, text: str) -> None:
+        files.write(self.path / name, text)
+        self._written.add(name)
 
     def save(self, name: str, write: Callable[[Path], object]) -> None:
         """Let `write` make the file `name`."""
         files.replace(self.path / name, write)
+        self._written.add(name)
 
     def write_profile(self, seconds: Mapping[str, float]) -> None:
         """Write `profile.json`: where the time went, in seconds."""
@@ -233,7 +254,17 @@ class RunFolder:
         """Write `summary.json`: the run is complete.
 
         A diverged run keeps its checkpoints: they are from before it diverged.
+
+        Raises:
+            RunFailed: what the run wrote has been removed meanwhile.
         """
+        if self._rows_written < len(self._rows):
+            self._write_history()
+        gone = sorted(name for name in self._written if not (self.path / name).is_file())
+        if gone:
+            raise RunFailed(
+                f"{self.path}: removed while the run went on: {', '.join(gone)}; run it again"
+            )
         files.write(self.path / "summary.json", _json(summary))
         if summary["status"] == "completed":
             self.remove_checkpoints()

@@ -31,6 +31,8 @@ from regbench.errors import RunFailed
 from regbench.runs.folder import HISTORY
 from regbench.text import one_line
 
+# A save that takes long is not repeated before so many times its own time has passed.
+COSTLY_SECONDS, PAUSE = 1.0, 20
 KEPT = 2  # should the last one turn out to be damaged, there is one more
 CONTENT = ("arrays.npz", "state.json")
 MAX_STATE_BYTES = 64 * 2**20
@@ -94,6 +96,15 @@ class Checkpoint:
     identity: dict[str, Any]
     position: Position
 
+    def check(self, epochs: int, steps: int) -> None:
+        """Raise CheckpointRefused where a run of so many epochs and steps can't have come there."""
+        position = self.position
+        if position.epoch > epochs or position.step > steps:
+            raise CheckpointRefused(
+                f"{self.path}: expected at most step {steps} of epoch {epochs}, received "
+                f"step {position.step} of epoch {position.epoch}; start over with --force"
+            )
+
     def restore(self, model: Any) -> None:
         """Give the compiled model the variables of the checkpoint. Raises CheckpointRefused."""
         try:
@@ -133,6 +144,12 @@ class Checkpoints:
         self._identity = dict(identity)
         self._seconds = minutes * 60
         self._last = time.monotonic()
+        self._pause_ends = 0.0
+
+    @property
+    def is_affordable(self) -> bool:
+        """Whether the next one leaves most of the time to training, however long the history."""
+        return time.monotonic() >= self._pause_ends
 
     @property
     def is_due(self) -> bool:
@@ -157,6 +174,9 @@ class Checkpoints:
         files.replace_folder(self.folder / f"{position.epoch:06}-{position.step:09}", write)
         for old in _newest_first(self.folder)[KEPT:]:
             files.remove(old)
+        now = time.monotonic()
+        took = now - self._last
+        self._pause_ends = now + PAUSE * took if took > COSTLY_SECONDS else 0.0
 
     def latest(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole, None where there is none.

@@ -99,6 +99,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             compile_model(model, experiment, _steps(experiment, splits))
             curves = Curves(splits, experiment.seed, experiment.evaluation)
         if checkpoint:
+            checkpoint.check(experiment.train.epochs, _steps(experiment, splits))
             # TensorFlow computes a batch of another size than its first one with another graph,
             # whose sums round otherwise: so a full batch comes first here too, and is undone.
             model.train_on_batch(*next(_batches(experiment, splits, epoch=1)))
@@ -111,7 +112,8 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             with watch.time("save"):
                 folder.append(row)
             emit("epoch", row | {"images_per_second": _speed(splits, [row])})
-            if position.epoch <= experiment.train.epochs:
+            affordable = keeper.is_affordable or signals.stop_requested()
+            if position.epoch <= experiment.train.epochs and affordable:
                 _checkpoint(run)
 
         with watch.time("save"):

@@ -12,7 +12,7 @@ import pytest
 
 from regbench import config, runs
 from regbench.errors import RegbenchError
-from regbench.runs import loading
+from regbench.runs import limits, loading
 from regbench.runs.folder import HISTORY, RunFolder
 
 
@@ -188,7 +188,8 @@ def test_a_file_that_is_too_large_leaves_its_run_out(tmp_path, file):
         opened.truncate(loading.MAX_BYTES + 1)
     frame, (warning,) = loaded(tmp_path)
     assert len(frame) == 0
-    assert "expected at most 67108864 bytes" in warning
+    limit = {"summary.json": limits.SUMMARY_BYTES}.get(file, loading.MAX_BYTES)
+    assert f"expected at most {limit} bytes" in warning
 
 
 def test_a_results_folder_in_a_results_folder_is_left_to_its_own_comparison(tmp_path):
