@@ -112,14 +112,12 @@ def run(
     default a single run uses every core, and several share the machine with one thread each. An
     interrupted run resumes from its last checkpoint. `profile` writes the seconds of each part to
     `profile.json`; without `probes`, trained models are not examined. A failed or diverged run does
-    not stop the others unless `fail_fast` is set: then they stop with a checkpoint.
-    Raises RegbenchError for a sweep that can't start.
+    not stop the others unless `fail_fast` is set. Raises RegbenchError if it can't start.
     """
     main_guard.end_if_imported_by_worker()  # before it reads the data a second time
     results, observer = Path(results), observer or Observer()
     chosen = environment.choose_backend(backend)
-    # Finished runs are found by their folder's name: the config's name, its hash and the seed. A
-    # changed config has another hash, so its old runs are neither overwritten nor reused.
+    # Folders are named by config, hash and seed: a changed config never reuses an old run.
     outcome, pending = sort_out(experiments, results, force, chosen)
     for experiment in outcome.skipped:
         RunFolder.of(results, experiment).tidy()
