@@ -16,7 +16,8 @@ that of these divided by m: an example that every seed gets wrong does not avera
 seed has its own examples, the errors of the seeds are independent and their squares add up.
 
 The variance of one more discordant example, 1 / m^2, is added for each seed, since seeing no
-discordant examples among a few does not mean that there are none (Agresti and Min, "Simple Improved Confidence
+discordant examples among a few does not mean that there are none
+(Agresti and Min, "Simple Improved Confidence
 Intervals for Comparing Matched Proportions", 2005, add half an example to each of four counts).
 """
 

@@ -32,7 +32,7 @@ from regbench.probes import gap_ledger, harness
 from regbench.runs.folder import HISTORY
 from regbench.training import memory, train
 
-# Images that the probes are timed on. Beyond that, most of their time goes into the ledger's passes.
+# Images that the probes are timed on. Beyond these, the ledger's passes take most of their time.
 PROBED = 200
 
 
