@@ -51,7 +51,7 @@ def entry(dataset: str, key: str) -> Path:
 def splits(dataset: str, key: str, decode: Callable[[], Splits], source: str = "") -> Splits:
     """Map the decoded arrays; call `decode` first where they are missing, damaged or changed.
 
-    If several processes need it, one decodes while the others wait. `source` is recorded for `find`.
+    Of several processes, one decodes while the others wait. `source` is recorded for `find`.
 
     Raises:
         DataError: `decode` failed.

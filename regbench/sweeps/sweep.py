@@ -126,7 +126,9 @@ def run(
 
     def events() -> Generator[tuple[Experiment, Event], None, None]:
         for own, group in groups(pending, runtime, None if force else results).items():
-            work = [Job(each, results, own, [*command], force, profile, probes) for each in group]
+            work = [
+                Job(each, results, own, list(command), force, profile, probes) for each in group
+            ]
             workers, _ = share_machine(len(group), jobs, own.threads, device)
             running = EXECUTORS[executor](train, work, workers, own.variables())
             with contextlib.closing(running):
