@@ -1,7 +1,7 @@
 """Numbers that were published before the code was last rearranged come out as they were.
 
-`tests/golden` holds histories of smoke runs and what `regbench compare --json` said of shipped runs.
-Whoever changes what a number means makes them again, and says so in the changelog.
+`tests/golden` holds histories of smoke runs, and what `regbench compare --json` said of shipped
+runs. Whoever changes what a number means makes them again, and says so in the changelog.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.cli.test_cli import regbench
 
 GOLDEN = Path("tests/golden")
 HISTORIES = json.loads((GOLDEN / "histories.json").read_text(encoding="utf-8"))
-# After a few steps, machines differ by the rounding of sums; one of 100 images may be seen otherwise.
+# After a few steps, machines differ by the rounding of sums: by one or two of 100 images.
 LOSS, ACCURACY = 2e-3, 0.02
 
 

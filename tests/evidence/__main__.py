@@ -52,7 +52,7 @@ def make(study: Study) -> None:
 
 
 def _share(study: Study, runs: Path) -> None:
-    """Copy the study's runs that others have made: a run is the same whichever study asks for it."""
+    """Copy the study's runs that others have made: a run is the same whoever asks for it."""
     wanted = {each.run_name for each in study_file.read(study.file).experiments}
     for done in WORK.glob("*/*/summary.json"):
         copy = runs / done.parent.name
