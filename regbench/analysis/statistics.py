@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CONFIDENCE = 0.95
+# How often a difference of zero may be called one: of every verdict, p-value and interval.
+ALPHA = 0.05
+CONFIDENCE = 1 - ALPHA
 # A sign-flip test of up to this many pairs counts every pattern; of more, a sample of 9,999.
 EXACT_PAIRS = 13
 PATTERNS = 9_999
@@ -43,9 +45,23 @@ class Floor:
     error: float = 0.0
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A mean and the ends of its interval; None where a number is not known."""
+
+    mean: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def point(self) -> Interval:
+        """The mean alone."""
+        return Interval(self.mean)
+
+
 def interval(
     values: Sample, confidence: float = CONFIDENCE, floor: Floor | None = None
-) -> dict[str, float | None]:
+) -> Interval:
     """Return the mean of values (n,) and the ends of its t interval; with one value, no ends.
 
     Values that are not finite are left out. With a `floor` the interval is not narrower than that.
@@ -53,9 +69,9 @@ def interval(
     floor = floor or Floor()
     values = finite(values)
     if len(values) == 0:
-        return {"mean": None, "low": None, "high": None}
+        return Interval(None)
     if len(values) == 1:
-        return {"mean": float(values[0]), "low": None, "high": None}
+        return Interval(float(values[0]))
     with np.errstate(over="ignore", invalid="ignore"):
         mean = _mean(values)
         probability = (1 + confidence) / 2
@@ -63,8 +79,8 @@ def interval(
             t_quantile(probability, len(values) - 1) * standard_error(values, floor.deviation),
             normal_quantile(probability) * floor.error,
         )
-        ends = {"mean": mean, "low": mean - half, "high": mean + half}
-    return {key: float(value) if np.isfinite(value) else None for key, value in ends.items()}
+        ends = (mean, mean - half, mean + half)
+    return Interval(*(float(each) if np.isfinite(each) else None for each in ends))
 
 
 def finite(values: Sample) -> Sample:
@@ -169,7 +185,7 @@ def is_skewed(values: Sample) -> bool:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values adjusted for their number: the chance of any false alarm stays below 0.05.
+    """Return p-values adjusted for their number: the chance of any false alarm stays below `ALPHA`.
 
     None stays None, and does not count.
     Source: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
@@ -200,7 +216,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def pairs_needed(
-    mean: float, spread: float, power: float = 0.8, alpha: float = 1 - CONFIDENCE
+    mean: float, spread: float, power: float = 0.8, alpha: float = ALPHA
 ) -> int | None:
     """Return how many pairs let a t test see a mean difference with probability `power`.
 
@@ -223,7 +239,7 @@ def pairs_needed(
 
 
 def pairs_needed_for_same(
-    mean: float, spread: float, margin: float, power: float = 0.8, alpha: float = 1 - CONFIDENCE
+    mean: float, spread: float, margin: float, power: float = 0.8, alpha: float = ALPHA
 ) -> int | None:
     """Return how many pairs put the interval inside of `-margin` to `margin` with this power.
 
