@@ -8,6 +8,7 @@ import pytest
 
 from regbench import config, runs
 from regbench.analysis import metrics
+from regbench.analysis.statistics import Interval
 from regbench.errors import RegbenchError
 from regbench.runs.probe_results import Costs, Kernel
 from tests import made_up_runs

@@ -10,6 +10,7 @@ from scipy import stats
 from regbench.analysis import statistics
 from regbench.analysis.statistics import (
     Floor,
+    Interval,
     holm,
     interval,
     is_skewed,
