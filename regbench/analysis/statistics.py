@@ -20,7 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CONFIDENCE = 0.95
+# The chance of calling a difference of zero one: of every verdict, p-value and interval.
+ALPHA = 0.05
+CONFIDENCE = 1 - ALPHA
 # Up to this many pairs, a sign-flip test counts every pattern; beyond that, 9,999 random ones.
 EXACT_PAIRS = 13
 PATTERNS = 9_999
@@ -50,9 +52,23 @@ class Floor:
     error: float = 0.0
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A mean and the ends of its interval; None where a number is not known."""
+
+    mean: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def point(self) -> Interval:
+        """The mean alone."""
+        return Interval(self.mean)
+
+
 def interval(
     values: Sample, confidence: float = CONFIDENCE, floor: Floor | None = None
-) -> dict[str, float | None]:
+) -> Interval:
     """Return the mean of values (n,) and its t interval, m +- t(n - 1) * s / sqrt(n).
 
     The interval has no ends for a single value. Values that are not finite are left out. With a
@@ -62,9 +78,9 @@ def interval(
     floor = floor or Floor()
     values = finite(values)
     if len(values) == 0:
-        return {"mean": None, "low": None, "high": None}
+        return Interval(None)
     if len(values) == 1:
-        return {"mean": float(values[0]), "low": None, "high": None}
+        return Interval(float(values[0]))
     with np.errstate(over="ignore", invalid="ignore"):
         mean = _mean(values)
         # Two-sided: a 95% interval leaves 2.5% on each side, so it needs the 97.5% quantile.
@@ -74,8 +90,8 @@ def interval(
             t_quantile(probability, len(values) - 1) * standard_error(values, floor.deviation),
             normal_quantile(probability) * floor.error,
         )
-        ends = {"mean": mean, "low": mean - half, "high": mean + half}
-    return {key: float(value) if np.isfinite(value) else None for key, value in ends.items()}
+        ends = (mean, mean - half, mean + half)
+    return Interval(*(float(each) if np.isfinite(each) else None for each in ends))
 
 
 def finite(values: Sample) -> Sample:
@@ -186,7 +202,7 @@ def is_skewed(values: Sample) -> bool:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values adjusted so that the chance of any false alarm stays below alpha.
+    """Return p-values adjusted so that the chance of any false alarm stays below `ALPHA`.
 
     None stays None and does not count.
     Source: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
@@ -223,7 +239,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def pairs_needed(
-    mean: float, spread: float, power: float = 0.8, alpha: float = 1 - CONFIDENCE
+    mean: float, spread: float, power: float = 0.8, alpha: float = ALPHA
 ) -> int | None:
     """Return how many pairs a t test needs to detect a mean difference with probability `power`.
 
@@ -246,7 +262,7 @@ def pairs_needed(
 
 
 def pairs_needed_for_same(
-    mean: float, spread: float, margin: float, power: float = 0.8, alpha: float = 1 - CONFIDENCE
+    mean: float, spread: float, margin: float, power: float = 0.8, alpha: float = ALPHA
 ) -> int | None:
     """Return how many pairs are needed for an interval within `-margin` to `margin` at this power.
 

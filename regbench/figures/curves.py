@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from regbench.figures.style import (
     DASHED,
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     import pandas
 
 WIDTH = 760
-AXES = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
+Metric = Literal["accuracy", "loss"]
+AXES: dict[str, str] = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
 
 
 def curves(
-    frame: pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH, log: bool = False
+    frame: pandas.DataFrame, metric: Metric = "accuracy", width: int = WIDTH, log: bool = False
 ) -> Any:
     """Return train and test curves of every variant, a panel each, the gap between them shaded.
 
@@ -75,7 +76,7 @@ def curves(
 
 
 def together(
-    frame: pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH, log: bool = False
+    frame: pandas.DataFrame, metric: Metric = "accuracy", width: int = WIDTH, log: bool = False
 ) -> Any:
     """Return the curves of all variants in two panels, training and test, on one scale.
 
@@ -95,7 +96,7 @@ def together(
     return styled(chart.transform_fold(["train", "test"], as_=["set", "value"]), width)
 
 
-def gap(frame: pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH) -> Any:
+def gap(frame: pandas.DataFrame, metric: Metric = "accuracy", width: int = WIDTH) -> Any:
     """Return the generalization gap of every variant over epochs.
 
     The arguments are those of `curves`. Above zero, the training set is ahead.

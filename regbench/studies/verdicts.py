@@ -38,7 +38,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from regbench.analysis import metrics, statistics
-from regbench.analysis.statistics import Floor, Sample
+from regbench.analysis.statistics import ALPHA, Floor, Sample
 from regbench.studies import differences as paired
 from regbench.studies.differences import Differences, Runs, Warn
 from regbench.studies.file import Claim, Study
@@ -47,7 +47,6 @@ from regbench.studies.pairs import Pairs
 if TYPE_CHECKING:
     import pandas
 
-ALPHA = 0.05
 POWER = 0.8
 
 Decision = Literal["supported", "contradicted", "undecided"]
@@ -207,9 +206,9 @@ def _verdict(evidence: _Evidence, adjusted: float | None, seeds: int, tests: int
     verdict = Verdict(
         claim=evidence.claim,
         decision=evidence.leaning if decided else "undecided",
-        mean=ends["mean"],
-        low=ends["low"],
-        high=ends["high"],
+        mean=ends.mean,
+        low=ends.low,
+        high=ends.high,
         p_value=evidence.p_value,
         adjusted=adjusted,
         pairs=differences.pairs,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from regbench.analysis.gap import gap
 from regbench.config import Experiment
 from regbench.execution.local import Event
 from regbench.sweeps.state import RunState, SweepState
 from regbench.sweeps.sweep import Observer
 from regbench.terminal.download import DownloadBar
 from regbench.terminal.status import Status
-from regbench.text import one_line
+from regbench.text import clock, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -188,22 +189,13 @@ def _already(skipped: Sequence[Experiment], pending: Sequence[Experiment]) -> st
 def scores(figures: dict[str, Any]) -> str:
     """Return "train 0.989, test 0.541, gap 0.448" of a history row or a summary."""
     train, test = figures["train_accuracy"], figures["test_accuracy"]
-    return f"train {train:.3f}, test {test:.3f}, gap {train - test:.3f}"
+    return f"train {train:.3f}, test {test:.3f}, gap {gap(train, test):.3f}"
 
 
 def result_line(summary: dict[str, Any]) -> str:
     """Return a finished run's summary as "dropout s0: train 0.989, test 0.541, gap 0.448"."""
     status = "" if summary["status"] == "completed" else f" ({summary['status']})"
     return f"{summary['name']} s{summary['seed']}: {scores(summary)}{status}"
-
-
-def clock(seconds: float | None) -> str:
-    """Return seconds as "2:05" or "1:02:05"; a dash where nothing is known yet."""
-    if seconds is None:
-        return "-"
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def sparkline(values: Sequence[float], width: int = SPARK_WIDTH) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regbench import config, datasets, probes, seeding
+from regbench.analysis.gap import gap
 from regbench.config import Experiment
 from regbench.datasets import Splits, fingerprint
 from regbench.execution import environment, signals
@@ -302,7 +303,7 @@ def _summary(run: _Run) -> dict[str, Any]:
         "test_accuracy": last["test_accuracy"],
         "train_loss": last["train_loss"],
         "test_loss": last["test_loss"],
-        "gap": last["train_accuracy"] - last["test_accuracy"],
+        "gap": gap(last["train_accuracy"], last["test_accuracy"]),
         "train_examples": len(run.splits.train_labels),
         "test_examples": len(run.splits.test_labels),
         "train_evaluated": last["train_evaluated"],

@@ -9,6 +9,7 @@ import pytest
 
 from regbench import config
 from regbench.analysis import metrics
+from regbench.analysis.statistics import Interval
 from regbench.runs import predictions
 from regbench.studies import markdown, verdicts
 from regbench.studies.file import Claim, Study
@@ -206,8 +207,7 @@ def test_the_table_tells_what_is_censored_and_what_is_odd_and_what_is_arithmetic
     verdict = reached([5, 6, 7, 5, 6, 8], [NEVER] * 6)
     exact = judge(claim("parameters"), {"parameters": {"baseline": [1.0], "dropout": [2.0]}})
     study = Study("study", "?", "quick", (0,), VARIANTS, (asked, exact.claim))
-    numbers = {"mean": None, "low": None, "high": None}
-    each = dict.fromkeys([*markdown.SHOWN, REACHED, "parameters"], numbers)
+    each = dict.fromkeys([*markdown.SHOWN, REACHED, "parameters"], Interval(None))
     variants = [VariantResult(name, "00000000", {}, 6, 0, each) for name in VARIANTS]
     found = StudyResult(study, variants, [verdict, exact])
     text = markdown.markdown(found)

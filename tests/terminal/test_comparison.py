@@ -6,27 +6,25 @@ import io
 import pytest
 from rich.console import Console
 
+from regbench.analysis.rows import USUAL, ConfigRow, Difference
+from regbench.analysis.statistics import Interval
 from regbench.terminal import comparison
 
 
 def value(mean, half=None):
-    return {
-        "mean": mean,
-        "low": None if half is None else mean - half,
-        "high": None if half is None else mean + half,
-    }
+    return Interval(mean) if half is None else Interval(mean, mean - half, mean + half)
 
 
 def row(name="baseline", half=None, **options):
-    metrics = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
-    numbers = dict(zip(metrics, (0.987, 0.541, 0.039, 3.289, 0.446), strict=True))
-    versus = {metric: value(-0.1, half) | {"p_value": 0.0625, "pairs": 5} for metric in metrics}
-    return {
+    numbers = dict(zip(USUAL, (0.987, 0.541, 0.039, 3.289, 0.446), strict=True))
+    versus = Difference(**vars(value(-0.1, half)), p_value=0.0625, pairs=5)
+    fields = {
         "name": name, "config_hash": "0" * 8, "seeds": [0, 1], "runs": 1 if half is None else 2,
         "diverged": 0, "parameters": 550570, "seconds": 287.8, "changes": {},
         **{metric: value(number, half) for metric, number in numbers.items()},
-        "versus_baseline": None if name == "baseline" else versus,
-    } | options  # fmt: skip
+        "versus_baseline": None if name == "baseline" else dict.fromkeys(USUAL, versus),
+    }  # fmt: skip
+    return ConfigRow(**fields | options)
 
 
 def printed(rows, width):
@@ -58,8 +56,7 @@ def test_one_seed_is_told_how_to_get_an_interval():
 
 
 def test_diverged_runs_are_called_so():
-    nothing = dict.fromkeys(("mean", "low", "high"))
-    lost = row("wild", runs=3, diverged=3, test_accuracy=nothing, versus_baseline=None)
+    lost = row("wild", runs=3, diverged=3, test_accuracy=Interval(None), versus_baseline=None)
     assert "3 of 3 diverged" in printed([row(), lost], 80)
 
 
