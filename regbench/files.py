@@ -1,4 +1,4 @@
-"""Files written atomically, and reading that a damaged file can't exhaust."""
+"""Writes files atomically, and reads them within limits that a damaged file can't exceed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write(path: Path, text: str) -> None:
 def replace(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file under a temporary name with the same suffix, then put it at `path`.
 
-    A crash at any moment leaves what was at `path` before, or the new file, and nothing between.
+    A crash at any moment leaves either the old file or the new one at `path`, complete.
     """
     temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
     try:
@@ -48,11 +48,12 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
 def replace_folder(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a folder under a temporary name, then put it at `path`.
 
-    As for a file, but that a folder which is there already is removed first: a crash may leave
-    neither of the two.
+    As for a file, except that an existing folder is removed first: a crash may leave neither. The
+    parent folder is made where it is missing, but not the one above.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
+        path.parent.parent.stat()  # or a run's folder that was removed would come back, half empty
         make_folder(path.parent)
         remove(temporary)  # what a crash left, or a link that was planted
         temporary.mkdir()
@@ -73,7 +74,7 @@ def replace_folder(path: Path, write: Callable[[Path], object]) -> None:
 def add_folder(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a folder under a temporary name, then put it at `path`, which is free.
 
-    `write` syncs what it writes. Raises OSError where `path` has been taken meanwhile.
+    `write` syncs what it writes. Raises OSError if `path` has been taken in the meantime.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -91,9 +92,9 @@ def add_folder(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def swap_folders(one: Path, other: Path) -> None:
-    """Let two folders of one parent swap their names, at once where the system can do that.
+    """Swap the names of two folders in one parent, atomically if the system can do that.
 
-    Elsewhere there is a moment at which nothing is called `one`.
+    Otherwise there is a moment at which `one` does not exist.
     """
     if not _exchange(one, other):
         aside = other.with_name(f"{other.name}.old")
@@ -105,7 +106,7 @@ def swap_folders(one: Path, other: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Return whether the system could swap two names; Python has no function for it."""
+    """Swap two names by a system call that Python lacks; return whether it worked."""
     names = os.fsencode(one), os.fsencode(other)
     try:
         if sys.platform == "linux":
@@ -125,9 +126,9 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing; wait until their names are on the disk.
+    """Create a folder and its missing parents; wait until their names are on the disk.
 
-    Without that, a power failure could lose a folder with all that was synced inside of it.
+    Otherwise a power failure could lose a folder with everything that was synced inside it.
     """
     missing = [each for each in (path, *path.parents) if not each.exists()]
     path.mkdir(parents=True, exist_ok=True)
@@ -136,7 +137,7 @@ def make_folder(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that it holds; of a link the link alone."""
+    """Remove a file, or a folder with everything in it; of a link, only the link itself."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -181,14 +182,14 @@ def open_regular(path: Path) -> io.BufferedReader:
 
 
 def _name(error: BaseException, path: Path, temporary: Path) -> None:
-    """Let an error that names no file, as that of a full disk, or a temporary one name `path`."""
+    """Make an error name `path` if it names no file (as on a full disk) or a temporary one."""
     own = (None, str(temporary))
     if isinstance(error, OSError) and error.errno and error.filename in own:
         error.filename = str(path)
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
+    """Wait until a file, or a folder's list of entries, is on the disk."""
     if os.name == "nt" and path.is_dir():  # Windows can't open a folder
         return
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Every random choice of a run, derived from its seed and the purpose of the choice alone.
+"""Every random choice of a run, derived only from its seed and the purpose of the choice.
 
 Two variants with the same seed draw the same numbers for the same purpose, whatever else they
 switch on: that is what lets a comparison pair runs by seed.
@@ -17,7 +17,7 @@ def generator(seed: int, *purpose: str | int) -> np.random.Generator:
 
 
 def derive(seed: int, *purpose: str | int) -> int:
-    """Return an integer in [0, 2**31), for what takes a seed, such as Keras initializers."""
+    """Return an integer in [0, 2**31) to seed something else, such as a Keras initializer."""
     return int(_sequence(seed, purpose).generate_state(1)[0]) & 0x7FFFFFFF
 
 

@@ -5,7 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Protocol
+
+# A p-value below this is shown as such.
+SMALLEST_P = 0.001
+
+
+class Interval(Protocol):
+    """A mean and the ends of its interval, as `regbench.analysis.statistics` has it."""
+
+    @property
+    def mean(self) -> float | None: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
 
 
 def one_line(text: str) -> str:
@@ -15,35 +29,49 @@ def one_line(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
-def number(value: dict[str, Any] | None, sign: str = "") -> str:
-    """Return "0.541 ±0.012", "0.541" without an interval, "" without a value."""
-    if value is None or value["mean"] is None:
+def number(value: Interval | None, sign: str = "", large: bool = False, small: bool = False) -> str:
+    """Return "0.541 ±0.012", "0.541" without an interval, "" without a value.
+
+    Three decimals suit an accuracy. Of metrics of any size, `large` ones (from 1,000 on) are shown
+    as whole numbers, and `small` ones (below 0.001) with two digits.
+    """
+    if value is None or value.mean is None:
         return ""
-    mean = f"{value['mean']:{sign}.3f}"
-    if value["low"] is None:
+    form = ".3f"
+    if large and abs(value.mean) >= 1000:
+        form = ",.0f"
+    elif small and 0 < abs(value.mean) < 0.001:
+        form = ".2g"
+    mean = f"{value.mean:{sign}{form}}"
+    if value.low is None or value.high is None:
         return mean
-    return f"{mean} ±{(value['high'] - value['low']) / 2:.3f}"
+    return f"{mean} ±{(value.high - value.low) / 2:{form}}"
 
 
-def minutes(seconds: float) -> str:
-    """Return a duration in minutes and seconds, "4:48"."""
-    whole, seconds = divmod(round(seconds), 60)
-    return f"{whole}:{seconds:02}"
+def clock(seconds: float | None) -> str:
+    """Return a duration as "2:05" or "1:02:05"; a dash where it is not known yet."""
+    if seconds is None:
+        return "-"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-def p_value(value: float | None) -> str:
+def p_value(value: float | None, form: str = ".3g") -> str:
     """Return a p-value with three digits, "" for none."""
-    return "" if value is None else ("<0.001" if value < 0.001 else f"{value:.3g}")
+    if value is None:
+        return ""
+    return f"<{SMALLEST_P}" if value < SMALLEST_P else f"{value:{form}}"
 
 
-def changes(changed: Mapping[str, Any] | None) -> str:
+def changes(changed: Mapping[str, object] | None) -> str:
     """Return what a config changes of the baseline, "l2=0.001, batch_norm=true"."""
     if changed is None:
         return ""
     return ", ".join(f"{key}={_value(value)}" for key, value in changed.items())
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     # Escapes control characters, which could rewrite what a terminal shows.
     return json.dumps(value).strip('"')
 

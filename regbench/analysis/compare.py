@@ -9,16 +9,19 @@ the fingerprints that they recorded say that they did not share the data, they a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regbench.analysis import consistency, mcnemar, statistics
 from regbench.analysis import metrics as metrics_of_runs
+from regbench.analysis.gap import gap
+from regbench.analysis.mcnemar import Disagreement
 from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
+from regbench.analysis.rows import USUAL, ConfigRow, Difference, Value
 from regbench.config.changes import changes
 from regbench.errors import RegbenchError
 from regbench.runs import copies
@@ -27,7 +30,6 @@ from regbench.runs.results import Configs, Results, results_of
 if TYPE_CHECKING:
     import pandas
 
-METRICS = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
 BASELINE = "baseline"
 # An epoch of more than 30 years is a damaged file; adding it up could give infinity.
 MOST_SECONDS = 1e9
@@ -43,8 +45,8 @@ def compare(
     metrics: Sequence[str] = (),
     warn: Warn | None = None,
     examples: bool = True,
-) -> list[dict[str, Any]]:
-    """Return an object per config, the baseline first: what `regbench compare --json` prints.
+) -> list[ConfigRow]:
+    """Return a row for each config, the baseline first.
 
     Args:
         results: what `regbench.load` returns, or its frame, with which what the configs change is
@@ -61,7 +63,7 @@ def compare(
     Raises:
         RegbenchError: there is no run, or none with the baseline's name, or no such metric.
     """
-    names = [*METRICS, *metrics]
+    names = [*USUAL, *metrics]
     frame, configs = results_of(results).frame, results_of(results).configs
     runs = _runs(frame, metrics, warn)
     if not runs:
@@ -87,10 +89,12 @@ def compare(
     }
     ordered = [*references, *(key for key in runs if key not in references)]
     return [
-        _row(key, runs[key], _changes(key, nearest[key], configs), versus.get(key), metrics)
-        | {"mcnemar": disagreed.get(key)}
+        _row(
+            key, runs[key], _changes(key, nearest[key], configs), versus.get(key), metrics,
+            disagreed.get(key),
+        )
         for key in ordered
-    ]
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class _Runs:
 
     seeds: np.ndarray
     completed: np.ndarray
-    metrics: np.ndarray  # (runs, the metrics of METRICS and those asked for)
+    metrics: np.ndarray  # (runs, the metrics of USUAL and those asked for)
     paths: np.ndarray
     data: np.ndarray  # (runs, 2), fingerprints of pool and examples
     seconds: np.ndarray
@@ -117,7 +121,7 @@ class _Runs:
 
     def tested(self) -> dict[int, mcnemar.Tested]:
         """Return folder and test accuracy of each seed's run that did not diverge."""
-        accuracies = self.metrics[self.completed][:, METRICS.index("test_accuracy")]
+        accuracies = self.metrics[self.completed][:, USUAL.index("test_accuracy")]
         kept = zip(self.seeds[self.completed], self.paths[self.completed], accuracies, strict=True)
         return {
             int(seed): mcnemar.Tested(Path(*path), float(accuracy)) for seed, path, accuracy in kept
@@ -133,7 +137,7 @@ def _runs(frame: pandas.DataFrame, asked: Sequence[str], warn: Warn | None) -> d
     groups = finals.groupby(["name", "config_hash"]).indices
     columns = {name: finals[name].to_numpy() for name in ("seed", "seconds", "parameters")}
     completed = finals["status"].to_numpy() == "completed"
-    metrics = finals[list(METRICS)].to_numpy()
+    metrics = finals[list(USUAL)].to_numpy()
     paths = finals[["results", "run"]].to_numpy()
     data = finals[["data_pool", "data_examples"]].to_numpy()
     if asked:
@@ -170,7 +174,7 @@ def _finals(frame: pandas.DataFrame) -> pandas.DataFrame:
     runs = frame.groupby(["results", "run"], sort=False)
     finals = frame.loc[runs["epoch"].idxmax()].copy()
     finals["seconds"] = runs["seconds"].sum().to_numpy()
-    finals["gap"] = finals["train_accuracy"] - finals["test_accuracy"]
+    finals["gap"] = gap(finals["train_accuracy"], finals["test_accuracy"])
     return finals
 
 
@@ -183,42 +187,48 @@ def _baseline_name(names: list[str], asked: str | None) -> str | None:
 def _row(
     key: Key,
     runs: _Runs,
-    changes: dict[str, Any] | None,
-    versus: dict[str, Any] | None,
+    changes: Mapping[str, object] | None,
+    versus: Sequence[Difference] | None,
     asked: Sequence[str],
-) -> dict[str, Any]:
+    disagreed: Sequence[Disagreement] | None,
+) -> ConfigRow:
+    """Return the row of a config; `versus` has the usual metrics first, then those asked for."""
     finals = runs.metrics[runs.completed]
-    further = {
-        name: {
-            **metrics_of_runs.interval(finals[:, len(METRICS) + column]),
-            "versus_baseline": versus["asked"][name] if versus else None,
-        }
-        for column, name in enumerate(asked)
-    }
-    return {
-        "name": key[0],
-        "config_hash": key[1],
-        "seeds": sorted(runs.seeds.tolist()),
-        "runs": len(runs.seeds),
-        "diverged": int((~runs.completed).sum()),
-        "parameters": runs.parameters,
-        "seconds": float(runs.seconds.mean()),
-        "changes": changes,
-        **{metric: statistics.interval(finals[:, column]) for column, metric in enumerate(METRICS)},
-        "versus_baseline": {name: versus["own"][name] for name in METRICS} if versus else None,
-        **({"metrics": further} if asked else {}),
-    }
+    return ConfigRow(
+        name=key[0],
+        config_hash=key[1],
+        seeds=sorted(runs.seeds.tolist()),
+        runs=len(runs.seeds),
+        diverged=int((~runs.completed).sum()),
+        parameters=runs.parameters,
+        seconds=float(runs.seconds.mean()),
+        changes=changes,
+        **{name: statistics.interval(finals[:, column]) for column, name in enumerate(USUAL)},
+        versus_baseline=dict(zip(USUAL, versus, strict=False)) if versus else None,
+        metrics=_further(finals, versus, asked) if asked else None,
+        mcnemar=disagreed,
+    )
 
 
-def _changes(key: Key, nearest: Key | None, configs: Configs) -> dict[str, Any] | None:
+def _further(
+    finals: np.ndarray, versus: Sequence[Difference] | None, asked: Sequence[str]
+) -> dict[str, Value]:
+    """Return the metrics that were asked for, which follow the usual ones."""
+    values = {}
+    for column, name in enumerate(asked, len(USUAL)):
+        found = metrics_of_runs.interval(finals[:, column])
+        difference = versus[column] if versus else None
+        values[name] = Value(found.mean, found.low, found.high, difference)
+    return values
+
+
+def _changes(key: Key, nearest: Key | None, configs: Configs) -> Mapping[str, object] | None:
     if nearest is None:
         return None
     return {} if key == nearest else changes(configs.get(nearest[1]), configs.get(key[1]))
 
 
-def _nearest(
-    config_hash: str, references: dict[tuple[str, str], Any], configs: Configs
-) -> tuple[str, str] | None:
+def _nearest(config_hash: str, references: Mapping[Key, _Runs], configs: Configs) -> Key | None:
     """Return the baseline that a config differs least from, None where that can't be known."""
 
     def distance(key: Key) -> float:
@@ -281,26 +291,36 @@ def _differences_by_seed(runs: _Runs, reference: _Runs) -> np.ndarray:
         return runs.metrics - reference.metrics
 
 
-def _versus(pairs: dict[Key, np.ndarray], names: Sequence[str]) -> dict[Key, dict[str, Any]]:
+def _versus(pairs: Mapping[Key, np.ndarray], names: Sequence[str]) -> dict[Key, list[Difference]]:
     """Return for each config and metric how it differs from the baseline, and how sure that is.
 
     Holm's correction counts the configs that are compared, for each metric by itself.
     """
-    versus: dict[Key, dict[str, Any]] = {key: {"own": {}, "asked": {}} for key in pairs}
-    for column, metric in enumerate(names):
+    versus: dict[Key, list[Difference]] = {key: [] for key in pairs}
+    for column in range(len(names)):
         samples = [_sample(differences[:, column]) for differences in pairs.values()]
         adjusted = statistics.holm([statistics.paired_p(sample) for sample in samples])
         flips = statistics.sign_flips(samples)
         for key, sample, p_holm, p_value in zip(pairs, samples, adjusted, flips, strict=True):
-            versus[key]["own" if column < len(METRICS) else "asked"][metric] = {
-                **statistics.interval(sample),
-                "p_value": p_value,
-                "p_floor": statistics.sign_flip_floor(len(sample)) if len(sample) > 1 else None,
-                "p_holm": p_holm,
-                "pairs": len(sample),
-                **_pairs_needed(sample),
-            }
+            versus[key].append(_difference(sample, p_value, p_holm))
     return versus
+
+
+def _difference(sample: np.ndarray, p_value: float | None, p_holm: float | None) -> Difference:
+    mean = statistics.interval(sample)
+    needed, lowest, highest = _pairs_needed(sample)
+    return Difference(
+        mean.mean,
+        mean.low,
+        mean.high,
+        p_value=p_value,
+        p_floor=statistics.sign_flip_floor(len(sample)) if len(sample) > 1 else None,
+        p_holm=p_holm,
+        pairs=len(sample),
+        pairs_needed=needed,
+        pairs_needed_low=lowest,
+        pairs_needed_high=highest,
+    )
 
 
 def _sample(differences: np.ndarray) -> np.ndarray:
@@ -313,19 +333,15 @@ def _sample(differences: np.ndarray) -> np.ndarray:
     return known[:0] if np.isinf(differences).any() else known
 
 
-def _pairs_needed(sample: np.ndarray) -> dict[str, int | None]:
+def _pairs_needed(sample: np.ndarray) -> tuple[int | None, int | None, int | None]:
     """Return how many pairs would show the difference, if mean and spread are those seen.
 
-    `low` and `high` are for the ends of an 80% interval of the spread.
+    The second and third are for the ends of an 80% interval of the spread.
     """
-    spreads: tuple[float | None, ...] = (None, None, None)
-    if len(sample) > 1:
-        with np.errstate(over="ignore", invalid="ignore"):
-            spread = float(sample.std(ddof=1))
-            spreads = (spread, *statistics.spread_interval(spread, len(sample)))
-    return {
-        f"pairs_needed{end}": None
-        if each is None
-        else statistics.pairs_needed(float(sample.mean()), each)
-        for end, each in zip(("", "_low", "_high"), spreads, strict=True)
-    }
+    if len(sample) < 2:
+        return None, None, None
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, spread = float(sample.mean()), float(sample.std(ddof=1))
+        least, most = statistics.spread_interval(spread, len(sample))
+    needed = statistics.pairs_needed
+    return needed(mean, spread), needed(mean, least), needed(mean, most)

@@ -5,10 +5,9 @@ This tells of these trained models and not of their configs: another seed gives 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +29,36 @@ class Tested:
 
     folder: Path
     accuracy: float
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """McNemar's test of one seed: how many test examples either model alone gets right."""
+
+    seed: int
+    only_this_right: int
+    only_baseline_right: int
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Disagreements:
+    """Those of several seeds: examples in the mean, and in how many seeds p is below `ALPHA`."""
+
+    fixes: float
+    breaks: float
+    significant: int
+    seeds: int
+
+
+def summary(by_seed: Sequence[Disagreement]) -> Disagreements:
+    """Return how many examples a config fixes and breaks, in the mean, and in how many seeds."""
+    return Disagreements(
+        fixes=sum(each.only_this_right for each in by_seed) / len(by_seed),
+        breaks=sum(each.only_baseline_right for each in by_seed) / len(by_seed),
+        significant=sum(each.p_value < statistics.ALPHA for each in by_seed),
+        seeds=len(by_seed),
+    )
 
 
 def reader(warn: Warn | None = None) -> Callable[[Tested], Stored]:
@@ -71,7 +100,7 @@ def by_seed(
     baseline: Mapping[int, Tested],
     read: Callable[[Tested], Stored],
     warn: Warn | None = None,
-) -> list[dict[str, Any]] | None:
+) -> list[Disagreement] | None:
     """Return McNemar's test for each seed that both sides have predictions of; None without any.
 
     Runs whose labels differ were tested on different examples: told with `warn`, and left out.
@@ -91,10 +120,6 @@ def by_seed(
             continue
         here, there = mine[:, 0] == mine[:, 1], theirs[:, 0] == theirs[:, 1]
         only_this, only_baseline = int((here & ~there).sum()), int((there & ~here).sum())
-        found.append({
-            "seed": seed,
-            "only_this_right": only_this,
-            "only_baseline_right": only_baseline,
-            "p_value": statistics.mcnemar(only_this, only_baseline),
-        })  # fmt: skip
+        p_value = statistics.mcnemar(only_this, only_baseline)
+        found.append(Disagreement(seed, only_this, only_baseline, p_value))
     return found or None

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regbench.analysis import statistics
-from regbench.analysis.statistics import Sample
+from regbench.analysis.gap import gap
+from regbench.analysis.statistics import Interval, Sample
 from regbench.errors import RegbenchError
 from regbench.runs import probe_results
 from regbench.runs.probe_results import Numbers
@@ -32,7 +33,7 @@ Warn = Callable[[str], None]
 Counts = Literal["epochs", "test examples", "training examples"]
 
 # What a table of metrics tells of each run beside them.
-RUN = ("results", "run", "name", "config_hash", "seed", "status")
+IDENTITY = ("results", "run", "name", "config_hash", "seed", "status")
 # How many epochs a run has, beside them: a censored number is known to be larger.
 EPOCHS = "epochs"
 # Of a run that never reaches a level: larger than any number of its epochs.
@@ -181,7 +182,7 @@ METRICS = {
     "test_loss": Metric("cross-entropy on the test set, in nats",
                         lambda run: run.last("test_loss"), "lower"),
     "gap": Metric("train less test accuracy",
-                  lambda run: run.last("train_accuracy") - run.last("test_accuracy"), "lower",
+                  lambda run: gap(run.last("train_accuracy"), run.last("test_accuracy")), "lower",
                   counts="test examples"),
     "calibration_error": Metric("expected calibration error on the test set",
                                 _calibration_error, "lower"),
@@ -260,7 +261,7 @@ def metric(name: str) -> Metric:
 def table(
     runs: Results | pandas.DataFrame, names: Sequence[str], warn: Warn | None = None
 ) -> pandas.DataFrame:
-    """Return a row per finished run: the columns of `RUN`, and one for each metric in `names`.
+    """Return a row per finished run: the columns of `IDENTITY`, and one for each metric in `names`.
 
     A run without the number has NaN there, one that never reaches a level infinity. The column
     `epochs` says how long each run was.
@@ -279,12 +280,12 @@ def table(
         (*key, run.epochs, *_values(run, chosen.values(), warn or (lambda message: None)))
         for key, run in _runs(results_of(runs).frame)
     ]
-    return pandas.DataFrame(rows, columns=[*RUN, EPOCHS, *names]).astype(
+    return pandas.DataFrame(rows, columns=[*IDENTITY, EPOCHS, *names]).astype(
         dict.fromkeys(names, "float64")
     )
 
 
-def interval(values: Sample) -> dict[str, float | None]:
+def interval(values: Sample) -> Interval:
     """Return mean and interval of a metric of runs (n,), without numbers where some are censored.
 
     A mean of the runs that reached a level would leave out the slowest.
@@ -293,7 +294,7 @@ def interval(values: Sample) -> dict[str, float | None]:
 
 
 def _runs(frame: pandas.DataFrame) -> Iterable[tuple[tuple[object, ...], Run]]:
-    """Yield each run's values of `RUN` with the run, in the order of the frame."""
+    """Yield each run's values of `IDENTITY` with the run, in the order of the frame."""
     columns = {name: frame[name].to_numpy() for name in frame.columns}
     numeric = [name for name in frame.columns if frame[name].dtype.kind == "f"]
     for rows in frame.groupby(["results", "run"], sort=False).indices.values():
@@ -304,7 +305,7 @@ def _runs(frame: pandas.DataFrame) -> Iterable[tuple[tuple[object, ...], Run]]:
             {name: columns[name][rows] for name in numeric},
             int(columns["parameters"][first]),
         )
-        yield tuple(columns[name][first] for name in RUN), run
+        yield tuple(columns[name][first] for name in IDENTITY), run
 
 
 def _values(run: Run, metrics: Iterable[Metric], warn: Warn) -> list[float]:

@@ -1,22 +1,23 @@
-"""The standard error that the test examples alone leave in a difference of accuracies.
+"""The standard error of a difference in accuracy that is due to the finite test set alone.
 
-Seeds that happen to lie close together do not make a test set larger. Two models that are tested on
-the same m examples differ only on discordant ones: b that the first alone gets right, and c that
-the second alone does. Their difference in accuracy is (b - c) / m, and its variance over new
+Seeds that happen to agree do not make a test set larger. Two models that are tested on the same m
+examples differ only on discordant ones: b that only the first gets right, and c that only the
+second gets right. Their difference in accuracy is (b - c) / m, and its variance over new
 examples of the same kind is (b + c - (b - c)^2 / m) / m^2 (McNemar, "Note on the Sampling Error of
 the Difference Between Correlated Proportions or Percentages", 1947).
 
-The same in other words: give each example a score, +1 where the first model alone is right, -1
-where the second alone is, else 0. The difference is the mean score, and its variance that of the
-scores, by m. So it is here, since scores also do for one model (1 where it is right) and for a
-difference of differences.
+Put differently: give each example a score, +1 if only the first model is right, -1 if only the
+second is, else 0. The difference is the mean score, and its variance is that of the scores divided
+by m. The code uses scores because they also work for a single model (1 where it is right) and for
+a difference of differences.
 
-Several seeds that share their test examples have a mean score for each example, and again the
-variance of these by m: what every seed gets wrong does not average out. Where the examples of every
-seed are its own, the errors of the seeds are independent and add up as squares.
+If several seeds share their test examples, each example has a mean score, and the variance is again
+that of these divided by m: an example that every seed gets wrong does not average out. If every
+seed has its own examples, the errors of the seeds are independent and their squares add up.
 
-To each seed's variance comes that of one discordant example more, 1 / m^2, since no discordant
-examples out of few do not mean that there are none (Agresti and Min, "Simple Improved Confidence
+The variance of one more discordant example, 1 / m^2, is added for each seed, since seeing no
+discordant examples among a few does not mean that there are none
+(Agresti and Min, "Simple Improved Confidence
 Intervals for Comparing Matched Proportions", 2005, add half an example to each of four counts).
 """
 
@@ -30,12 +31,12 @@ from numpy.typing import NDArray
 
 from regbench.analysis.statistics import Sample
 
-# Of one seed: whether a model is right, an array (m,) for each model.
+# For one seed: whether each model is right, one array (m,) per model.
 Right = Sequence[NDArray[np.bool_]]
 
 
 def scores(right: Right, signs: Sequence[int]) -> Sample:
-    """Return the score of each example (m,): whether each model is right, with its sign, added."""
+    """Return the score of each example (m,): the signed sum of which models are right."""
     return sum(
         (sign * each.astype(np.float64) for sign, each in zip(signs, right, strict=True)),
         np.zeros(len(right[0])),
@@ -59,11 +60,11 @@ def of_scores(by_seed: Sequence[Sample], shared: bool) -> float:
 
 
 def of_accuracies(by_seed: Sequence[Sequence[float]], examples: int) -> float:
-    """Return a standard error that is large enough, where no predictions are known.
+    """Return an upper estimate of the standard error, for runs without stored predictions.
 
-    Models that err independently of each other have as many discordant examples as can be expected:
-    the variance is the sum of each model's a (1 - a) / m. Models that err on the same examples have
-    less. Each seed is taken to have its own examples.
+    If models err independently, the variance is the sum of each model's a (1 - a) / m (a binomial
+    proportion). Models that err on the same examples have a smaller one. Each seed is assumed to
+    have its own examples.
 
     Args:
         by_seed: the accuracies of the models of each seed.

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from regbench.cli import options, reading
 from regbench.cli.printing import busy, console, print_json, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from regbench.analysis.rows import ConfigRow
 
 
 @click.command()
@@ -82,12 +87,12 @@ def compare(
         click.echo(f"The curves are in {plot}", err=True)
 
 
-def _print(rows: list[dict[str, Any]], form: str | None, shown: list[str], changes: bool) -> None:
+def _print(rows: Sequence[ConfigRow], form: str | None, shown: list[str], changes: bool) -> None:
     from regbench.analysis import evidence
     from regbench.terminal import comparison, significance
 
     if form == "json":
-        print_json(rows)
+        print_json([row.as_dict() for row in rows])
     elif form == "csv":
         click.echo(comparison.comma_separated(rows), nl=False)
     elif form == "markdown":

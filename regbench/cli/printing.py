@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +27,33 @@ def busy(text: str) -> Status:
     from regbench.terminal.status import Status
 
     return Status(console(stderr=True), text)
+
+
+def lasting_console() -> Console:
+    """Return a console on stderr for what goes on when nobody reads it any more."""
+    from rich.console import Console
+
+    class Lasting(Console):
+        def on_broken_pipe(self) -> None:  # rich would end the program
+            self.quiet = True
+            _silence(sys.stderr)
+
+    return Lasting(stderr=True, highlight=False)
+
+
+@contextlib.contextmanager
+def perhaps_unread() -> Iterator[None]:
+    """In here, what is printed after its reader has gone, as `head` does, is lost and no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        _silence(sys.stderr)
+
+
+def _silence(stream: Any) -> None:
+    """Let a stream lead nowhere, or Python's last flush of it would fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_json(content: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from regbench.cli import options
-from regbench.cli.printing import console
+from regbench.cli.printing import console, perhaps_unread
 from regbench.cli.training import (
     observer_for,
     print_failures,
@@ -86,15 +87,16 @@ def run(
         click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
         return signals.exit_code(error)
     print_other_backends(outcome.other_backends, options["backend"])
-    print_outcome(outcome, results, quiet)
-    if outcome.left:
-        click.echo(
-            f"Stopped at the first failure, with {len(outcome.left)} of {len(experiments)} runs "
-            f"left. Resume with: {resuming(command)}",
-            err=True,
-        )
-    if options["profile"]:
-        print_profiles(outcome, results)
+    with perhaps_unread():
+        print_outcome(outcome, results, quiet)
+        if outcome.left:
+            click.echo(
+                f"Stopped at the first failure, with {len(outcome.left)} of {len(experiments)} "
+                f"runs left. Resume with: {resuming(command)}",
+                err=True,
+            )
+        if options["profile"]:
+            print_profiles(outcome, results)
     return outcome.exit_code
 
 
@@ -115,7 +117,10 @@ def print_profiles(outcome: Outcome, results: Path) -> None:
     from regbench import runs
     from regbench.terminal import comparison
 
-    summaries = [*outcome.done, *outcome.diverged]
-    profiles = [(each, runs.profile(results, each)) for each in summaries]
+    profiles = []
+    for summary in [*outcome.done, *outcome.diverged]:
+        # None where another process has finished the run, unless it was asked for one too.
+        with contextlib.suppress(FileNotFoundError):
+            profiles.append((summary, runs.profile(results, summary)))
     if profiles:
         console(stderr=False).print(comparison.profiles(profiles))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from regbench.cli import options
-from regbench.cli.printing import busy, console, print_json, warn
+from regbench.cli.printing import busy, console, perhaps_unread, print_json, warn
 from regbench.cli.training import (
     observer_for,
     print_failures,
@@ -86,10 +86,11 @@ def study(
         except KeyboardInterrupt as error:
             click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
             return signals.exit_code(error)
-    if found.outcome:
-        print_other_backends(found.outcome.other_backends, options["backend"])
-        print_failures(found.outcome, folder)
-    _print(found, form)
+    with perhaps_unread():
+        if found.outcome:
+            print_other_backends(found.outcome.other_backends, options["backend"])
+            print_failures(found.outcome, folder)
+        _print(found, form)
     return found.exit_code
 
 

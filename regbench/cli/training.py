@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regbench.cli.printing import busy, complain, console, print_json, warn
+from regbench.cli.printing import busy, complain, console, lasting_console, print_json, warn
 
 if TYPE_CHECKING:
     from regbench.config import Experiment
@@ -40,7 +40,7 @@ def observer_for(quiet: bool) -> Observer:
 
     if quiet:
         return sweep.Observer()
-    screen = console(stderr=True)
+    screen = lasting_console()
     display = progress.LiveProgress if screen.is_terminal else progress.PlainProgress
     return display(screen)
 

@@ -1,4 +1,4 @@
-"""Config files to frozen, validated experiments: a file, `extends`, `--set`, a matrix."""
+"""From config files to frozen, validated experiments: a file, `extends`, `--set`, a matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one resolved config says otherwise than another."""
+"""Finds the differences between two resolved configs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def changes(base: Any, config: Any) -> dict[str, Any] | None:
-    """Return what a resolved config says otherwise than `base`, as dotted key to value.
+    """Return where a resolved config differs from `base`, as dotted key to value.
 
-    None where one of them is not known.
+    None if one of them is unknown.
     """
     if base is None or config is None:
         return None

@@ -23,7 +23,7 @@ from pydantic import (
 
 from regbench.regularizers import REGULARIZERS, Regularizer
 
-# What is safe in a folder's name, a table and a web page alike.
+# A name that is safe in a path, a table and a web page.
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -88,7 +88,7 @@ class Train(Section):
     after every epoch anyway. It decides nothing of the results, and so is not in the hash.
     """
 
-    epochs: Annotated[int, Field(ge=1, le=10**6)] = 25
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 25
     batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -134,10 +134,10 @@ class _Experiment(Section):
 
     @functools.cached_property
     def hash(self) -> str:
-        """Eight hex digits that tell configs apart, whatever their name and seed.
+        """Eight hex digits that identify a config, regardless of its name and seed.
 
-        Of the values that are not the defaults, so that a key that is new in a later version does
-        not change the hashes of older configs.
+        Only values that differ from the defaults count, so that a key added in a later version
+        does not change the hashes of older configs.
         """
         minutes = Train.model_fields["checkpoint_minutes"].default
         train = self.train.model_copy(update={"checkpoint_minutes": minutes})
@@ -167,9 +167,9 @@ class _Experiment(Section):
         return self.model_dump(mode="json")
 
     def brief(self) -> dict[str, Any]:
-        """Return the values, name and seed left out, with toggles as short as one can write them.
+        """Return the values without name and seed, with toggles in their shortest form.
 
-        Two of these are what a comparison of two configs reads.
+        This is what a comparison of two configs uses.
         """
         values = self.model_dump(
             mode="json", exclude={"name": True, "seed": True, "train": {"checkpoint_minutes"}}

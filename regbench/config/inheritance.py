@@ -18,13 +18,13 @@ from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
 from regbench.regularizers import REGULARIZERS, Toggle
 
-# More than anybody can follow, and less than Python's stack holds.
+# More than anyone can follow, and less than Python's stack allows.
 MOST_FILES = 50
 # Keys of a file as such, which no other file inherits and no option sets.
 FILE_KEYS = ("extends", "matrix")
-# No config has these keys, and every study both.
+# Every study has both of these keys, and no config has either.
 KEYS_OF_A_STUDY = ("variants", "claims")
-# What tells runs apart, and what concerns the file: not for a matrix or a study to change.
+# Keys that a matrix or a study can't set: they identify runs, or concern a whole file.
 RESERVED = {
     "name": "experiments are named after what was changed",
     "seed": "give several seeds with --seeds",
@@ -33,7 +33,7 @@ RESERVED = {
 
 
 class ConfigError(RegbenchError):
-    """All that is wrong with the configs, a line each."""
+    """Everything that is wrong with the configs, one line per problem."""
 
     def __init__(self, problems: Iterable[Problem | str]) -> None:
         self.messages = [str(problem) for problem in problems]

@@ -59,7 +59,7 @@ class Place(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong, and where."""
+    """One problem, and where it is."""
 
     place: Place
     text: str

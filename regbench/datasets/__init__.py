@@ -1,4 +1,4 @@
-"""Data sets: a name in the config to images and labels, the same for every variant of a seed.
+"""Data sets: from a name in the config to images and labels, equal for all variants of a seed.
 
 No Keras here. A data set is one module and one line in `DATASETS`.
 """
@@ -29,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 
 class Dataset(Protocol):
-    """What each data set's module offers."""
+    """The interface of each data set's module."""
 
     def load(self, path: Path | None, sha256: str | None, progress: Progress | None) -> Splits:
         """Return the whole data set, mapped from the cache where that is possible."""

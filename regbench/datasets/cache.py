@@ -25,7 +25,7 @@ FORMAT = 2
 # A file system's clock may tick only every two seconds: within that time a second change could
 # leave a file's times as they are.
 SETTLED_SECONDS = 2.0
-# Longer than any decoding takes: what has this age was left by a process that was killed.
+# Longer than any decoding takes: older temporary files were left by a killed process.
 ABANDONED_SECONDS = 86_400.0
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def entry(dataset: str, key: str) -> Path:
 def splits(dataset: str, key: str, decode: Callable[[], Splits], source: str = "") -> Splits:
     """Map the decoded arrays; call `decode` first where they are missing, damaged or changed.
 
-    Of several processes one decodes while the others wait. `source` is recorded for `find`.
+    Of several processes, one decodes while the others wait. `source` is recorded for `find`.
 
     Raises:
         DataError: `decode` failed.
@@ -117,7 +117,7 @@ def settled_state(path: Path) -> list[int] | None:
 
 
 def _remember(place: Path, about: dict[str, Any]) -> None:
-    """Record which files were checked, unless they may still change without a trace."""
+    """Record which files were checked, unless a further change might go unnoticed."""
     if None in about["checked"].values():
         return
     with contextlib.suppress(OSError):  # where it can't be written, the next start checks again
@@ -187,7 +187,7 @@ def _prefix(place: Path) -> str:
 
 
 def _remove_abandoned(place: Path) -> None:
-    """Remove what processes left that were killed while they decoded.
+    """Remove what processes left behind when they were killed while decoding.
 
     Under the lock, nobody else is writing this entry, so whatever bears its name is abandoned;
     what belongs to other entries is once it is old.

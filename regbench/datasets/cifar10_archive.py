@@ -60,8 +60,8 @@ def decode(path: Path) -> Splits:
 def _file_name(path: Path, member: str) -> str:
     """Return a member's name without its folder.
 
-    Nothing is written, so that a name which leads elsewhere does no harm; it is an
-    error because no such archive is CIFAR-10's.
+    Nothing is written, so a name that leads elsewhere does no harm; it is an error because the
+    archive can't be that of CIFAR-10.
     """
     place = PurePosixPath(member)
     if place.is_absolute() or ".." in place.parts:
@@ -137,7 +137,7 @@ def _checked_classes(names: list[Any], where: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """What the files of an archive are called, and how they are read."""
+    """The file names of an archive, and how to read the files."""
 
     batches: tuple[str, ...]
     meta: str

@@ -23,7 +23,7 @@ CONNECT_SECONDS, READ_SECONDS = 10, 30
 # Below this average over a window the next source gets its turn; the slow ones are asked again
 # when there is no other.
 SLOW_BYTES_PER_SECOND, SLOW_WINDOW_SECONDS = 200_000, 15
-# Connections that a source may cut, as long as each brought something.
+# How often a source may cut the connection, as long as each one delivered something.
 ATTEMPTS = 20
 
 Progress = Callable[[int, int], None]
@@ -61,7 +61,7 @@ class Remote:
 def download(remote: Remote, target: Path, progress: Progress | None = None) -> None:
     """Put the file at `target`, by rename and with its checksum verified.
 
-    Of several processes one downloads while the others wait for it.
+    If several processes need it, one downloads while the others wait.
 
     Args:
         progress: called with bytes done, those of earlier attempts included, and bytes in all.
@@ -118,7 +118,7 @@ class _Transfer:
         self.progress = progress
 
     def complete(self, url: str, slow: float) -> None:
-        """Get what is missing from one source, and verify the whole. Raises _SourceFailed."""
+        """Download the missing part from one source and verify the file. Raises _SourceFailed."""
         mixed = self.done > 0
         self._get_all(url, slow)
         if self._verified():
@@ -154,7 +154,7 @@ class _Transfer:
                     raise
 
     def _get(self, url: str, start: int, slow: float) -> None:
-        """Append what one connection brings, until the file has its size."""
+        """Append what one connection delivers, until the file is complete."""
         with _Connection(url, start) as connection:
             if not connection.continues(start, self.remote.size):
                 start = 0

@@ -4,4 +4,4 @@ from regbench.errors import RegbenchError
 
 
 class DataError(RegbenchError):
-    """A data set that is missing, damaged, not what it claims to be, or smaller than asked for."""
+    """A data set that is missing, damaged, not what it claims to be, or too small."""

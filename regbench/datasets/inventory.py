@@ -1,4 +1,4 @@
-"""What of each data set is on this machine, and how large it is: what `regbench data` shows."""
+"""Lists the data on this machine and its size, as `regbench data` shows it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ State = Literal["decoded", "archive", "partial", "missing", "drawn when needed"]
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that is there, or one that is not."""
+    """One file or folder of a data set, present or missing."""
 
     dataset: str
     state: State
@@ -32,7 +32,7 @@ class Item:
 
 
 def where() -> list[Item]:
-    """Return what is there of every data set, at least one item each.
+    """Return what is present of every data set, at least one item each.
 
     Reads the content of what was decoded only where its files changed.
     """

@@ -1,4 +1,4 @@
-"""Stratified subsets and label noise: random choices that depend on the seed alone."""
+"""Stratified subsets and label noise: random choices that depend only on the seed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def stratified(
 ) -> NDArray[np.int64]:
     """Return `count` sorted indices into `labels`, every class in proportion to its size.
 
-    Shares that are no whole numbers are rounded by largest remainder, ties at random. From equally
-    large classes and equal generators, a smaller subset is part of a larger one.
+    Fractional shares are rounded by largest remainder, with ties broken at random. For classes of
+    equal size and equal generators, a smaller subset is contained in a larger one.
 
     Raises:
         ValueError: `count` is below 0 or above the number of labels.
@@ -32,7 +32,7 @@ def stratified(
 
 
 def _quotas(sizes: NDArray[np.int64], count: int, lots: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Share `count` out among classes of these sizes; `lots` decide between equal remainders."""
+    """Divide `count` among classes of these sizes; `lots` break ties between remainders."""
     quotas, remainders = np.divmod(sizes * count, max(1, sizes.sum()))
     by_remainder = np.lexsort((lots, -remainders))
     quotas[by_remainder[: count - quotas.sum()]] += 1
@@ -44,9 +44,9 @@ def with_noise(
 ) -> NDArray[np.int64]:
     """Return a copy in which exactly `round(share * n)` labels name another class.
 
-    From equal generators, the wrong labels of a smaller share are among those of a larger one, and
-    name the same classes: runs with noise of 0.1 and of 0.2 are paired as closely as can be. So
-    their results are not independent of each other.
+    With equal generators, the wrong labels of a smaller share are contained in those of a larger
+    one: runs with noise of 0.1 and 0.2 are paired as closely as possible, and so their results are
+    not independent of each other.
 
     Raises:
         DataError: there is no other class.
@@ -55,7 +55,7 @@ def with_noise(
     if wrong and classes < 2:
         raise DataError("data.label_noise: expected at least two classes, received one")
     noisy = labels.copy()
-    # All are drawn, whatever the share, so that equal generators nest.
+    # Draw for all labels, whatever the share, so that the choices of equal generators nest.
     chosen = rng.permutation(len(labels))[:wrong]
     offsets = rng.integers(1, max(2, classes), len(labels))[:wrong]
     noisy[chosen] = (noisy[chosen] + offsets) % classes

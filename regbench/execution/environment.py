@@ -24,7 +24,7 @@ PACKAGES = ("regbench", "keras", "tensorflow", "jax", "torch", "numpy", "pandas"
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a worker process computes with. `threads` counts CPU threads."""
+    """The backend and device of a worker process, and its number of CPU threads."""
 
     backend: str
     device: str
@@ -53,7 +53,7 @@ class Runtime:
 
 
 def choose_backend(asked: str | None) -> str:
-    """Return the backend: as asked, else `KERAS_BACKEND`, else TensorFlow; it must be installed."""
+    """Return the requested backend, else `KERAS_BACKEND`, else TensorFlow; it must be installed."""
     backend = asked or os.environ.get("KERAS_BACKEND") or "tensorflow"
     source = "--backend" if asked else "KERAS_BACKEND"
     if backend not in BACKENDS:
@@ -106,14 +106,14 @@ def settle(runtime: Runtime) -> None:
     """
     import keras
 
-    # A user's keras.json may say otherwise, and would change every result without a word.
+    # A user's keras.json may set other values, which would silently change every result.
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
     if runtime.backend == "tensorflow":
         import tensorflow
 
         tensorflow.config.experimental.enable_op_determinism()
-        # Determinism demands a global seed; all that is random in a run has a seed of its own.
+        # Determinism requires a global seed; everything random in a run has a seed of its own.
         tensorflow.random.set_seed(0)
     if runtime.device == "gpu" and not any("gpu" in name or "cuda" in name for name in devices()):
         raise RegbenchError(
@@ -163,7 +163,7 @@ def apply(variables: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def safe_path() -> Iterator[None]:
-    """Keep Python processes that start in here from importing what lies in the current folder.
+    """Keep Python processes that start inside from importing files of the current folder.
 
     `python -c`, as which multiprocessing starts its processes, looks there first: a `socket.py`
     beside a config from a stranger would run as code. multiprocessing sends `sys.path` afterwards,

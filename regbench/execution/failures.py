@@ -1,4 +1,4 @@
-"""Why a job failed, as one line for people: what, where and what to do."""
+"""Explains why a job failed, in one line: what, where and what to do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ADVICE_FOR_RUNS = {"make room": f"; {RESUMES}", CHOOSE: " with --results"}
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job failed: the exception's class name, its message, and all there is to read."""
+    """Why a job failed: the exception's class name, its message, and all details."""
 
     error: str
     message: str
@@ -61,7 +61,7 @@ def cause_of_death(exit_code: int) -> str:
 
 
 def message(error: BaseException) -> str:
-    """Return what to say of an error; one that nobody foresaw is named by its class."""
+    """Return the message for an error; an unexpected one is named by its class."""
     name, text = type(error).__name__, str(error).strip()
     if isinstance(error, RegbenchError):
         return text

@@ -1,4 +1,4 @@
-"""The commit of a folder, asked for without executing anything that its repository names."""
+"""Finds the commit of a folder without executing anything that its repository specifies."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def commit(folder: Path) -> str | None:
 def source_commit() -> str | None:
     """Return the commit of regbench's own source; None where it was installed from a package.
 
-    An environment's site-packages often lies inside of somebody's checkout, whose commit says
-    nothing of regbench: so it counts only if regbench lies at the checkout's top.
+    An environment's site-packages often lies inside another checkout, whose commit says nothing
+    about regbench: so it counts only if regbench lies at the top of the checkout.
     """
     root = Path(__file__).resolve().parents[2]
     return commit(root) if (root / ".git").exists() else None

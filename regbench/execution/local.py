@@ -1,6 +1,6 @@
-"""Where jobs run. An executor takes plain jobs and a function, and knows nothing of Keras.
+"""Runs jobs in worker processes, without depending on Keras.
 
-Every executor has one form: `(function, jobs, workers, variables) -> generator of Event`. The
+Every executor has the same form: `(function, jobs, workers, variables) -> generator of Event`. The
 function is called as `function(job, emit)` in a worker; what it emits and returns comes back as
 events. Jobs may end in any order.
 """
@@ -27,20 +27,20 @@ from regbench.execution.failures import Failure
 
 Function = Callable[[Any, Callable[[str, dict[str, Any]], None]], Any]
 
-# How long a worker may take to reach the end of a step, or of a measurement, and a checkpoint.
+# How long a worker may take to finish a step or a measurement and write a checkpoint.
 SECONDS_TO_STOP = 60.0
-# What kills a worker is seldom its job: the system ends any process where memory is short. A job
-# that is at fault, since it needs more than there is, dies at every attempt, and must end.
+# A worker's death is seldom its job's fault: when memory is short, the system kills any process. A
+# job that is at fault, because it needs more memory than there is, dies at every attempt.
 REPEATS = 2
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to job number `job`: a kind, or whatever kind the function emits.
+    """An event in job number `job`, of one of these kinds or one that the function emits.
 
     "started", "done" with its `result`, "failed" with its `failure`, or "repeated": its worker
-    died, and it will be started again. `figures` belong to an emitted event; those of "repeated"
-    hold a `text` for people.
+    died, and the job will be restarted. `figures` belong to an emitted event; those of "repeated"
+    contain a `text` to display.
     """
 
     job: int
@@ -53,13 +53,13 @@ class Event:
 def local(
     function: Function, jobs: Sequence[Any], workers: int, variables: Mapping[str, str]
 ) -> Generator[Event, None, None]:
-    """Run jobs in `workers` processes of this machine; yield their events as they come.
+    """Run jobs in `workers` processes on this machine and yield their events as they arrive.
 
-    A worker sets `variables` in its environment before it imports anything else. It serves job
-    after job, since its start takes seconds. The job of one that dies starts again on a fresh
-    worker, when no other job waits, and fails after `REPEATS` such attempts. Closing the iterator
-    ends all: a job sees it in `signals.stop_requested`, and has a minute; an exception meanwhile
-    ends it at once. Raises SystemExit in a script that lacks its `__main__` guard.
+    A worker sets `variables` in its environment before it imports anything else, and runs one job
+    after another, since starting it takes seconds. If a worker dies, its job is retried in a fresh
+    one once no other job is waiting, and fails after `REPEATS` retries. Closing the iterator stops
+    everything: a job sees this in `signals.stop_requested` and has a minute to finish; an exception
+    during that time kills it at once. Raises SystemExit in a script without a `__main__` guard.
     """
     waiting = deque(range(len(jobs)))
     repeats = dict.fromkeys(waiting, 0)
@@ -76,7 +76,7 @@ def local(
                 main_guard.end_if_met_again(worker.exit_code)
                 if not worker.alive and repeats[event.job] < REPEATS:
                     repeats[event.job] += 1
-                    waiting.append(event.job)  # last: what killed it, the others may have left
+                    waiting.append(event.job)  # last: by then, the memory it lacked may be free
                     text = (
                         f"{worker.death()}; starts again, repeat {repeats[event.job]} of {REPEATS}"
                     )
@@ -98,10 +98,10 @@ EXECUTORS = {"local": local}
 
 
 def makespan(waiting: Sequence[float], busy: Sequence[float]) -> float:
-    """Return the seconds until the last job ends, each given to the first worker that is free.
+    """Return the seconds until the last job ends, if each goes to the first free worker.
 
     Args:
-        waiting: the seconds that each job takes which has not begun, in their order.
+        waiting: the seconds of each job that has not started, in order.
         busy: the seconds until each worker is free.
     """
     free = list(busy)
@@ -112,7 +112,7 @@ def makespan(waiting: Sequence[float], busy: Sequence[float]) -> float:
 
 
 def _end(pool: list[_Worker]) -> None:
-    """Let every worker stop where its job can resume; then none is left."""
+    """Let every worker stop at a point where its job can resume, then end all workers."""
     deadline = time.monotonic() + SECONDS_TO_STOP
     try:
         for worker in pool:
@@ -125,7 +125,7 @@ def _end(pool: list[_Worker]) -> None:
 
 
 class _Worker:
-    """A process that serves jobs over a pipe; its own output goes to a file, for post-mortems."""
+    """A process that takes jobs from a pipe; its output goes to a file, for error messages."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         main_guard.end_if_imported_by_worker()
@@ -146,7 +146,7 @@ class _Worker:
 
     def begin(self, job: int, function: Function, jobs: Sequence[Any]) -> Event:
         self.job = job
-        with contextlib.suppress(OSError):  # it died meanwhile: receive() will say so
+        with contextlib.suppress(OSError):  # it has died: receive() will report it
             self.connection.send((function, jobs[job]))
         return Event(job, "started")
 
@@ -166,7 +166,7 @@ class _Worker:
         return self._process.exitcode
 
     def death(self) -> str:
-        """Return what this process, which is dead, died of."""
+        """Return the cause of this dead process's death."""
         return f"its worker died: {failures.cause_of_death(self._process.exitcode or 0)}"
 
     def ask_to_stop(self) -> None:
@@ -177,8 +177,8 @@ class _Worker:
             self._process.terminate()
 
     def wait_until(self, deadline: float) -> None:
-        """Wait for the end of the job and of the process, at most until `deadline`."""
-        # Read meanwhile: a worker that can't say what it does would not come to its end.
+        """Wait for the job and the process to end, at most until `deadline`."""
+        # Keep reading: a worker blocks when the pipe is full, and would never reach its end.
         with contextlib.suppress(EOFError, OSError):
             while self.job is not None and self.connection.poll(deadline - time.monotonic()):
                 if self.receive().kind in ("done", "failed"):
@@ -213,7 +213,7 @@ def _serve(connection: Connection, variables: dict[str, str], output: Path) -> N
     ) -> None:
         connection.send((kind, figures, result, failure))
 
-    # A broken pipe means that the parent is gone: then nobody waits for the rest.
+    # A broken pipe means that the parent is gone, and nobody is waiting for the rest.
     with contextlib.suppress(EOFError, OSError):
         while True:
             function, job = connection.recv()
@@ -229,7 +229,7 @@ def _serve(connection: Connection, variables: dict[str, str], output: Path) -> N
 
 
 def _die_with_parent(output: Path) -> None:
-    """End this process when its parent is gone: nobody waits for it, and it holds locks."""
+    """End this process when its parent is gone: nobody needs its results, and it holds locks."""
     parent = multiprocessing.parent_process()
     if parent:
         wait([parent.sentinel])

@@ -1,4 +1,4 @@
-"""The processor, as far as it explains why two machines differ in a result's last bits."""
+"""Describes the processor, to explain why two machines differ in the last bits of a result."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Numerical libraries choose their kernels by these, and kernels differ in the order of their sums.
+# Numerical libraries choose kernels by these, and kernels add numbers in different orders.
 INSTRUCTION_SETS = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "sve", "bf16", "i8mm")
-# What makes oneDNN take other kernels than those that the processor is best at.
+# Variables that make oneDNN use other kernels than the best ones for the processor.
 ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
@@ -20,9 +20,9 @@ def name() -> str:
 
 
 def describe() -> dict[str, Any]:
-    """Return what `environment.json` records of the processor; None for what is not known.
+    """Return what `environment.json` records about the processor; None for unknown values.
 
-    Its cores are all that the machine has, also those that this process may not use.
+    `cores` counts all cores of the machine, even those that this process may not use.
     """
     found = _cpuinfo()
     flags = (found.get("flags") or found.get("Features") or "").split()
@@ -44,7 +44,7 @@ def _joined(get: Callable[[str], str | None], *keys: str) -> str | None:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """Return what Linux says of the first core; nothing elsewhere."""
+    """Return Linux's description of the first core; empty on other systems."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -1,7 +1,7 @@
-"""Ending early and in order: what SIGTERM and Ctrl-C mean to a sweep and to its workers.
+"""Stopping cleanly: how a sweep and its workers handle SIGTERM and Ctrl-C.
 
-A sweep raises an exception from either, asks its workers to stop, and waits for them. A worker
-finishes the step that it is at, writes a checkpoint and ends its run with `Stopped`.
+In a sweep, either one raises an exception; it asks its workers to stop and waits for them. A worker
+finishes the current step, writes a checkpoint and ends its run with `Stopped`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _stop_requested = False
 
 
 class Stopped(RunFailed):
-    """The run was asked to stop; its last checkpoint is where it resumes."""
+    """The run was asked to stop; it can be resumed from its last checkpoint."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM has come: to be handled wherever Ctrl-C is."""
+    """SIGTERM was received: handled wherever Ctrl-C is."""
 
 
 def stop_requested() -> bool:
@@ -35,7 +35,7 @@ def stop_requested() -> bool:
 
 @contextlib.contextmanager
 def postponed() -> Iterator[None]:
-    """In here, SIGTERM does not end the process but makes `stop_requested` true."""
+    """Inside, SIGTERM does not end the process but makes `stop_requested` true."""
     global _stop_requested
 
     def request(number: int, frame: Any) -> None:
@@ -49,9 +49,9 @@ def postponed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def raised(announce: Callable[[], object]) -> Iterator[None]:
-    """In here, SIGINT raises KeyboardInterrupt and SIGTERM `Terminated`.
+    """Inside, SIGINT raises KeyboardInterrupt and SIGTERM raises `Terminated`.
 
-    `announce` is called before that, but for the first signal only.
+    `announce` is called first, but only for the first signal.
     """
     announced = False
 
@@ -69,7 +69,7 @@ def raised(announce: Callable[[], object]) -> Iterator[None]:
 
 
 def exit_code(error: KeyboardInterrupt) -> int:
-    """Return what a process ends with that the error has interrupted: 130, or 143 for SIGTERM."""
+    """Return the exit code of a process that was interrupted: 130, or 143 for SIGTERM."""
     return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
 
 

@@ -5,15 +5,18 @@ A figure of what can't be shown, such as probes of runs that have none, is None.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench import files
+from regbench.analysis import compare
+from regbench.analysis.rows import ConfigRow
 from regbench.errors import RegbenchError
 from regbench.figures.curves import curves, gap, together
 from regbench.figures.differences import cost, differences
-from regbench.figures.probes import ensemble, ledger, margins, reliability
+from regbench.figures.probes import Found, ensemble, found_in, ledger, margins, reliability
 from regbench.figures.style import unbounded
 from regbench.runs import Results
 
@@ -40,8 +43,23 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "reliability": reliability,
     "margins": margins,
 }
-# Those that show differences from a baseline, and take its name.
+# Those that show a comparison, and those that show what probes found: both can be handed to them.
 COMPARING = ("differences", "cost")
+PROBING = ("ledger", "ensemble", "reliability", "margins")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What several figures of a frame show: computed and read once, and handed to each of them."""
+
+    rows: Sequence[ConfigRow]
+    found: Found
+
+    def arguments(self, name: str) -> dict[str, Sequence[ConfigRow] | Found]:
+        """Return the arguments for it that the figure `name` takes."""
+        if name in COMPARING:
+            return {"rows": self.rows}
+        return {"found": self.found} if name in PROBING else {}
 
 
 def save(chart: Any, path: Path | str, dots_per_inch: int = 192) -> None:
@@ -78,10 +96,11 @@ def save_all(
 
     `baseline` is the name of the config that the others are compared with.
     """
+    rows = compare.compare(frame, baseline, examples=False)
+    shared = Shared(rows, found_in(frame))
     paths = []
     for name, figure in FIGURES.items():
-        options = {"baseline": baseline} if name in COMPARING else {}
-        chart = figure(frame, width=PAPER_WIDTH, **options)
+        chart = figure(frame, width=PAPER_WIDTH, **shared.arguments(name))
         for suffix in (".svg", ".png") if chart is not None else ():
             paths.append(Path(folder) / f"{name}{suffix}")
             save(chart, paths[-1], dots_per_inch=300)

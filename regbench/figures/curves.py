@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from regbench.figures.style import (
     DASHED,
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     import pandas
 
 WIDTH = 760
-AXES = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
+Metric = Literal["accuracy", "loss"]
+AXES: dict[str, str] = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
 
 
 def curves(
     frame: Results | pandas.DataFrame,
-    metric: str = "accuracy",
+    metric: Metric = "accuracy",
     width: int = WIDTH,
     log: bool = False,
 ) -> Any:
@@ -80,7 +81,7 @@ def curves(
 
 def together(
     frame: Results | pandas.DataFrame,
-    metric: str = "accuracy",
+    metric: Metric = "accuracy",
     width: int = WIDTH,
     log: bool = False,
 ) -> Any:
@@ -102,7 +103,7 @@ def together(
     return styled(chart.transform_fold(["train", "test"], as_=["set", "value"]), width)
 
 
-def gap(frame: Results | pandas.DataFrame, metric: str = "accuracy", width: int = WIDTH) -> Any:
+def gap(frame: Results | pandas.DataFrame, metric: Metric = "accuracy", width: int = WIDTH) -> Any:
     """Return the generalization gap of every variant over epochs.
 
     The arguments are those of `curves`. Above zero, the training set is ahead.

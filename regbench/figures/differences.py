@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from regbench.analysis import compare
+from regbench.analysis.rows import ConfigRow
 from regbench.figures.curves import WIDTH, single
 from regbench.figures.style import INK, color, facet, panel_width, styled
 from regbench.figures.variants import labeled, looks
+from regbench.runs import Results
 
 if TYPE_CHECKING:
     import pandas
@@ -17,24 +21,33 @@ COMPARED = {"test_accuracy": "test accuracy", "gap": "gap (train - test accuracy
 
 
 def differences(
-    frame: pandas.DataFrame, width: int = WIDTH, baseline: str | None = None
+    frame: Results | pandas.DataFrame,
+    width: int = WIDTH,
+    baseline: str | None = None,
+    rows: Sequence[ConfigRow] | None = None,
 ) -> Any | None:
     """Return differences from the baseline, paired by seed, with their 95% intervals.
 
     None where no variant can be compared with a baseline.
+
+    Args:
+        frame: what `regbench.load` returns, or its frame.
+        width: of the whole figure, in pixels.
+        baseline: the name of the config that the others are compared with.
+        rows: what `regbench.analysis.compare.compare` returns for these two, where it is known.
     """
     import altair as alt
     import pandas
 
-    rows = [
-        {"variant": label, "what": title, **row["versus_baseline"][metric]}
-        for label, row in compared(frame, baseline)
+    points = [
+        {"variant": label, "what": title, **asdict(versus)}
+        for label, row in compared(frame, baseline, rows)
         for metric, title in COMPARED.items()
-        if (row["versus_baseline"] or {}).get(metric, {}).get("mean") is not None
+        if (versus := row.versus(metric)) and versus.mean is not None
     ]
-    if not rows:
+    if not points:
         return None
-    data = pandas.DataFrame(rows)
+    data = pandas.DataFrame(points)
     best = data[data["what"] == COMPARED["test_accuracy"]].sort_values("mean", ascending=False)
     columns = 2 if width >= 500 else 1
     y = alt.Y("variant:N", sort=list(best["variant"]), title=None, axis=alt.Axis(labelLimit=200))
@@ -53,20 +66,28 @@ def differences(
     return styled(facet(chart, alt, "what", list(COMPARED.values()), columns, MARGIN), width)
 
 
-def cost(frame: pandas.DataFrame, width: int = WIDTH, baseline: str | None = None) -> Any | None:
-    """Return test accuracy against the seconds of training; intervals are of 95% over seeds."""
+def cost(
+    frame: Results | pandas.DataFrame,
+    width: int = WIDTH,
+    baseline: str | None = None,
+    rows: Sequence[ConfigRow] | None = None,
+) -> Any | None:
+    """Return test accuracy against the seconds of training; intervals are of 95% over seeds.
+
+    The arguments are those of `differences`.
+    """
     import altair as alt
     import pandas
 
-    rows = [
-        {"variant": label, "seconds": row["seconds"], "parameters": row["parameters"]}
-        | row["test_accuracy"]
-        for label, row in compared(frame, baseline)
-        if row["test_accuracy"]["mean"] is not None
+    points = [
+        {"variant": label, "seconds": row.seconds, "parameters": row.parameters}
+        | asdict(row.test_accuracy)
+        for label, row in compared(frame, baseline, rows)
+        if row.test_accuracy.mean is not None
     ]
-    if not rows:
+    if not points:
         return None
-    data = pandas.DataFrame(rows)
+    data = pandas.DataFrame(points)
     low, high = data["seconds"].min(), data["seconds"].max()
     room = max(high - low, 0.1 * high)  # for the names to the right of the points
     scale = alt.Scale(domain=[max(0, low - 0.1 * room), high + 0.35 * room], nice=False)
@@ -90,12 +111,17 @@ def cost(frame: pandas.DataFrame, width: int = WIDTH, baseline: str | None = Non
     return single(chart, width, round(width * 0.5))
 
 
-def compared(frame: pandas.DataFrame, baseline: str | None) -> list[tuple[str, dict[str, Any]]]:
-    """Return what `compare` says of each variant, with its label."""
+def compared(
+    frame: Results | pandas.DataFrame,
+    baseline: str | None,
+    rows: Sequence[ConfigRow] | None = None,
+) -> list[tuple[str, ConfigRow]]:
+    """Return what `compare` says of each variant, with its label; `rows` where it has been said."""
     keys = labeled(frame).drop_duplicates(["name", "config_hash"])
     labels = {
         (name, config_hash): label
         for name, config_hash, label in keys[["name", "config_hash", "variant"]].to_numpy()
     }
-    rows = compare.compare(frame, baseline, examples=False)
-    return [(labels[row["name"], row["config_hash"]], row) for row in rows]
+    if rows is None:
+        rows = compare.compare(frame, baseline, examples=False)
+    return [(labels[row.name, row.config_hash], row) for row in rows]

@@ -31,6 +31,8 @@ from regbench.runs.probe_results import Findings
 if TYPE_CHECKING:
     import pandas
 
+# What the probes found in the runs of each variant, by seed.
+Found = dict[str, list[Findings]]
 MARGIN = 170  # for the names of the steps, and a number behind the last bar
 # The waterfall's steps, top to bottom; each term leads on from where the one before it ended.
 STEPS = {
@@ -43,9 +45,7 @@ STEPS = {
 }
 
 
-def found_in(
-    frame: Results | pandas.DataFrame, warn: Callable[[str], None] | None = None
-) -> dict[str, list[Findings]]:
+def found_in(frame: Results | pandas.DataFrame, warn: Callable[[str], None] | None = None) -> Found:
     """Return what was found in the runs of each variant, by seed; only variants that were probed.
 
     Args:
@@ -68,7 +68,10 @@ def found_in(
 
 
 def ledger(
-    frame: Results | pandas.DataFrame, metric: str = "loss", width: int = WIDTH
+    frame: Results | pandas.DataFrame,
+    metric: str = "loss",
+    width: int = WIDTH,
+    found: Found | None = None,
 ) -> Any | None:
     """Return the gap ledger of every variant as a waterfall; means over seeds.
 
@@ -76,11 +79,13 @@ def ledger(
         frame: what `regbench.load` returns, or its frame; the folders of its runs are read.
         metric: "loss" in nats, or "accuracy".
         width: of the whole figure, in pixels.
+        found: what `found_in` returns for the frame, where it is known: no folder is read then.
     """
     import altair as alt
     import pandas
 
-    rows = [row for variant, terms in ledgers(frame, metric) for row in _waterfall(variant, terms)]
+    found = found_in(frame) if found is None else found
+    rows = [row for variant, terms in ledgers(found, metric) for row in _waterfall(variant, terms)]
     if not rows:
         return None
     data = pandas.DataFrame(rows).round(4)
@@ -102,12 +107,10 @@ def ledger(
     return styled(facet(chart, alt, "variant", variants, columns, MARGIN), width)
 
 
-def ledgers(
-    frame: Results | pandas.DataFrame, metric: str
-) -> Iterator[tuple[str, dict[str, float]]]:
+def ledgers(found: Found, metric: str) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield each variant's mean `reported`, terms and `test`; they balance as one run's do."""
-    for variant, found in found_in(frame).items():
-        kept = [each.numbers.ledger[metric] for each in found if each.numbers.ledger]
+    for variant, findings in found.items():
+        kept = [each.numbers.ledger[metric] for each in findings if each.numbers.ledger]
         if kept:
             yield (
                 variant,
@@ -115,14 +118,16 @@ def ledgers(
             )
 
 
-def ensemble(frame: Results | pandas.DataFrame, width: int = WIDTH) -> Any | None:
+def ensemble(
+    frame: Results | pandas.DataFrame, width: int = WIDTH, found: Found | None = None
+) -> Any | None:
     """Return the test accuracy of T averaged dropout passes against weight scaling (dotted)."""
     import altair as alt
     import pandas
 
     rows = []
-    for variant, found in found_in(frame).items():
-        for dropout in [each.numbers.dropout for each in found if each.numbers.dropout]:
+    for variant, findings in (found_in(frame) if found is None else found).items():
+        for dropout in [each.numbers.dropout for each in findings if each.numbers.dropout]:
             for passes, quality in zip(dropout.passes, dropout.ensemble, strict=True):
                 scaled = dropout.weight_scaling.accuracy
                 point = {"variant": variant, "passes": passes, "scaled": scaled}
@@ -147,7 +152,9 @@ def ensemble(frame: Results | pandas.DataFrame, width: int = WIDTH) -> Any | Non
     return single(chart, width, round(width * 0.4))
 
 
-def reliability(frame: Results | pandas.DataFrame, width: int = WIDTH) -> Any | None:
+def reliability(
+    frame: Results | pandas.DataFrame, width: int = WIDTH, found: Found | None = None
+) -> Any | None:
     """Return accuracy against confidence on the test set; below the diagonal: too confident."""
     import altair as alt
     import pandas
@@ -160,8 +167,8 @@ def reliability(frame: Results | pandas.DataFrame, width: int = WIDTH) -> Any | 
             "right": each.accuracy * each.examples,
             "examples": each.examples,
         }
-        for variant, found in found_in(frame).items()
-        for one in found
+        for variant, findings in (found_in(frame) if found is None else found).items()
+        for one in findings
         for each in one.details.reliability
     ]
     if not rows:
@@ -186,15 +193,17 @@ def reliability(frame: Results | pandas.DataFrame, width: int = WIDTH) -> Any | 
     return single(chart, width, round(width * 0.5))
 
 
-def margins(frame: Results | pandas.DataFrame, width: int = WIDTH) -> Any | None:
+def margins(
+    frame: Results | pandas.DataFrame, width: int = WIDTH, found: Found | None = None
+) -> Any | None:
     """Return how examples spread over margins: the true class's probability less the best other."""
     import altair as alt
     import pandas
 
     rows = []
-    for variant, found in found_in(frame).items():
+    for variant, findings in (found_in(frame) if found is None else found).items():
         for side in ("train", "test"):
-            counts = np.sum([each.details.margins[side].counts for each in found], axis=0)
+            counts = np.sum([each.details.margins[side].counts for each in findings], axis=0)
             share = counts / max(1, counts.sum())
             centers = np.linspace(-1, 1, 2 * len(counts) + 1)[1::2]
             rows += [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from regbench.analysis.gap import gap
 from regbench.figures.style import Style, styles
 from regbench.runs import Results, copies
 
@@ -42,7 +43,9 @@ def looks(frame: pandas.DataFrame) -> list[Style]:
     return styles(ordered, [variant for variant in ordered if variant in named])
 
 
-def by_epoch(runs: Results | pandas.DataFrame, metric: str) -> pandas.DataFrame:
+def by_epoch(
+    runs: Results | pandas.DataFrame, metric: Literal["accuracy", "loss"]
+) -> pandas.DataFrame:
     """Return a row per variant and epoch: mean, lowest and highest over seeds.
 
     Columns are `variant`, `epoch`, and `train`, `test` and `gap`, each also with `_low` and
@@ -50,9 +53,8 @@ def by_epoch(runs: Results | pandas.DataFrame, metric: str) -> pandas.DataFrame:
     of accuracy or of loss. Epochs of a run that diverged have no numbers and are left out.
     """
     frame = labeled(runs)
-    better, worse = ("train", "test") if metric == "accuracy" else ("test", "train")
-    sides = {"train": frame[f"train_{metric}"], "test": frame[f"test_{metric}"]}
-    frame = frame.assign(**sides, gap=sides[better] - sides[worse])
+    train, test = frame[f"train_{metric}"], frame[f"test_{metric}"]
+    frame = frame.assign(train=train, test=test, gap=gap(train, test, metric))
     statistics = {
         f"{side}{suffix}": (side, how)
         for side in ("train", "test", "gap")

@@ -1,7 +1,6 @@
-"""A config looked at before it is trained: its layers, their costs, and what is worth knowing.
+"""Inspects a config before it is trained: its layers, their costs, and advice.
 
-Nothing is trained that anyone keeps: the time of an epoch is measured on a throwaway model and
-random images.
+No training result is kept: the time of an epoch is measured on a throwaway model and random images.
 """
 
 from __future__ import annotations
@@ -102,7 +101,7 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Question:
-    """What to inspect, and with what to compute."""
+    """What to inspect, and on which backend and device."""
 
     experiment: Experiment
     baseline: Experiment
@@ -141,7 +140,7 @@ def inspect(
 
 
 def answer(question: Question, emit: train.Emit) -> Inspection:
-    """Build the network and look at it, in this process."""
+    """Build and inspect the network in this process."""
     experiment, baseline, runtime = question.experiment, question.baseline, question.runtime
     environment.settle(runtime)
     size, base_size = size_of(experiment.data), size_of(baseline.data)

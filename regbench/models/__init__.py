@@ -1,1 +1,1 @@
-"""An experiment to a Keras model: its layers, weights, predictions and cost."""
+"""From an experiment to a Keras model: its layers, weights, predictions and cost."""

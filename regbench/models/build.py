@@ -21,16 +21,16 @@ HEADS = {
 
 
 def to_inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the pixels as the network takes them: float32 in [0, 1], the same shape."""
+    """Return the pixels as the network's input: float32 in [0, 1], the same shape."""
     return np.multiply(images, np.float32(1 / 255), dtype=np.float32)
 
 
 def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) -> Any:
     """Return the uncompiled `keras.Sequential` for images of (height, width, channels).
 
-    Its initial weights depend on the seed and on each layer's name and shape alone, so that
-    variants with the same seed start alike in every layer that they share.
-    Raises RegbenchError where the maps would shrink to nothing.
+    Its initial weights depend only on the seed and on each layer's name and shape, so variants with
+    the same seed start with equal weights in every layer that they share.
+    Raises RegbenchError if the feature maps would shrink to nothing.
     """
     import keras
 
@@ -62,9 +62,9 @@ def compile_model(model: Any, experiment: Experiment, steps_per_epoch: int) -> N
 
 
 def _make_variables(model: Any) -> None:
-    """Make the variables of the optimizer and the metrics now, and not inside the first step.
+    """Create the variables of the optimizer and the metrics now, not in the first step.
 
-    TensorFlow traces a step that makes variables twice, and never lets go of the functions that
+    TensorFlow traces a step that creates variables twice, and never frees the functions that
     initialize them: half of the first step's time, and a quarter of what a run leaves in memory.
     """
     model.optimizer.build(model.trainable_variables)
@@ -126,7 +126,7 @@ class _Stack:
         )
 
     def _activated(self, layer: Any, name: str, **options: Any) -> Iterator[Any]:
-        """Yield a hidden layer; its activation is a layer of its own only behind another layer."""
+        """Yield a hidden layer; its activation is separate only if another layer precedes it."""
         import keras
 
         between = self._ask("before_activation", name)
@@ -155,7 +155,7 @@ class _Stack:
 
 
 def _draw_weights(model: Any, seed: int) -> None:
-    # The seeds are not put into the layers' own configs: those then read like hand-written Keras.
+    # Seeds are not stored in the layers' configs, which then read like hand-written Keras.
     for layer in model.layers:
         if hasattr(layer, "kernel"):
             initializer = type(layer.kernel_initializer)(
@@ -165,8 +165,8 @@ def _draw_weights(model: Any, seed: int) -> None:
         if hasattr(layer, "seed_generator"):
             first = seeding.derive(seed, "dropout", layer.name)
             layer.seed_generator.state.assign(np.asarray([first, 0], "uint32"))
-            # Where a layer was made without a seed, Keras on torch draws from torch's global
-            # generator, which nobody seeds and no checkpoint holds: two runs would differ.
+            # If a layer was created without a seed, Keras on torch draws from torch's global
+            # generator, which is neither seeded nor in a checkpoint: two runs would differ.
             layer.seed_generator._initial_seed = first
 
 

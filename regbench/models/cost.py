@@ -1,4 +1,4 @@
-"""What a network costs, layer by layer: parameters, multiply-adds, memory; without running it."""
+"""The cost of a network, layer by layer, without running it: parameters, multiply-adds, memory."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def totals(layers: Sequence[Layer]) -> Totals:
 
 
 def pooled_share(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> float | None:
-    """Return how many of the numbers that enter pooling windows come out: 0.25 for 2x2, stride 2.
+    """Return the share of values that is left after pooling windows: 0.25 for 2x2, stride 2.
 
     None for a network without windows.
     """
@@ -75,13 +75,13 @@ def pooled_share(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> float
 
 
 def pooling_parameters(layers: Sequence[Layer]) -> int | None:
-    """Return how many trainable numbers all pooling has; None for a network without pooling."""
+    """Return the number of trainable parameters in pooling layers; None without pooling."""
     pooling = [layer.parameters for layer in layers if layer.kind in (*WINDOWS, *GLOBAL)]
     return sum(pooling) if pooling else None
 
 
 def without_pooling(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Totals:
-    """Return the totals that the network would have if its maps kept the size of the images.
+    """Return the totals of the same network if its feature maps kept the size of the images.
 
     Pooling windows are left out and strided convolutions get stride 1; global pooling stays. The
     network is not built: its first dense layer could have a hundred million weights.
@@ -126,5 +126,5 @@ def of_layer(layer: Any) -> Layer:
 
 
 def _bytes(kind: str, shape: tuple[int, ...]) -> int:
-    # Flattening only renames the same numbers.
+    # Flattening copies nothing: it only changes the shape.
     return 0 if kind == "Flatten" else FLOAT * math.prod(shape)

@@ -1,4 +1,4 @@
-"""A model's predictions, and how good they are: inference mode, cross-entropy without penalty."""
+"""A model's predictions and their quality: inference mode, cross-entropy without the penalty."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def measure_of(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) ->
 
 def predict(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return class probabilities (n, classes) in inference mode."""
-    # Not model.predict: it builds and tears down an input pipeline at every call.
+    # Not model.predict: it builds and tears down an input pipeline in every call.
     batches = [
         model.predict_on_batch(to_inputs(images[start : start + BATCH]))
         for start in range(0, len(images), BATCH)
@@ -55,12 +55,12 @@ def cross_entropy(probabilities: NDArray[np.float32], labels: NDArray[np.int64])
     """Return the mean of -log(probability of the true class), in nats.
 
     A probability that float32 rounds to zero counts as the smallest normal float32 (87.3 nats);
-    Keras would stop at 1e-7 (16.1 nats) and so flatter a confident and wrong model.
+    Keras clips at 1e-7 (16.1 nats), which would flatter a confidently wrong model.
     """
     of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.maximum(of_truth, np.finfo(np.float32).tiny)).mean())
 
 
 def penalty(model: Any) -> float:
-    """Return what the kernel penalties add to the training loss now, in nats."""
+    """Return what the kernel penalties currently add to the training loss, in nats."""
     return float(sum(float(each) for each in model.losses))

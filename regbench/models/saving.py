@@ -1,4 +1,4 @@
-"""`model.keras` of a run: written so that plain Keras loads it, and read again with its inputs."""
+"""A run's `model.keras`: written so that plain Keras can load it, and loaded for predictions."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from regbench.text import one_line
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A run's trained model with what it takes for input: pixels as images have them, uint8.
+    """A run's trained model, which predicts from the pixels of images as they are, uint8.
 
-    `model` is the `keras.Model`, which takes float32 in [0, 1] and gives probabilities. `classes`
-    are their names; empty where the run wrote none, as a diverged one.
+    `model` is the `keras.Model`, which maps float32 in [0, 1] to probabilities. `classes` are the
+    names of the classes; empty if the run recorded none, as a diverged one does not.
     """
 
     model: Any
@@ -52,8 +52,8 @@ class LoadedModel:
 def save(model: Any, path: Path) -> None:
     """Write a model without its penalties.
 
-    They act in training alone, and `config.yaml` has them; those that Keras does not have, as a
-    p-norm, would keep plain Keras from loading the file.
+    Penalties matter only in training, and `config.yaml` records them; one that Keras does not have,
+    such as a p-norm, would keep plain Keras from loading the file.
     """
     with _without_penalties(model):
         model.save(path)

@@ -1,7 +1,7 @@
-"""What a trained model says of its regularizer; measured once, after the last epoch.
+"""What a trained model reveals about its regularizer, measured once after the last epoch.
 
-Probes change nothing: the weights, moving averages and dropout seeds are afterwards what they were.
-A probe that fails costs its own numbers, and never the run.
+Probes change nothing: weights, moving averages and dropout seeds are restored afterwards. A probe
+that fails loses its own numbers, never the run.
 """
 
 from __future__ import annotations

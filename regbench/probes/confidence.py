@@ -1,4 +1,4 @@
-"""Predictions: how sure the model is, whether it may be, and where it is wrong.
+"""Predictions: how confident the model is, whether that is justified, and where it is wrong.
 
 Source: Guo et al., "On Calibration of Modern Neural Networks", 2017 (expected calibration error,
 15 bins); Bartlett et al., "Spectrally-normalized margin bounds", 2017 (margins).

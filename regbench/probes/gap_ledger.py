@@ -25,7 +25,7 @@ from regbench.runs import gap_ledger
 from regbench.runs.gap_ledger import Ledger, TrainingMode
 from regbench.runs.probe_results import Quality
 
-# Passes in training mode differ: each has other masks, and other examples in a batch. They are
+# Passes in training mode differ in their dropout masks and in the examples of each batch. They are
 # averaged until the standard error of the mean is at most this.
 LOSS_ERROR = 0.005  # nats
 ACCURACY_ERROR = 0.003
@@ -43,8 +43,8 @@ def ledgers(subject: Subject, row: Mapping[str, Any]) -> dict[str, Ledger] | Non
 def training_mode(subject: Subject) -> TrainingMode:
     """Return loss and accuracy on the training sample with dropout on and batch statistics in use.
 
-    Means over passes. Without a layer that behaves otherwise in training, no pass is made: the
-    mode is that of the last measurement.
+    Means over passes. If no layer behaves differently in training, no pass is needed: the last
+    measurement has the same values.
     """
     noisy = varying(subject.model)
     if not noisy:
@@ -104,7 +104,7 @@ def order_of_pass(seed: int, number: int, examples: int) -> np.ndarray:
 
 
 def _is_noise_alone(noisy: list[Any]) -> bool:
-    """Whether each example meets noise of its own, whatever else is in its batch."""
+    """Whether the noise of each example is independent of the rest of its batch."""
     import keras
 
     kinds = keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.GaussianNoise

@@ -31,9 +31,9 @@ MOST_BYTES = 2**28
 
 @dataclass(frozen=True)
 class Subject:
-    """A trained model, with the training sample and the test set that its history tells of.
+    """A trained model, with the training sample and the test set that its history is based on.
 
-    `measured` is what the last measurement of both computed; without it, it is computed again.
+    `measured` holds the outputs of the last measurement of both; without it, they are recomputed.
     """
 
     model: Any
@@ -72,10 +72,10 @@ def forward(layers: Sequence[Any], inputs: Any, active: tuple[type, ...] = ()) -
 
 
 def varying(model: Any) -> list[Any]:
-    """Return the layers that may behave otherwise in training: those that ask for the mode."""
+    """Return the layers that may behave differently in training: those that ask for the mode."""
     import keras
 
-    # Dense layers ask for it too, and use it for quantized weights alone.
+    # Dense layers ask for it too, but use it only for quantized weights.
     dense = (keras.layers.Dense, keras.layers.EinsumDense)
     return [
         layer

@@ -1,7 +1,7 @@
-"""Batch normalization of maps with TensorFlow's fused kernel: the same numbers, in fewer passes.
+"""Batch normalization of feature maps with TensorFlow's fused kernel: same numbers, fewer passes.
 
-Keras 3 spells batch normalization out as moments and elementwise operations, each of which reads
-the maps once more. Importing this module imports Keras.
+Keras 3 composes batch normalization of moments and elementwise operations, each of which reads the
+maps again. Importing this module imports Keras.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import keras
 
 
 def fuse(layer: Any) -> None:
-    """Let a `keras.layers.BatchNormalization` train with the fused kernel, where there is one.
+    """Make a `keras.layers.BatchNormalization` train with the fused kernel, where there is one.
 
-    That is for maps (n, height, width, channels) on TensorFlow. Inference stays Keras' own, and so
-    does what is saved: the layer's class, its config and its weights are what they were.
+    That is the case for maps (n, height, width, channels) on TensorFlow. Inference remains Keras'
+    own, and so does what is saved: the layer's class, config and weights are unchanged.
     """
     if keras.backend.backend() != "tensorflow":
         return

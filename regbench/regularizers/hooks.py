@@ -1,4 +1,4 @@
-"""The hooks through which a technique changes a network; each does nothing by default."""
+"""The base class of every technique: the hooks through which it changes the network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Regularizer:
     bare: ClassVar[bool] = False
 
     def is_idle(self) -> bool:
-        """Return whether these values change nothing, which is the same as switched off."""
+        """Return whether these values have no effect, which counts as switched off."""
         return False
 
     def kernel_penalty(self) -> Any:
@@ -39,15 +39,15 @@ class Regularizer:
         return []
 
     def after_activation(self, name: str) -> list[Any]:
-        """Layers behind a hidden layer's activation."""
+        """Layers after a hidden layer's activation."""
         return []
 
     def after_block(self, name: str) -> list[Any]:
-        """Layers behind the last convolution of a block."""
+        """Layers after the last convolution of a block."""
         return []
 
     def before_dense(self, name: str) -> list[Any]:
-        """Layers in front of a dense layer, the output layer included."""
+        """Layers before a dense layer, including the output layer."""
         return []
 
 

@@ -25,7 +25,7 @@ class LpNorm(keras.regularizers.Regularizer):
 
 @keras.saving.register_keras_serializable("regbench")
 class PenaltySum(keras.regularizers.Regularizer):
-    """The sum of several penalties on the same kernel: Keras takes one regularizer a kernel."""
+    """The sum of several penalties on the same kernel: Keras takes one regularizer per kernel."""
 
     def __init__(self, penalties: Sequence[Any]) -> None:
         self.penalties = [keras.regularizers.get(penalty) for penalty in penalties]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from regbench.analysis import evidence
-from regbench.figures import COMPARING, FIGURES, probes, variants
+from regbench.analysis.rows import Difference
+from regbench.figures import FIGURES, Shared, probes, variants
 from regbench.figures import style as colors
 from regbench.figures.differences import compared
 
@@ -58,22 +59,25 @@ class _Plan:
 
     title: str
     text: str
-    table: Callable[[pandas.DataFrame, str | None], Table]
-    choices: dict[str, dict[str, Any]] = field(default_factory=lambda: {"": {}})
+    table: Callable[[pandas.DataFrame, Shared], Table]
+    choices: Mapping[str, Mapping[str, str | bool]] = field(default_factory=lambda: {"": {}})
 
 
-def figures(frame: pandas.DataFrame, baseline: str | None) -> list[Figure]:
-    """Return every figure that can be drawn of these runs, in the page's order."""
+def figures(frame: pandas.DataFrame, shared: Shared) -> list[Figure]:
+    """Return every figure that can be drawn of these runs, in the page's order.
+
+    `shared` is the comparison of the frame's configs, and what the probes found in its runs.
+    """
     made = []
     for name, plan in PLANS.items():
-        options = {"baseline": baseline} if name in COMPARING else {}
+        options = shared.arguments(name)
         specs = {
             label: _spec(chart)
             for label, arguments in plan.choices.items()
             if (chart := FIGURES[name](frame, **arguments, **options)) is not None
         }
         if specs:
-            table = plan.table(frame, baseline)
+            table = plan.table(frame, shared)
             made.append(Figure(name, plan.title, plan.text, specs, table))
     return made
 
@@ -122,12 +126,12 @@ def _drop_legends(part: Any) -> None:
             _drop_legends(each)
 
 
-def _curve_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+def _curve_table(frame: pandas.DataFrame, shared: Shared) -> Table:
     """Return train and test accuracy at some epochs, a row for each variant and set."""
     return _epoch_table(frame, {"train": "train", "test": "test"})
 
 
-def _gap_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+def _gap_table(frame: pandas.DataFrame, shared: Shared) -> Table:
     return _epoch_table(frame, {"gap": ""})
 
 
@@ -145,13 +149,12 @@ def _epoch_table(frame: pandas.DataFrame, series: dict[str, str]) -> Table:
     return Table(["accuracy at epoch", *map(str, epochs)], rows)
 
 
-def _difference_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+def _difference_table(frame: pandas.DataFrame, shared: Shared) -> Table:
     cells = []
-    for variant, row in compared(frame, baseline):
-        versus = row["versus_baseline"]
-        if versus:
-            test, gap = versus["test_accuracy"], versus["gap"]
-            cells.append([variant, *_interval(test), *_interval(gap), str(test["pairs"])])
+    for variant, row in compared(frame, None, shared.rows):
+        test, gap = row.versus("test_accuracy"), row.versus("gap")
+        if test and gap:
+            cells.append([variant, *_interval(test), *_interval(gap), str(test.pairs)])
     headings = [
         "variant",
         "test accuracy",
@@ -169,44 +172,35 @@ def _difference_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
     return Table(headings, cells)
 
 
-def _interval(value: dict[str, Any]) -> list[str]:
-    if value["mean"] is None:
+def _interval(value: Difference) -> list[str]:
+    if value.mean is None:
         return [""] * 5
-    ends = "" if value["low"] is None else f"{value['low']:+.3f} to {value['high']:+.3f}"
-    return [
-        f"{value['mean']:+.3f}",
-        ends,
-        *evidence.told(value),
-    ]
+    ends = "" if value.low is None else f"{value.low:+.3f} to {value.high:+.3f}"
+    return [f"{value.mean:+.3f}", ends, *evidence.told(value)]
 
 
-def _cost_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+def _cost_table(frame: pandas.DataFrame, shared: Shared) -> Table:
     cells = [
-        [
-            variant,
-            f"{row['seconds']:.0f}",
-            f"{row['parameters']:,}",
-            _plain(row["test_accuracy"]["mean"]),
-        ]
-        for variant, row in compared(frame, baseline)
+        [variant, f"{row.seconds:.0f}", f"{row.parameters:,}", _plain(row.test_accuracy.mean)]
+        for variant, row in compared(frame, None, shared.rows)
     ]
     return Table(["variant", "seconds", "parameters", "test accuracy"], cells)
 
 
-def _ledger_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+def _ledger_table(frame: pandas.DataFrame, shared: Shared) -> Table:
     steps = [name for name, _ in probes.STEPS.values()]
     rows = [
         [f"{variant}, {metric}", *probes.labels(terms, 4)]
         for metric in ("loss", "accuracy")
-        for variant, terms in probes.ledgers(frame, metric)
+        for variant, terms in probes.ledgers(shared.found, metric)
     ]
     return Table(["variant", *steps], rows)
 
 
-def _ensemble_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+def _ensemble_table(frame: pandas.DataFrame, shared: Shared) -> Table:
     rows: list[list[str]] = []
     headings = ["variant, first seed", "weight scaling"]
-    for variant, found in probes.found_in(frame).items():
+    for variant, found in shared.found.items():
         dropout = found[0].numbers.dropout
         if dropout:
             headings = [*headings[:2], *(f"T = {count}" for count in dropout.passes)]
@@ -215,9 +209,9 @@ def _ensemble_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
     return Table(headings, rows)
 
 
-def _prediction_table(frame: pandas.DataFrame, baseline: str | None) -> Table:
+def _prediction_table(frame: pandas.DataFrame, shared: Shared) -> Table:
     rows = []
-    for variant, found in probes.found_in(frame).items():
+    for variant, found in shared.found.items():
         numbers = found[0].numbers.predictions
         values = numbers.calibration_error, numbers.train_margin, numbers.test_margin
         rows.append([variant, *map(_plain, values)])
@@ -229,7 +223,7 @@ def _plain(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-CURVES: dict[str, dict[str, Any]] = {
+CURVES: dict[str, dict[str, str | bool]] = {
     "accuracy": {"metric": "accuracy"},
     "loss": {"metric": "loss"},
     "loss, log scale": {"metric": "loss", "log": True},

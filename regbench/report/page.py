@@ -9,14 +9,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench import files, text
 from regbench.analysis import compare
-from regbench.figures import probes, variants
+from regbench.analysis.rows import ConfigRow
+from regbench.figures import Shared, probes, variants
 from regbench.report import charts, model_cards, provenance
 
 if TYPE_CHECKING:
@@ -54,15 +56,15 @@ def render(frame: pandas.DataFrame, baseline: str | None = None, warn: Warn | No
     labeled = variants.labeled(frame)
     looks = {style.variant: style for style in variants.looks(labeled)}
     headline = _headline(rows, labeled)
-    figures = charts.figures(frame, baseline)
     found = probes.found_in(frame, warn)
+    figures = charts.figures(frame, Shared(rows, found))
     scripts = [_vega(), _asset("page.js")]
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters |= {
         "number": text.number,
-        "minutes": text.minutes,
+        "clock": text.clock,
         "themed": charts.themed,
         "breakable": _breakable,
     }
@@ -73,7 +75,7 @@ def render(frame: pandas.DataFrame, baseline: str | None = None, warn: Warn | No
         data=_safe(
             charts.themed(json.dumps(_data(figures), separators=(",", ":"))).replace("<", "\\u003c")
         ),
-        rows=headline,
+        lines=headline,
         shown=_shown_at_first(headline),
         looks=looks,
         figures=figures,
@@ -101,22 +103,26 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return {key: [row[key] for row in rows] for key in (rows[0] if rows else {})}
 
 
-def _headline(rows: list[dict[str, Any]], labeled: pandas.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of the comparison, each with its label and what it changes as text."""
+@dataclass(frozen=True)
+class Line:
+    """A line of the page's first table: a row with its label and what it changes as text."""
+
+    variant: str
+    changes: str
+    row: ConfigRow
+
+
+def _headline(rows: Sequence[ConfigRow], labeled: pandas.DataFrame) -> list[Line]:
     keys = labeled.drop_duplicates(["name", "config_hash"])
     labels = {(each.name, each.config_hash): each.variant for each in keys.itertuples(index=False)}
-    return [
-        row
-        | {"variant": labels[row["name"], row["config_hash"]], "text": text.changes(row["changes"])}
-        for row in rows
-    ]
+    return [Line(labels[row.name, row.config_hash], text.changes(row.changes), row) for row in rows]
 
 
-def _shown_at_first(rows: list[dict[str, Any]]) -> set[str]:
+def _shown_at_first(lines: Sequence[Line]) -> set[str]:
     """Return the variants to draw at first: all, or the baseline and those that test best."""
-    first, *others = rows
-    others.sort(key=lambda row: -(row["test_accuracy"]["mean"] or 0))
-    return {row["variant"] for row in [first, *others[: SHOWN_AT_FIRST - 1]]}
+    first, *others = lines
+    others.sort(key=lambda line: -(line.row.test_accuracy.mean or 0))
+    return {line.variant for line in [first, *others[: SHOWN_AT_FIRST - 1]]}
 
 
 def _policy(scripts: list[str]) -> str:

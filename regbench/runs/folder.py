@@ -12,6 +12,7 @@ import errno
 import io
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ from regbench.runs.files import (
 from regbench.runs.summary import Summary
 from regbench.text import one_line
 
+# A file that takes longer to write than this is not written again before so many times as long.
+COSTLY_SECONDS, PAUSE = 1.0, 20
 SECONDS_TO_ASK = 0.2
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
@@ -50,6 +53,9 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._rows: list[dict[str, Any]] = []
+        self._rows_written = 0
+        self._pause_ends = 0.0
+        self._written: set[str] = set()
 
     @classmethod
     def of(cls, results: Path, experiment: Experiment) -> RunFolder:
@@ -198,26 +204,41 @@ class RunFolder:
         if not rows:
             self.remove_checkpoints()
         self._rows = [dict(row) for row in rows]
-        files.write(self.path / CONFIG, resolved)
-        files.write(self.path / ENVIRONMENT, _json(environment))
+        self._written.clear()
+        self._write(CONFIG, resolved)
+        self._write(ENVIRONMENT, _json(environment))
         if rows:
             self._write_history()
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add an epoch, a value for each column of `HISTORY`, to `history.csv`."""
+        """Add an epoch, a value for each column of `HISTORY`, to `history.csv`.
+
+        Where that file has grown so long that writing it takes a while, it is written now and then.
+        """
         self._rows.append(dict(row))
-        self._write_history()
+        if time.monotonic() >= self._pause_ends:
+            self._write_history()
 
     def _write_history(self) -> None:
+        began = time.monotonic()
         text = io.StringIO()
         writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
-        files.write(self.path / HISTORY_FILE, text.getvalue())
+        self._write(HISTORY_FILE, text.getvalue())
+        self._rows_written = len(self._rows)
+        now = time.monotonic()
+        took = now - began
+        self._pause_ends = now + PAUSE * took if took > COSTLY_SECONDS else 0.0
+
+    def _write(self, name: str, text: str) -> None:
+        files.write(self.path / name, text)
+        self._written.add(name)
 
     def save(self, name: str, write: Callable[[Path], object]) -> None:
         """Let `write` make the file `name`."""
         files.replace(self.path / name, write)
+        self._written.add(name)
 
     def write_profile(self, seconds: Mapping[str, float]) -> None:
         """Write `profile.json`: where the time went, in seconds."""
@@ -227,7 +248,17 @@ class RunFolder:
         """Write `summary.json`: the run is complete.
 
         A diverged run keeps its checkpoints: they are from before it diverged.
+
+        Raises:
+            RunFailed: what the run wrote has been removed meanwhile.
         """
+        if self._rows_written < len(self._rows):
+            self._write_history()
+        gone = sorted(name for name in self._written if not (self.path / name).is_file())
+        if gone:
+            raise RunFailed(
+                f"{self.path}: removed while the run went on: {', '.join(gone)}; run it again"
+            )
         files.write(self.path / SUMMARY, _json(summary.as_dict()))
         if not summary.diverged:
             self.remove_checkpoints()

@@ -1,16 +1,16 @@
-"""The runs that a claim is about, paired by seed: differences, what bounds them, what is odd.
+"""The differences that a claim is about, paired by seed: bounds, known errors and cautions.
 
-A run that never reached its level is censored: of its number of epochs only a lower limit is known.
-So a difference is an interval, [low, high], of one point where both runs are known.
+A run that never reached its level is censored: only a lower limit of its epochs is known. So a
+difference is an interval [low, high], which is a single point if both runs are known.
 
-How close together the differences lie is not all that is known of their error, and three things
-keep a claim from being decided by numbers that agree by chance:
+The spread of the differences is not the only information about their error. Three more sources
+keep numbers that agree by chance from deciding a claim:
 
-- *Whole steps.* A number that is counted, in epochs or in examples, changes by whole steps. Where
-  none is seen, it may have been missed by chance: the differences are taken to spread as those do
-  that are a step apart as often as not, which have a variance of a quarter of a squared step.
-- *Ties.* Where more than half of the differences are equal, another one would be as far off as two
-  seeds are from each other. That counts as the step.
+- *Whole steps.* A number that counts epochs or examples changes by whole steps. If all values are
+  equal, a step may have been missed by chance: the differences are assumed to spread at least like
+  values that are one step apart half of the time, whose variance is a quarter of a squared step.
+- *Ties.* If more than half of the differences are equal, a further one could be as far off as two
+  seeds are from each other. That distance then counts as the step.
 - *Test examples.* See `regbench.analysis.sampling_error`.
 """
 
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     import pandas
 
 Warn = Callable[[str], None]
-# What is known of a run's number: the least and the largest that it may be.
+# The smallest and the largest value that a run's number may have.
 Bounds = tuple[float, float]
 Values = Mapping[int, Bounds]
 
-# The variance of what is 0 or 1 with equal chances: no other chances have a larger one.
+# The variance of a fair 0-or-1 choice, the largest of any such choice.
 EVENLY = 1 / 4
-# A run is at chance level if its test accuracy is this many standard errors above chance, or less.
+# A run is at chance level if its test accuracy is at most this many standard errors above chance.
 CHANCE_ERRORS = 2.0
-# The accuracies that a metric is made of: where these are at their end, it cannot move.
+# The accuracies that a metric consists of: once they reach 0 or 1, it cannot change further.
 ACCURACIES = {
     "train_accuracy": ("train_accuracy",),
     "test_accuracy": ("test_accuracy",),
@@ -94,7 +94,7 @@ class Runs:
         self._pairs = pairs
         self.variants = study.variants
         self._predictions = mcnemar.reader(warn)
-        # A copied results folder adds no evidence.
+        # A copy of a results folder adds no evidence.
         table = table.drop_duplicates(["name", "config_hash", "seed"])
         self._rows = {
             name: table[
@@ -106,7 +106,7 @@ class Runs:
         }
 
     def values(self, variant: str, metric: str) -> Values:
-        """Return what is known of the metric of every run that did not diverge, by seed."""
+        """Return the bounds of the metric, by seed, for every run that did not diverge."""
         rows = self._completed(variant)
         return {
             seed: (epochs + 1.0, math.inf) if value == metrics.NOT_REACHED else (value, value)
@@ -122,7 +122,7 @@ class Runs:
         return self._pairs is None or self._pairs.agree(claim, seed)
 
     def diverged(self, variants: set[str]) -> int:
-        """Return how many seeds have a run that diverged, of any of the variants."""
+        """Return the number of seeds for which a run of any of the variants diverged."""
         rows = [self._rows[name] for name in variants]
         return len({seed for each in rows for seed in each.index[each["status"] == "diverged"]})
 
@@ -141,7 +141,7 @@ class Runs:
         return self._predictions(mcnemar.Tested(folder, float(row["test_accuracy"])))
 
     def test_examples(self, variant: str) -> int | None:
-        """Return how many test examples its runs have; None where nothing says so."""
+        """Return the number of test examples of its runs; None if it is not recorded."""
         for seed in self._completed(variant).index:
             stored = self.right(variant, seed)
             if stored is not None:
@@ -229,7 +229,7 @@ def _bounded(
 
 
 def least_deviation(step: float, differences: Sample, sides: list[Sample]) -> float:
-    """Return the least standard deviation of the differences (n,) that is believed.
+    """Return the smallest believable standard deviation of the differences (n,).
 
     Args:
         step: what the numbers change by, 0 where they are measured and not counted.
@@ -312,7 +312,7 @@ def _cautions(differences: Differences, claim: Claim, runs: Runs, untold: bool) 
 
 
 def _collapsed(runs: Runs, variant: str) -> int:
-    """Return how many runs do no better than always naming the commonest class."""
+    """Return how many runs do no better than always predicting the most common class."""
     count = 0
     for seed in runs.seeds:
         stored = runs.right(variant, seed)

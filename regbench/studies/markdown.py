@@ -5,12 +5,12 @@ from __future__ import annotations
 from regbench import text
 from regbench.analysis import metrics
 from regbench.analysis.evidence import FRESH
+from regbench.analysis.statistics import ALPHA, Interval
 from regbench.studies.result import StudyResult, VariantResult
-from regbench.studies.verdicts import ALPHA, Verdict
+from regbench.studies.verdicts import Verdict
 from regbench.text import changes, markdown_table, one_line, plain_markdown
 
 HEADINGS = ("difference", "p", "pairs")
-SMALLEST_P = 0.001
 NORMAL = (
     "the chance of any wrong verdict is below 5% for differences that are nearly normal; at five "
     "seeds and nine claims it is 28% for exponential and 47% for lognormal ones"
@@ -47,7 +47,7 @@ def markdown(result: StudyResult) -> str:
 def said(verdict: Verdict, result: StudyResult) -> str:
     """Return a claim in symbols, with means: `gap: dropout 0.124 - baseline 0.263 < -0.02`."""
     claim = verdict.claim
-    means = {each.name: each.metrics[claim.metric]["mean"] for each in result.variants}
+    means = {each.name: each.metrics[claim.metric].mean for each in result.variants}
 
     def side(name: str) -> str:
         mean = means[name]
@@ -77,18 +77,13 @@ def runs(variant: VariantResult) -> str:
 
 def difference(verdict: Verdict) -> str:
     sign = "+" if isinstance(verdict.claim.against, str) else ""
-    ends = {"low": None, "high": None} if verdict.exact else vars(verdict)
-    return number({"mean": verdict.mean, "low": ends["low"], "high": ends["high"]}, sign)
+    return number(Interval(verdict.mean) if verdict.exact else verdict, sign)
 
 
-def number(value: dict[str, float | None], sign: str = "") -> str:
-    """Return a mean and half of its interval, as counts where it is a large one."""
-    mean, low, high = value["mean"], value["low"], value["high"]
-    if mean is None or abs(mean) < 1000:
-        return text.number(value, sign)
-    if low is None or high is None or low == high:
-        return f"{mean:{sign},.0f}"
-    return f"{mean:{sign},.0f} ±{(high - low) / 2:,.0f}"
+def number(value: text.Interval, sign: str = "") -> str:
+    """Return a mean and half of its interval; a large one as a count, alone where all agree."""
+    counted = value.mean is not None and abs(value.mean) >= 1000 and value.low == value.high
+    return text.number(Interval(value.mean) if counted else value, sign, large=True)
 
 
 def by_arithmetic(verdict: Verdict) -> str:
@@ -98,9 +93,7 @@ def by_arithmetic(verdict: Verdict) -> str:
 def p(verdict: Verdict) -> str:
     if verdict.exact:
         return "exact"
-    if verdict.adjusted is None:
-        return ""
-    return f"{verdict.adjusted:.3f}" if verdict.adjusted >= SMALLEST_P else f"<{SMALLEST_P}"
+    return text.p_value(verdict.adjusted, ".3f")
 
 
 def remark(verdict: Verdict) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from typing import get_args
 
+from regbench.analysis.statistics import Interval
 from regbench.studies.file import Study
 from regbench.studies.verdicts import Decision, Verdict
 from regbench.sweeps.sweep import Outcome
@@ -16,10 +18,10 @@ class VariantResult:
 
     name: str
     config_hash: str
-    changes: dict[str, Any]
+    changes: Mapping[str, object]
     runs: int
     diverged: int
-    metrics: dict[str, dict[str, float | None]]
+    metrics: dict[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class StudyResult:
             "by_arithmetic": sum(each.exact for each in self.verdicts)
         }
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return what `--json` prints and `verdicts.json` holds."""
         return {
             "study": self.study.name,

@@ -108,7 +108,7 @@ def default_results(study: Study) -> Path:
 
 def _variants(study: Study, table: Any) -> list[VariantResult]:
     first = next(iter(study.variants.values())).brief()
-    columns = [name for name in table.columns if name not in (*metrics.RUN, metrics.EPOCHS)]
+    columns = [name for name in table.columns if name not in (*metrics.IDENTITY, metrics.EPOCHS)]
     found = []
     for name, experiment in study.variants.items():
         rows = table[(table["name"] == name) & (table["config_hash"] == experiment.hash)]

@@ -38,7 +38,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from regbench.analysis import metrics, statistics
-from regbench.analysis.statistics import Floor, Sample
+from regbench.analysis.statistics import ALPHA, Floor, Sample
 from regbench.studies import differences as paired
 from regbench.studies.differences import Differences, Runs, Warn
 from regbench.studies.file import Claim, Study
@@ -47,7 +47,6 @@ from regbench.studies.pairs import Pairs
 if TYPE_CHECKING:
     import pandas
 
-ALPHA = 0.05
 POWER = 0.8
 
 Decision = Literal["supported", "contradicted", "undecided"]
@@ -56,18 +55,19 @@ Leaning = Literal["supported", "contradicted"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the runs say of a claim.
+    """What the runs say about a claim.
 
-    `mean`, `low` and `high` are those of the difference (of the metric itself, for a claim against
-    a number), None where runs are censored. `p_value` is not adjusted yet, `adjusted` is. `lost`
-    counts the seeds of the study that gave no pair, `diverged` those of them where a run diverged,
-    `censored` the runs that never reached the metric's level. An `exact` verdict is arithmetic.
+    `mean`, `low` and `high` describe the difference (the metric itself, for a claim against a
+    number); they are None if runs are censored. `p_value` is unadjusted, `adjusted` is corrected
+    for the number of claims. `lost` counts the seeds of the study without a pair, `diverged` those
+    of them where a run diverged, and `censored` the runs that never reached the metric's level. An
+    `exact` verdict is arithmetic, not statistics.
 
-    `needed` is how many seeds an undecided claim would need at 80% power, if the difference is as
-    large as it seems and spreads as it seems to; from `needed_low` to `needed_high` for an 80%
-    interval of that spread, the last None where it is more than 10,000. `test_examples` is how many
-    there are where the metric is of these, `test_error` the standard error that they alone leave.
-    `cautions` say what casts doubt on the numbers.
+    `needed` is the number of seeds that an undecided claim would need for 80% power, if the true
+    difference and its spread are as estimated; `needed_low` to `needed_high` is the range for an
+    80% interval of that spread, with None for more than 10,000. `test_examples` is the size of the
+    test set, for metrics measured on it, and `test_error` the standard error due to that size
+    alone. `cautions` are reasons to doubt the numbers.
     """
 
     claim: Claim
@@ -100,7 +100,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Evidence:
-    """The differences of a claim, what they lean to, and how surely."""
+    """The differences of a claim, the verdict they lean toward, and its p-value."""
 
     claim: Claim
     differences: Differences
@@ -200,15 +200,15 @@ def _inside(claim: Claim, value: float) -> bool:
 def _verdict(evidence: _Evidence, adjusted: float | None, seeds: int, tests: int) -> Verdict:
     decided = adjusted is not None and adjusted <= ALPHA
     differences = evidence.differences
-    # A mean of those that are known alone would leave out the largest.
+    # The mean of the uncensored runs alone would leave out the largest values.
     known = differences.low if differences.known else differences.low[:0]
     ends = statistics.interval(known, floor=differences.floor)
     verdict = Verdict(
         claim=evidence.claim,
         decision=evidence.leaning if decided else "undecided",
-        mean=ends["mean"],
-        low=ends["low"],
-        high=ends["high"],
+        mean=ends.mean,
+        low=ends.low,
+        high=ends.high,
         p_value=evidence.p_value,
         adjusted=adjusted,
         pairs=differences.pairs,
@@ -235,7 +235,7 @@ def _too_few(verdict: Verdict) -> str:
     if verdict.exact and verdict.pairs:
         return f"the {unit} do not agree"
     if verdict.pairs == 1:
-        return f"one of the {unit} alone: an interval needs two seeds"
+        return f"only one {unit[:-1]}; an interval needs at least two seeds"
     if verdict.censored:
         return "no run reached the level" if verdict.lost else f"no {unit} with a known order"
     return f"no {unit} with this metric"

@@ -1,1 +1,1 @@
-"""Configs and seeds to runs: what is missing, in which order, and how long it takes."""
+"""From configs and seeds to runs: what is missing, in which order, and how long it takes."""

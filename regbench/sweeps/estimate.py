@@ -1,6 +1,6 @@
-"""How long a run will take here: its parts, measured in seconds on noise, in a process like its.
+"""How long a run will take on this machine, estimated from its parts, each timed on noise.
 
-Nothing is read but a data set whose size is unknown, and nothing is kept.
+The only data that is read is a data set of unknown size, and nothing is kept.
 """
 
 from __future__ import annotations
@@ -32,18 +32,17 @@ from regbench.probes import gap_ledger, harness
 from regbench.runs.files import HISTORY, MODEL
 from regbench.training import memory, train
 
-# Images that the probes are tried on. What they take beyond that is above all the ledger's passes.
+# Images that the probes are timed on. Beyond these, the ledger's passes take most of their time.
 PROBED = 200
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds on this machine, with other workers at work beside.
+    """Seconds on this machine while the other workers are busy too.
 
-    `start` passes until a fresh worker process has imported its libraries; `overhead` is what a
-    run takes beside its epochs: building, compiling, probing and saving. `training` and `measuring`
-    are those of an epoch; before the first and after the last one, `measuring_all` takes the place
-    of the latter.
+    `start` is the time a fresh worker process needs to import its libraries; `overhead` is the time
+    outside the epochs: building, compiling, probing and saving. `training` and `measuring` are per
+    epoch; before the first and after the last epoch, `measuring_all` replaces `measuring`.
     """
 
     start: float
@@ -61,7 +60,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Question:
-    """What to measure, and with what to compute."""
+    """What to measure, and on which backend and device."""
 
     experiment: Experiment
     runtime: Runtime
@@ -72,8 +71,8 @@ def calibrate(
 ) -> dict[str, Pace | Failure]:
     """Return the pace of every config by its hash, or why it can't be trained.
 
-    Takes seconds for each config, in as many processes at a time as there will be runs: what one
-    does costs the others speed.
+    Takes a few seconds per config, with as many processes at a time as there will be runs, because
+    they slow each other down.
     """
     configs = list({each.hash: each for each in experiments}.values())
     repeated = configs * -(-workers // len(configs))
@@ -100,7 +99,7 @@ def calibrate(
 
 @memory.cleared()
 def measure(question: Question, emit: train.Emit) -> Pace:
-    """Measure one config in this process; `start` is left to the process that waits for it."""
+    """Measure one config in this process; `start` is measured by the process that waits for it."""
     experiment = question.experiment
     environment.settle(question.runtime)
     emit("ready", {})
@@ -119,7 +118,7 @@ def measure(question: Question, emit: train.Emit) -> Pace:
 
 
 def _finish(model: Any, experiment: Experiment, size: Size) -> None:
-    """Do what comes after the last epoch, with noise for images."""
+    """Do everything that follows the last epoch, on images of noise."""
     rng = np.random.default_rng(0)
     count = max(size.classes, min(PROBED, size.test_examples))
     images = rng.integers(0, 256, (count, *size.input_shape), np.uint8)

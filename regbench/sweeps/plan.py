@@ -1,4 +1,4 @@
-"""What a sweep would do, and how long it would take: nothing is trained, no result is written."""
+"""Plans a sweep: what it would train and how long that would take, without writing any result."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ State = Literal["finished", "diverged", "interrupted", "failed", "to do"]
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that was asked for. "finished" and "diverged" ones are skipped, all others trained.
+    """A requested run. "finished" and "diverged" runs are skipped, all others are trained.
 
-    `epoch` is the one that an "interrupted" run, or one that "failed", resumes in, after `step`
-    updates; 0 for a beginning. `seconds` are those of a worker: None where there is nothing to do,
-    or where `problem` says why the config can't be trained.
+    An "interrupted" or "failed" run resumes in `epoch` after `step` updates; both are 0 for a new
+    run. `seconds` is a worker's time: None if there is nothing to do, or if `problem` says why the
+    config can't be trained.
     """
 
     name: str
@@ -44,9 +44,9 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that was asked for. `seconds` are those of the whole sweep; None if it can't finish.
+    """All requested runs. `seconds` is the time of the whole sweep; None if it can't finish.
 
-    `other_backends` are those that finished some of the runs, as in `sweep.Outcome`.
+    `other_backends` finished some of the runs earlier, as in `sweep.Outcome`.
     """
 
     runs: list[PlannedRun]
@@ -74,9 +74,9 @@ def plan(
     threads: int | None = None,
     force: bool = False,
 ) -> Plan:
-    """Sort out what `sweep.run` with the same arguments would train, and measure its pace.
+    """Determine what `sweep.run` would train with the same arguments, and how long that takes.
 
-    Takes some seconds for every config that is not finished: see `estimate.calibrate`.
+    Takes a few seconds for every unfinished config: see `estimate.calibrate`.
     """
     results = Path(results)
     chosen = environment.choose_backend(backend)

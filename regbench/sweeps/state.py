@@ -12,7 +12,7 @@ from regbench.config import Experiment
 from regbench.execution.local import Event, makespan
 from regbench.runs.folder import RunBusy
 
-# Less of an epoch says little about the whole of it.
+# A smaller part of an epoch says little about the whole.
 LEAST_SHARE = 0.2
 
 # What the display shows of the last measurement, however many epochs ago that was.
@@ -25,7 +25,7 @@ Phase = Literal["starting", "training", "probing"]
 class RunState:
     """How far one run is: its latest history row, its curve so far and its speed.
 
-    `done` counts epochs, with a fraction for the one under way; `curve` maps an epoch to the test
+    `done` counts epochs, with a fraction for the current one; `curve` maps an epoch to the test
     accuracy after it, where it was measured.
     """
 
@@ -37,16 +37,16 @@ class RunState:
         self.row: dict[str, Any] = {"epoch": 0}
         self.curve: dict[int, float] = {}
         self.done = 0.0
-        # Seconds of a finished run beside its epochs: start, compilation, probes.
+        # Seconds of a finished run outside its epochs: start, compilation, probes.
         self.overhead: float | None = None
         self._started = 0.0
-        # How far the run was, and when: as it was first and last seen training.
+        # How far the run was, and when, as it was first and last seen training.
         self._first: tuple[float, float] | None = None
         self._last: tuple[float, float] | None = None
 
     @property
     def phase(self) -> Phase:
-        """What the run is at, once it runs: an end of training has no seconds left, but probes."""
+        """The phase of a run that is under way. After the last epoch, only the probes remain."""
         if "train_accuracy" not in self.row:
             return "starting"
         return "probing" if self.row["epoch"] >= self.epochs else "training"
@@ -57,14 +57,14 @@ class RunState:
         return f"{self.name} s{self.seed}"
 
     def see(self, event: Event) -> None:
-        """Take note of an event of this run."""
+        """Update the state from an event of this run."""
         if event.kind == "started":
             self.status, self._started = "running", time.monotonic()
             self._first = self._last = None
         elif event.kind == "repeated":
             self.status = "waiting"
         elif event.kind == "failed":
-            # In training in another process, to which it is left.
+            # Another process is training it, and it is left to that one.
             busy = event.failure is not None and event.failure.error == RunBusy.__name__
             self.status = "elsewhere" if busy else "failed"
         elif event.kind == "done":
@@ -99,15 +99,15 @@ class RunState:
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        """Wall-clock seconds, measurement included; None until a good part of an epoch is done."""
+        """Wall-clock seconds, measurement included; None until enough of an epoch is done."""
         if not self._first or not self._last or self._last[0] < self._first[0] + LEAST_SHARE:
             return None
         return (self._last[1] - self._first[1]) / (self._last[0] - self._first[0])
 
     def seconds_left(self, pace: float | None = None) -> float | None:
-        """Return the seconds until the last epoch's end, by `pace` where the run's own is unknown.
+        """Return the seconds until the end of the last epoch, or None if no pace is known.
 
-        None where both are.
+        `pace` is used as long as the run's own pace is unknown.
         """
         pace = self.seconds_per_epoch or pace
         if pace is None:
@@ -129,9 +129,10 @@ class SweepState:
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate for all runs; None until an epoch of any has been seen.
+        """An estimate for all runs; None until an epoch of any run has been seen.
 
-        A run that has not begun takes what others of its config do, or the mean of all configs.
+        A run that has not started is assumed to take as long as others of its config, or else as
+        the mean of all configs.
         """
         pace = self._per_config(lambda run: run.seconds_per_epoch)
         if not pace:
@@ -155,7 +156,7 @@ class SweepState:
         return ", ".join(parts + [f"{count[each]} {each}" for each in others if count[each]])
 
     def _per_config(self, number: Callable[[RunState], float | None]) -> dict[str, float]:
-        """Return the mean over a config's runs of a number that some of them have."""
+        """Return the mean of a number over those of a config's runs that have it."""
         known: dict[str, list[float]] = {}
         for run in self.runs.values():
             value = number(run)

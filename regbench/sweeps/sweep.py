@@ -1,4 +1,4 @@
-"""Many runs: every config with every seed that has no finished run yet, through an executor.
+"""Many runs: trains every config with every seed that has no finished run yet.
 
 `run` is what `regbench run` calls. In a script, call it under `if __name__ == "__main__":`, since
 its worker processes import the script that started them.
@@ -24,21 +24,22 @@ from regbench.runs.summary import Summary
 from regbench.training import checkpoints
 from regbench.training.train import Job, train
 
-# A generous guess: libraries take half a gigabyte, the rest is for maps and weights.
+# A generous estimate: libraries take half a gigabyte, the rest is for feature maps and weights.
 GPU_MEMORY_OF_A_RUN = 4 * 2**30
-# A folder in use belongs to the process that is training there; a run that was stopped is fine.
+# Failures that are not recorded in the run folder: a folder in use belongs to the process that is
+# training there, and a run that was asked to stop has not failed.
 BUSY = RunBusy.__name__
 NOT_WRITTEN_DOWN = (BUSY, "Stopped")
 
 
 @dataclass
 class Outcome:
-    """What became of the runs that were asked for. `done` and `diverged` hold their summaries.
+    """The outcome of every requested run. `done` and `diverged` hold summaries.
 
-    Earlier finished are those that were `skipped` and those that `diverged_before`; `busy` are
-    those that another process is training, to which they are left; `left` are those that a failure
-    kept from their end, where the first one is to stop all. `other_backends` maps each backend that
-    finished runs earlier, and is not the one asked for, to their labels.
+    `skipped` and `diverged_before` were finished earlier. `busy` runs are being trained by another
+    process and are left to it. `left` runs were not finished because an earlier failure stopped the
+    sweep (`fail_fast`). `other_backends` maps each backend other than the requested one that
+    finished runs earlier to the labels of those runs.
     """
 
     skipped: list[Experiment] = field(default_factory=list)
@@ -52,9 +53,9 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0 where every run is finished and finite, 1 where none is, 3 where some are.
+        """0 if every run finished with finite numbers, 1 if none did, 3 if some did.
 
-        Runs that are left to another process are no failure, unless there are no others.
+        Runs left to another process do not count as failures, unless there are no others.
         """
         some = bool(self.done or self.skipped)
         if not self.failed and not self.diverged and not self.diverged_before:
@@ -63,7 +64,7 @@ class Outcome:
 
 
 class Observer:
-    """Watches a sweep; the terminal displays derive from it. Every method may be left as it is."""
+    """Watches a sweep. Terminal displays override the methods they need; all do nothing here."""
 
     def begin(
         self, pending: Sequence[Experiment], skipped: Sequence[Experiment], workers: int
@@ -74,19 +75,19 @@ class Observer:
         """Called for every event of every run."""
 
     def reading(self, data: str) -> None:
-        """Called before the first run with the name of each data set that is read, or decoded."""
+        """Called before the first run with the name of each data set that is read or decoded."""
 
     def download(self, done: int, total: int) -> None:
-        """Called with bytes done and in all, while a data set is fetched before the first run."""
+        """Called with the bytes done and in total while a data set is downloaded."""
 
     def stopping(self) -> None:
-        """Called when the sweep has been asked to stop, before it waits for its workers."""
+        """Called when the sweep is asked to stop, before it waits for its workers."""
 
     def failing_fast(self) -> None:
-        """Called when the first failure is to stop the sweep, before it waits for its workers."""
+        """Called when the first failure stops the sweep, before it waits for its workers."""
 
     def end(self) -> None:
-        """Called once at the end, also of an interrupted sweep."""
+        """Called once at the end, even if the sweep was interrupted."""
 
 
 def run(
@@ -107,18 +108,16 @@ def run(
 ) -> Outcome:
     """Train every experiment that has no finished run in `results` yet; with `force`, all of them.
 
-    `jobs` is how many run at a time and `threads` how many CPU threads each of them uses; None
-    lets one run use every core, and several share the machine with one thread each.
-    A run that was interrupted resumes from its last checkpoint, with the number of threads that it
-    began with, unless `force` is given. With `profile`, each run folder gets a `profile.json`: the
-    seconds of each part of the run. Without `probes`, the trained models are not examined. A run
-    that fails or diverges does not end the others, unless
-    it is to `fail_fast`: then they stop with a checkpoint, and no other begins.
-    Raises RegbenchError for what can't even begin.
+    `jobs` is the number of runs at a time and `threads` the number of CPU threads of each; by
+    default a single run uses every core, and several share the machine with one thread each. An
+    interrupted run resumes from its last checkpoint. `profile` writes the seconds of each part to
+    `profile.json`; without `probes`, trained models are not examined. A failed or diverged run does
+    not stop the others unless `fail_fast` is set. Raises RegbenchError if it can't start.
     """
-    main_guard.end_if_imported_by_worker()  # before it reads data a second time
+    main_guard.end_if_imported_by_worker()  # before it reads the data a second time
     results, observer = Path(results), observer or Observer()
     chosen = environment.choose_backend(backend)
+    # Folders are named by config, hash and seed: a changed config never reuses an old run.
     outcome, pending = sort_out(experiments, results, force, chosen)
     for experiment in outcome.skipped:
         RunFolder.of(results, experiment).tidy()
@@ -137,8 +136,10 @@ def run(
                     yield group[event.job], event
 
     try:
+        # Data first: else each worker would download the same archive, or fail for lack of it.
         _fetch_data(pending, observer)
         observer.begin(pending, [*outcome.skipped, *outcome.diverged_before], workers)
+        # Leaving the block closes the executor, which lets its workers write checkpoints.
         with contextlib.closing(events()) as happening:
             for experiment, event in happening:
                 observer.see(experiment, event)
@@ -156,19 +157,23 @@ def run(
 def sort_out(
     experiments: Sequence[Experiment], results: Path, force: bool = False, backend: str = ""
 ) -> tuple[Outcome, list[Experiment]]:
-    """Return what is finished already, and what is to be trained; touch nothing.
+    """Return what has finished already and what remains to be trained, without changing anything.
 
-    A run that is finished with another backend than the given one is finished all the same.
+    A run counts as finished even if another backend than the given one trained it.
     """
     _check_distinct(experiments)
     outcome = Outcome()
     pending: list[Experiment] = []
     for experiment in experiments:
         folder = RunFolder.of(results, experiment)
+        # Replacing a finished run (--force) may have been interrupted: then it is not finished,
+        # although the old run is still in place.
         if force or not folder.is_complete or folder.is_being_replaced:
             pending.append(experiment)
             continue
         (outcome.diverged_before if folder.has_diverged else outcome.skipped).append(experiment)
+        # Backends round differently and draw other dropout masks, so a sweep that mixes them is
+        # worth a note, which the caller prints.
         used = environments.read(folder.path).backend
         if backend and used and used != backend:
             label = f"{experiment.name} s{experiment.seed}"
@@ -179,10 +184,12 @@ def sort_out(
 def groups(
     pending: Sequence[Experiment], runtime: Runtime, results: Path | None
 ) -> dict[Runtime, list[Experiment]]:
-    """Return the runs by what they compute with: one that resumes keeps its number of threads.
+    """Group the runs by runtime: a run that resumes keeps the number of threads it started with.
 
-    None for `results` lets every run start over.
+    With None for `results`, every run starts over.
     """
+    # More threads split a sum into other parts, and the last bits of the result change: a run that
+    # resumed with another number would not end as it would have without the interruption.
     by_runtime: dict[Runtime, list[Experiment]] = {}
     for experiment in pending:
         folder = RunFolder.of(results, experiment) if results else None
@@ -195,10 +202,13 @@ def groups(
 def share_machine(
     runs: int, jobs: int | None, threads: int | None, device: str = "cpu"
 ) -> tuple[int, int]:
-    """Return (runs at a time, threads of each). Processes of one thread train the most images.
+    """Return the number of runs at a time and the threads of each.
 
-    On a GPU as many runs share it as fit into its memory, each with its share of the cores.
+    On a GPU, as many runs share the card as fit in its memory, and they divide up the CPU cores.
     """
+    # Two processes of one thread each trained 1.3 to 1.6 times as many images per second as one
+    # process of two threads: the operations of a small network are too short to be worth splitting,
+    # and whatever runs between them (Python, loading a batch) keeps only one thread busy.
     cores = environment.cores()
     if jobs is None:
         jobs = cores // threads if threads else cores
@@ -206,18 +216,21 @@ def share_machine(
         jobs = min(jobs, memory // GPU_MEMORY_OF_A_RUN or 1) if memory else jobs
     jobs = max(1, min(jobs, runs))
     if threads is None:
+        # A single run has the machine to itself, and then more threads do help.
         threads = cores if runs <= 1 else max(1, cores // jobs)
     return jobs, threads
 
 
 def _fetch_data(pending: Sequence[Experiment], observer: Observer) -> None:
-    """Decode every data set to the cache: what is missing is one error, before any run starts."""
+    """Decode every data set into the cache, so that missing data is one error before any run."""
+    # One seed for each data set is enough: seeds only choose subsets of what is decoded.
     for data, seed in {experiment.data: experiment.seed for experiment in pending}.items():
         observer.reading(data.name)
         datasets.load(data, seed, observer.download)
 
 
 def _check_distinct(experiments: Sequence[Experiment]) -> None:
+    # Two experiments with one folder would wait for each other's lock, and one would be lost.
     seen: set[tuple[str, str, int]] = set()
     for experiment in experiments:
         key = experiment.name, experiment.hash, experiment.seed
@@ -229,15 +242,19 @@ def _check_distinct(experiments: Sequence[Experiment]) -> None:
 
 
 def _ends(outcome: Outcome, experiment: Experiment, event: Event, results: Path) -> bool:
-    """Write down what became of a run whose end the event is; return whether it is one."""
+    """Record the outcome if the event ends its run; return whether it does."""
     if event.kind == "done":
         summary = Summary.of(event.result)
         (outcome.diverged if summary.diverged else outcome.done).append(summary)
+    # Two sweeps may share a results folder, on one machine or several: each trains what the other
+    # has not locked.
     elif event.kind == "failed" and event.failure and event.failure.error == BUSY:
         outcome.busy.append(experiment)
     elif event.kind == "failed" and event.failure:
         outcome.failed.append((experiment, event.failure))
         if event.failure.error not in NOT_WRITTEN_DOWN:
+            # The traceback goes to the run's folder. If the disk is what failed, the sweep still
+            # reports the failure at its end.
             with contextlib.suppress(OSError, RegbenchError):
                 RunFolder.of(results, experiment).current.fail(event.failure.details)
     return event.kind in ("done", "failed")

@@ -1,4 +1,4 @@
-"""The rows of `regbench.compare.compare` as a table: for a terminal, as CSV, as Markdown.
+"""The rows of a comparison as a table: for a terminal, as CSV, as Markdown.
 
 Names of configs are harmless by construction, but values in `changes` are whatever a config says.
 """
@@ -8,16 +8,24 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from regbench.text import changes, minutes, number, plain_markdown
+from regbench.analysis import mcnemar
+from regbench.analysis.rows import USUAL, ConfigRow
+from regbench.analysis.statistics import ALPHA, Interval
+from regbench.text import changes, clock, markdown_table, number, plain_markdown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rich.console import Group
+    from rich.text import Text
 
     from regbench.runs import Summary
 
-Row = dict[str, Any]
+# A cell of a CSV file.
+Cell = str | int | float | None
 # In a spreadsheet, a cell that begins with one of these is a formula.
 FORMULA = ("=", "+", "-", "@", "\t")
 HEADINGS = ("train", "test", "gap", "Δ test", "Δ gap", "params", "time")
@@ -25,16 +33,13 @@ FULL = 80  # columns that a terminal needs for params and time too
 WIDE = 110  # columns that a terminal needs for what each config changes
 
 
-def labels(rows: list[Row], between: str = " ") -> list[str]:
+def labels(rows: Sequence[ConfigRow], between: str = " ") -> list[str]:
     """Return what tells each row apart: its name, and its hash where others have the name too."""
-    names = Counter(row["name"] for row in rows)
-    return [
-        row["name"] + (between + row["config_hash"] if names[row["name"]] > 1 else "")
-        for row in rows
-    ]
+    names = Counter(row.name for row in rows)
+    return [row.name + (between + row.config_hash if names[row.name] > 1 else "") for row in rows]
 
 
-def terminal(rows: list[Row], width: int) -> Group:
+def terminal(rows: Sequence[ConfigRow], width: int) -> Group:
     """Return a table for a terminal of `width` columns, for rich to print; 80 hold every number."""
     from rich.console import Group
     from rich.table import Table
@@ -54,7 +59,7 @@ def terminal(rows: list[Row], width: int) -> Group:
     return Group(table, Text("\n" + _legend(rows), style="dim"))
 
 
-def comma_separated(rows: list[Row]) -> str:
+def comma_separated(rows: Sequence[ConfigRow]) -> str:
     """Return CSV, a line per config and a column per number."""
     flat = [_flat(row) for row in rows]
     columns = list(dict.fromkeys(column for row in flat for column in row))
@@ -65,27 +70,20 @@ def comma_separated(rows: list[Row]) -> str:
     return text.getvalue()
 
 
-def markdown(rows: list[Row]) -> str:
+def markdown(rows: Sequence[ConfigRow]) -> str:
     """Return a Markdown table."""
     headings = ["config", "seeds", "train", "test", "gap", "Δ test", "Δ gap", "params", "time"]
     lines = [[*headings, "changes"], ["---", *["---:"] * (len(headings) - 1), "---"]]
     for row, label in zip(rows, labels(rows), strict=True):
-        versus = row["versus_baseline"] or {}
-        numbers = [number(row[metric]) for metric in ("train_accuracy", "test_accuracy", "gap")]
-        numbers += [number(versus.get(key), "+") for key in ("test_accuracy", "gap")]
-        cells = [
-            label,
-            str(row["runs"]),
-            *numbers,
-            f"{row['parameters']:,}",
-            minutes(row["seconds"]),
-        ]
+        numbers = [number(value) for value in (row.train_accuracy, row.test_accuracy, row.gap)]
+        numbers += [number(row.versus(metric), "+") for metric in ("test_accuracy", "gap")]
+        cells = [label, str(row.runs), *numbers, f"{row.parameters:,}", clock(row.seconds)]
         # Names need no escapes: they are letters and digits, with _, . and - between them.
-        lines.append([*cells, plain_markdown(changes(row["changes"]))])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        lines.append([*cells, plain_markdown(changes(row.changes))])
+    return markdown_table(lines)
 
 
-def profiles(measured: list[tuple[Summary, dict[str, float]]]) -> Group:
+def profiles(measured: Sequence[tuple[Summary, Mapping[str, float]]]) -> Group:
     """Return a table of where the time of each run went, for rich to print.
 
     Args:
@@ -113,27 +111,21 @@ def _seconds(seconds: float | None) -> str:
     return f"{seconds:.1f}" if seconds < 1000 else f"{seconds:.0f}"
 
 
-def _terminal_cells(row: Row, label: str) -> list[Any]:
+def _terminal_cells(row: ConfigRow, label: str) -> list[Text | str]:
     from rich.text import Text
 
     name = Text(label)
-    if row["runs"] > 1:
-        name.append(f"\n{row['runs']} seeds", style="dim")
-    if row["diverged"]:
-        name.append(f"\n{row['diverged']} of {row['runs']} diverged", style="red")
-    versus = row["versus_baseline"] or {}
-    numbers = [_stacked(row[metric]) for metric in ("train_accuracy", "test_accuracy", "gap")]
-    numbers += [_stacked(versus.get(metric), "+") for metric in ("test_accuracy", "gap")]
-    return [
-        name,
-        *numbers,
-        f"{row['parameters']:,}",
-        minutes(row["seconds"]),
-        Text(changes(row["changes"])),
-    ]
+    if row.runs > 1:
+        name.append(f"\n{row.runs} seeds", style="dim")
+    if row.diverged:
+        name.append(f"\n{row.diverged} of {row.runs} diverged", style="red")
+    numbers = [_stacked(value) for value in (row.train_accuracy, row.test_accuracy, row.gap)]
+    numbers += [_stacked(row.versus(metric), "+") for metric in ("test_accuracy", "gap")]
+    cells = [f"{row.parameters:,}", clock(row.seconds)]
+    return [name, *numbers, *cells, Text(changes(row.changes))]
 
 
-def _stacked(value: dict[str, Any] | None, sign: str = "") -> Any:
+def _stacked(value: Interval | None, sign: str = "") -> Text:
     """Return a mean with half of its interval on the line below."""
     from rich.text import Text
 
@@ -141,50 +133,51 @@ def _stacked(value: dict[str, Any] | None, sign: str = "") -> Any:
     return Text(mean).append("\n" + half[0], style="dim") if half else Text(mean)
 
 
-def _legend(rows: list[Row]) -> str:
+def _legend(rows: Sequence[ConfigRow]) -> str:
     lines = ["train, test: accuracy after the last epoch, measured alike; gap: train - test"]
-    compared = [row for row in rows if row["versus_baseline"]]
-    if compared:
-        lines.append(f"Δ: difference from {rows[0]['name']}, paired by seed; time: training alone")
-    if all(row["runs"] == 1 for row in rows):
+    if any(row.versus_baseline for row in rows):
+        lines.append(f"Δ: difference from {rows[0].name}, paired by seed; time: training alone")
+    if all(row.runs == 1 for row in rows):
         lines.append("No interval from one seed; train more with --seeds 0-4")
     else:
         lines.append("±: half of the 95% interval over seeds")
     return "\n".join(lines)
 
 
-def _flat(row: Row) -> Row:
-    flat: Row = {}
-    for key, value in row.items():
-        if key == "versus_baseline":
-            for metric, numbers in (value or {}).items():
-                flat |= {f"versus_baseline_{metric}_{part}": n for part, n in numbers.items()}
-        elif key == "metrics":
-            for metric, numbers in value.items():
-                versus = numbers["versus_baseline"] or {}
-                flat |= {f"{metric}_{part}": numbers[part] for part in ("mean", "low", "high")}
-                flat |= {f"versus_baseline_{metric}_{part}": n for part, n in versus.items()}
-        elif key == "mcnemar":
-            if value:
-                flat |= {f"mcnemar_{part}": n for part, n in mcnemar_summary(value).items()}
-        elif isinstance(value, dict) and key != "changes":
-            flat |= {f"{key}_{part}": number for part, number in value.items()}
-        elif key == "seeds":
-            flat[key] = " ".join(map(str, value))
-        else:
-            flat[key] = _no_formula(changes(row["changes"]) if key == "changes" else value)
+def _flat(row: ConfigRow) -> dict[str, Cell]:
+    flat: dict[str, Cell] = {
+        "name": _no_formula(row.name),
+        "config_hash": _no_formula(row.config_hash),
+        "seeds": " ".join(map(str, row.seeds)),
+        "runs": row.runs,
+        "diverged": row.diverged,
+        "parameters": row.parameters,
+        "seconds": row.seconds,
+        "changes": _no_formula(changes(row.changes)),
+    }
+    for name in USUAL:
+        flat |= _numbers(name, row.mean(name))
+    for name, versus in (row.versus_baseline or {}).items():
+        flat |= _numbers(f"versus_baseline_{name}", versus)
+    for name, value in (row.metrics or {}).items():
+        flat |= _numbers(name, Interval(value.mean, value.low, value.high))
+        if value.versus_baseline:
+            flat |= _numbers(f"versus_baseline_{name}", value.versus_baseline)
+    if row.mcnemar:
+        found = mcnemar.summary(row.mcnemar)
+        flat |= {
+            "mcnemar_fixes": found.fixes,
+            "mcnemar_breaks": found.breaks,
+            f"mcnemar_seeds_below_{ALPHA}": found.significant,
+            "mcnemar_seeds": found.seeds,
+        }
     return flat
 
 
-def mcnemar_summary(seeds: list[Row]) -> Row:
-    """Return how many examples a config fixes and breaks, in the mean, and in how many seeds."""
-    return {
-        "fixes": sum(each["only_this_right"] for each in seeds) / len(seeds),
-        "breaks": sum(each["only_baseline_right"] for each in seeds) / len(seeds),
-        "seeds_below_0.05": sum(each["p_value"] < 0.05 for each in seeds),
-        "seeds": len(seeds),
-    }
+def _numbers(name: str, value: Interval) -> dict[str, Cell]:
+    """Return a column for each number of an interval or a difference."""
+    return {f"{name}_{part}": number for part, number in asdict(value).items()}
 
 
-def _no_formula(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+def _no_formula(text: str) -> str:
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from regbench.sweeps.plan import Plan, PlannedRun
-from regbench.terminal.progress import clock
+from regbench.text import clock
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from regbench.analysis.gap import gap
 from regbench.config import Experiment
 from regbench.execution.local import Event
 from regbench.runs.summary import Summary
@@ -12,7 +13,7 @@ from regbench.sweeps.state import RunState, SweepState
 from regbench.sweeps.sweep import Observer
 from regbench.terminal.download import DownloadBar
 from regbench.terminal.status import Status
-from regbench.text import one_line
+from regbench.text import clock, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -189,22 +190,13 @@ def _already(skipped: Sequence[Experiment], pending: Sequence[Experiment]) -> st
 
 def scores(train: float, test: float) -> str:
     """Return "train 0.989, test 0.541, gap 0.448" of two accuracies."""
-    return f"train {train:.3f}, test {test:.3f}, gap {train - test:.3f}"
+    return f"train {train:.3f}, test {test:.3f}, gap {gap(train, test):.3f}"
 
 
 def result_line(summary: Summary) -> str:
     """Return a finished run's summary as "dropout s0: train 0.989, test 0.541, gap 0.448"."""
     status = f" ({summary.status})" if summary.diverged else ""
     return f"{summary.label}: {scores(summary.train_accuracy, summary.test_accuracy)}{status}"
-
-
-def clock(seconds: float | None) -> str:
-    """Return seconds as "2:05" or "1:02:05"; a dash where nothing is known yet."""
-    if seconds is None:
-        return "-"
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def sparkline(values: Sequence[float], width: int = SPARK_WIDTH) -> str:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from regbench.analysis import evidence, statistics
+from regbench.analysis import evidence, mcnemar, statistics
+from regbench.analysis.mcnemar import Disagreement
+from regbench.analysis.rows import ConfigRow, Value
+from regbench.analysis.statistics import ALPHA, Interval
 from regbench.terminal import comparison
-from regbench.text import changes, number
+from regbench.text import changes, markdown_table, number
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-Row = dict[str, Any]
 
-
-def view(rows: list[Row], shown: Sequence[str], changed: bool, width: int) -> list[Group]:
+def view(rows: Sequence[ConfigRow], shown: Sequence[str], changed: bool, width: int) -> list[Group]:
     """Return what `regbench compare` prints in a terminal: the usual tables, or those asked for."""
     if changed:
         return [changed_configs(rows, shown)]
@@ -26,7 +27,7 @@ def view(rows: list[Row], shown: Sequence[str], changed: bool, width: int) -> li
     return [comparison.terminal(rows, width), *([below] if below else [])]
 
 
-def terminal(rows: list[Row], metric: str, width: int = 80) -> Group:
+def terminal(rows: Sequence[ConfigRow], metric: str, width: int = 80) -> Group:
     """Return a table of a metric for a terminal of `width` columns, for rich to print.
 
     80 columns hold it, and 60 where nothing is told of single examples.
@@ -34,30 +35,30 @@ def terminal(rows: list[Row], metric: str, width: int = 80) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    examples = metric == "test_accuracy" and any(row["mcnemar"] for row in rows)
+    examples = metric == "test_accuracy" and any(row.mcnemar for row in rows)
     table = _table(
         metric, [*evidence.HEADINGS, *(["fixes/\nbreaks"] if examples else [])], examples
     )
     for row, label in zip(rows, comparison.labels(rows, "\n"), strict=True):
-        value = evidence.value(row, metric)
+        value = row.value(metric)
         cells = [_number(value).replace(" ", "\n"), *_difference(value, width)]
-        table.add_row(label, *cells, *([_examples(row["mcnemar"])] if examples else []))
+        table.add_row(label, *cells, *([_examples(row.mcnemar)] if examples else []))
     return Group(table, Text("\n" + _legend(rows, [metric], examples) + "\n", style="dim"))
 
 
-def differences(rows: list[Row], width: int = 80) -> Group | None:
+def differences(rows: Sequence[ConfigRow], width: int = 80) -> Group | None:
     """Return how sure the differences in test accuracy and gap are; None without two pairs."""
     from rich.console import Group
     from rich.text import Text
 
     if not evidence.differing(rows):
         return None
-    parts: list[Any] = []
+    parts = []
     for metric in evidence.DIFFERENCES:
         table = _table(f"\nDifferences from the baseline: {metric}", evidence.HEADINGS[1:], False)
         for row, label in zip(rows, comparison.labels(rows, "\n"), strict=True):
-            if row["versus_baseline"]:
-                table.add_row(label, *_difference(evidence.value(row, metric), width))
+            if row.versus_baseline:
+                table.add_row(label, *_difference(row.value(metric), width))
         parts.append(table)
     return Group(*parts, Text("\n" + _legend(rows, evidence.DIFFERENCES, False), style="dim"))
 
@@ -72,16 +73,16 @@ def _table(title: str, headings: Sequence[str], examples: bool) -> Table:
     return table
 
 
-def markdown(rows: list[Row], metric: str) -> str:
+def markdown(rows: Sequence[ConfigRow], metric: str) -> str:
     """Return the same table as Markdown, without the examples."""
     headings = [heading.replace("\n", " ") for heading in evidence.HEADINGS]
     lines = [[metric, *headings], ["---", *["---:"] * len(evidence.HEADINGS)]]
     named = zip(comparison.labels(rows), rows, strict=True)
-    lines += [[label, *_cells(evidence.value(row, metric))] for label, row in named]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    lines += [[label, *_cells(row.value(metric))] for label, row in named]
+    return markdown_table(lines)
 
 
-def changed_configs(rows: list[Row], names: Sequence[str] = ()) -> Group:
+def changed_configs(rows: Sequence[ConfigRow], names: Sequence[str] = ()) -> Group:
     """Return a table of what each config changes, folded where the terminal is narrow.
 
     In front of it the metrics in `names`, or test accuracy and what it differs from the baseline.
@@ -96,23 +97,23 @@ def changed_configs(rows: list[Row], names: Sequence[str] = ()) -> Group:
         table.add_column(heading.replace("_", "\n"), justify="right", no_wrap=True)
     table.add_column("changes", overflow="fold", min_width=12)
     for row, label in zip(rows, comparison.labels(rows, "\n"), strict=True):
-        shown = [evidence.value(row, name) for name in names or ["test_accuracy"]]
-        cells = [_number({**each, "low": None}) for each in shown]
+        shown = [row.value(name) for name in names or ["test_accuracy"]]
+        cells = [_number(each.point) for each in shown]
         if not names:
-            versus = shown[0]["versus_baseline"]
-            cells.append(_number({**versus, "low": None}, "+") if versus else "")
-        table.add_row(label, *cells, Text(changes(row["changes"])))
+            versus = shown[0].versus_baseline
+            cells.append(_number(versus.point, "+") if versus else "")
+        table.add_row(label, *cells, Text(changes(row.changes)))
     return Group(table)
 
 
-def _difference(value: Row, width: int) -> list[str]:
+def _difference(value: Value, width: int) -> list[str]:
     """Return a difference, its interval, p-values and seeds, stacked as the width demands."""
-    versus = value["versus_baseline"]
+    versus = value.versus_baseline
     if versus is None:
         return [""] * (len(evidence.HEADINGS) - 1)
-    difference = _number({**versus, "low": None}, "+")
-    if versus["low"] is not None:
-        ends = [_number({"mean": versus[end], "low": None}, "+") for end in ("low", "high")]
+    difference = _number(versus.point, "+")
+    if versus.low is not None:
+        ends = [_number(Interval(end), "+") for end in (versus.low, versus.high)]
         difference += f"\n[{ends[0]},{' ' if width >= comparison.FULL else chr(10)}{ends[1]}]"
     flip, holm, needed = evidence.told(versus)
     return [
@@ -123,33 +124,27 @@ def _difference(value: Row, width: int) -> list[str]:
     ]
 
 
-def _cells(value: Row) -> list[str]:
-    versus = value["versus_baseline"]
+def _cells(value: Value) -> list[str]:
+    versus = value.versus_baseline
     if versus is None:
         return [_number(value), "", "", "", ""]
     numbers = [_number(value), _number(versus, "+")]
     return [*numbers, *evidence.told(versus)]
 
 
-def _number(value: Row, sign: str = "") -> str:
+def _number(value: Interval, sign: str = "") -> str:
     """Return a number with half of its interval, in digits that suit its size."""
-    mean = value["mean"]
-    if mean is None or mean == 0 or 0.001 <= abs(mean) < 1000:
-        return number(value, sign)
-    form = ",.0f" if abs(mean) >= 1000 else ".2g"
-    half = "" if value["low"] is None else f" ±{(value['high'] - value['low']) / 2:{form}}"
-    return f"{mean:{sign}{form}}{half}"
+    return number(value, sign, large=True, small=True)
 
 
-def _examples(seeds: list[Row] | None) -> str:
-    if not seeds:
+def _examples(by_seed: Sequence[Disagreement] | None) -> str:
+    if not by_seed:
         return ""
-    found = comparison.mcnemar_summary(seeds)
-    sure = f"{found['seeds_below_0.05']}/{found['seeds']}"
-    return f"{found['fixes']:.0f}/{found['breaks']:.0f} {sure}"
+    found = mcnemar.summary(by_seed)
+    return f"{found.fixes:.0f}/{found.breaks:.0f} {found.significant}/{found.seeds}"
 
 
-def _legend(rows: list[Row], names: Sequence[str], examples: bool) -> str:
+def _legend(rows: Sequence[ConfigRow], names: Sequence[str], examples: bool) -> str:
     pairs = evidence.pairs(rows, names)
     if not pairs:
         lines = ["No interval and no p without two shared seeds; train more with --seeds 0-4"]
@@ -161,13 +156,17 @@ def _legend(rows: list[Row], names: Sequence[str], examples: bool) -> str:
             "p flip: exact sign-flip test; p Holm: t test, corrected for all configs here.",
             "They are two tests: the t test takes differences to be normally distributed",
         ]
-        if floor > evidence.DECIDED:
+        if floor > ALPHA:
             lines.append(f"floor: with {fewest} pairs, p flip cannot go below {floor:g}")
         lines.append("seeds needed: for 80% power in one t test, if the mean is as seen; a range,")
-        lines.append("since the spread is uncertain (80%); blank: decided, p Holm is 0.05 or less")
+        lines.append(
+            f"since the spread is uncertain (80%); blank: decided, p Holm is {ALPHA} or less"
+        )
         if any(evidence.undecided(row, names) for row in rows):
             lines.append(evidence.FRESH)
     if examples:
-        lines.append("fixes/breaks: test examples in the mean, and seeds with McNemar's p < 0.05;")
+        lines.append(
+            f"fixes/breaks: test examples in the mean, and seeds with McNemar's p < {ALPHA};"
+        )
         lines.append("this tells of these trained models on this test set, not of the config")
     return "\n".join(lines)

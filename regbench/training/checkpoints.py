@@ -1,14 +1,19 @@
-"""Checkpoints: all that a run needs to resume exactly where it was, written atomically.
+"""Checkpoints: everything a run needs to resume exactly where it was, written atomically.
 
-Keras' own checkpoints lose the state of dropout's random numbers, and `BackupAndRestore` writes
-over the only copy that it has. Here a checkpoint is a folder `<epoch>-<step>` of
+A resumed run must end with the same bits as one that was never interrupted. That takes more than
+the weights: the optimizer's moment estimates and step count (Adam without them takes steps of
+another size), the moving averages of batch normalization, the state of every dropout layer's random
+generator, and the position in the data. Keras' own checkpoints lose the generators' state, and
+`BackupAndRestore` overwrites the only copy it has. Here a checkpoint is a folder `<epoch>-<step>`
+with
 
-- `arrays.npz`: every variable of the model (weights, moving statistics, states of random numbers)
+- `arrays.npz`: every variable of the model (weights, moving averages, states of random generators)
   and of its optimizer, in Keras' order;
-- `state.json`: how far the run is, and what it computes with, which must still be so;
-- `SHA256SUMS`: the checksums of both, as sha256sum writes them.
+- `state.json`: the position of the run, and the backend, versions, threads and data it uses,
+  which must not change;
+- `SHA256SUMS`: the checksums of both files, in the format of sha256sum.
 
-The order of the data needs no state: it depends on the seed and the epoch alone.
+The order of the data needs no state: it depends only on the seed and the epoch.
 """
 
 from __future__ import annotations
@@ -31,14 +36,17 @@ from regbench.errors import RunFailed
 from regbench.runs.files import HISTORY
 from regbench.text import one_line
 
-KEPT = 2  # should the last one turn out to be damaged, there is one more
+# After a save that took long, no other is made until this many times its duration has passed.
+COSTLY_SECONDS, PAUSE = 1.0, 20
+KEPT = 2  # a spare, in case the last one turns out to be damaged
 CONTENT = ("arrays.npz", "state.json")
 MAX_STATE_BYTES = 64 * 2**20
 # The names, sizes and shapes of a few hundred arrays in an .npz.
 MAX_OVERHEAD_BYTES = 2**20
 
 
-# What reading a damaged checkpoint raises; that a disk fails is another matter.
+# Errors raised by reading a damaged checkpoint. A failing disk (other OSErrors) is not among them:
+# it must be reported, not skipped.
 DAMAGED = (
     *(FileNotFoundError, IsADirectoryError, NotADirectoryError, files.NotRegular),
     *(ValueError, KeyError, TypeError, RecursionError, OverflowError),
@@ -46,17 +54,17 @@ DAMAGED = (
 
 
 class CheckpointRefused(RunFailed):
-    """The checkpoint is whole, but going on from it would not give the same run."""
+    """The checkpoint is intact, but resuming from it would not give the same run."""
 
 
 @dataclass
 class Position:
-    """How far a run is: the history of its finished epochs, and the sums of the one under way.
+    """How far a run is: the history of finished epochs, and the sums of the current one.
 
-    `rows` begins with epoch 0, before training, so its length is the number of the epoch under
-    way. Of that epoch, `step` updates are done; `loss` is the sum of what Keras reported over all
-    examples so far in nats, `correct` their count of correct predictions, `seconds` the time.
-    `wall_seconds` are those of all sessions before this one, measuring and starting included.
+    `rows` starts with epoch 0, before training, so its length is the number of the current epoch.
+    `step` updates of that epoch are done; over the examples seen so far, `loss` is the sum of the
+    losses that Keras reported (in nats), `correct` the number of correct predictions, and `seconds`
+    the training time. `wall_seconds` covers all earlier sessions, including start and measurements.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -68,17 +76,17 @@ class Position:
 
     @property
     def epoch(self) -> int:
-        """The number of the epoch under way."""
+        """The number of the current epoch."""
         return len(self.rows)
 
     @property
     def is_finite(self) -> bool:
-        """Whether every number so far is: once one is not, no later epoch brings them back."""
+        """Whether every number so far is finite: a run does not recover once one is not."""
         last = self.rows[-1].values() if self.rows else ()
         return all(math.isfinite(value) for value in (self.loss, *last) if value is not None)
 
     def end_epoch(self, row: dict[str, Any]) -> None:
-        """Add the finished epoch's row; the next one has no steps yet."""
+        """Add the finished epoch's row and start counting the next epoch."""
         self.rows.append(row)
         self.step, self.loss, self.correct, self.seconds = 0, 0.0, 0, 0.0
 
@@ -88,14 +96,25 @@ class Position:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read and is whole."""
+    """A checkpoint that was read and found intact."""
 
     path: Path
     identity: dict[str, Any]
     position: Position
 
+    def check(self, epochs: int, steps: int) -> None:
+        """Raise CheckpointRefused where a run of so many epochs and steps can't have come there."""
+        position = self.position
+        if position.epoch > epochs or position.step > steps:
+            raise CheckpointRefused(
+                f"{self.path}: expected at most step {steps} of epoch {epochs}, received "
+                f"step {position.step} of epoch {position.epoch}; start over with --force"
+            )
+
     def restore(self, model: Any) -> None:
-        """Give the compiled model the variables of the checkpoint. Raises CheckpointRefused."""
+        """Assign the checkpoint's variables to the compiled model. Raises CheckpointRefused."""
+        # All arrays are read and checked before the first is assigned: a mismatch must not leave a
+        # model that is half of one run and half of another.
         try:
             arrays = self._arrays(_variables(model))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, MemoryError) as error:
@@ -107,13 +126,15 @@ class Checkpoint:
             variable.assign(arrays[key])
 
     def _arrays(self, variables: dict[str, Any]) -> dict[str, NDArray[Any]]:
-        """Return an array for every variable. Raises ValueError where they don't fit."""
+        """Return an array for every variable. Raises ValueError if they don't fit the model."""
         path = self.path / "arrays.npz"
         expected = sum(_array(variable).nbytes for variable in variables.values())
+        # A zip states its uncompressed size; refuse a bomb before unpacking anything.
         with files.open_regular(path) as file, zipfile.ZipFile(file) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > expected + MAX_OVERHEAD_BYTES:
             raise ValueError(f"{size} bytes for {expected}")
+        # Plain arrays only: a pickle from a stranger could run code.
         with files.open_regular(path) as file, np.load(file, allow_pickle=False) as content:
             if set(content.files) != set(variables):
                 raise ValueError(f"{len(content.files)} arrays for {len(variables)}")
@@ -126,22 +147,32 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """Writes a run's checkpoints into a folder and keeps the last two; finds where to resume."""
+    """Writes a run's checkpoints to a folder, keeps the last two, and finds where to resume."""
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], minutes: float) -> None:
         self.folder = folder
         self._identity = dict(identity)
         self._seconds = minutes * 60
         self._last = time.monotonic()
+        self._pause_ends = 0.0
+
+    @property
+    def is_affordable(self) -> bool:
+        """Whether the next one leaves most of the time to training, however long the history."""
+        return time.monotonic() >= self._pause_ends
 
     @property
     def is_due(self) -> bool:
-        """Whether the last checkpoint is as old as they may get."""
+        """Whether the last checkpoint has reached the age at which another one is written."""
         return time.monotonic() - self._last >= self._seconds
 
     def save(self, model: Any, position: Position) -> None:
-        """Write a checkpoint; where losses or weights are not finite, keep the earlier ones."""
+        """Write a checkpoint, unless losses or weights are not finite; then keep the earlier ones.
+
+        A run that resumed from NaN could only end as diverged again.
+        """
         self._last = time.monotonic()
+        # Copies, taken before the next update changes the variables in place.
         arrays: dict[str, Any] = {
             key: _array(variable) for key, variable in _variables(model).items()
         }
@@ -154,19 +185,28 @@ class Checkpoints:
             (folder / "state.json").write_text(json.dumps(state, allow_nan=False), "utf-8")
             (folder / "SHA256SUMS").write_text(_checksums(folder), "utf-8")
 
+        # Written under a temporary name, synced, then renamed: a crash at any moment leaves the
+        # earlier checkpoint, which is removed only once the new one is on the disk. Zero-padded
+        # names sort in the order of training.
         files.replace_folder(self.folder / f"{position.epoch:06}-{position.step:09}", write)
         for old in _newest_first(self.folder)[KEPT:]:
             files.remove(old)
+        now = time.monotonic()
+        took = now - self._last
+        self._pause_ends = now + PAUSE * took if took > COSTLY_SECONDS else 0.0
 
     def latest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole, None where there is none.
+        """Return the newest intact checkpoint, or None.
 
         Raises:
-            CheckpointRefused: it is that of another run, or was computed with something else.
+            CheckpointRefused: it belongs to another run, or another backend, version, number of
+                threads or data set produced it.
         """
         found = _latest(self.folder)
         if found is None:
             return None
+        # Same weights on other software would train on, and end with numbers that no single
+        # command could ever repeat. Refusing is better than a result of unknown origin.
         for key, expected in self._identity.items():
             received = found.identity.get(key)
             if received != expected:
@@ -183,22 +223,24 @@ def _other(key: str, expected: Any, received: Any) -> str:
 
 
 def _other_data(key: str, expected: Any, received: Any) -> str:
-    if received is None:  # a version wrote it that did not record the data
+    if received is None:  # written by a version that did not record the data
         return "the checkpoint does not say which data it was trained on; start over with --force"
     return (
         f"the data has changed: expected a checkpoint trained on examples {expected:.12}..., "
         f"received one trained on {str(received)[:12]!a}...; "
-        "bring the former data back, or start over with --force"
+        "restore the earlier data, or start over with --force"
     )
 
 
 def identity(run_name: str, environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what must not change for a run to resume exactly.
+    """Return everything that must stay the same for a run to resume exactly.
 
     Args:
         run_name: the run's name, config hash and seed.
-        environment: what goes into `environment.json`.
+        environment: the contents of `environment.json`.
     """
+    # The number of threads is part of it: it decides the order in which floats are added, and
+    # float addition is not associative. So is the kind of device, and every package that computes.
     backend, packages = environment["backend"], environment["packages"]
     return {
         "run": run_name,
@@ -211,16 +253,15 @@ def identity(run_name: str, environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def peek(folder: Path) -> Checkpoint | None:
-    """Return the newest checkpoint whose state is whole, without reading its arrays.
+    """Return the newest checkpoint with an intact state, without reading its arrays.
 
-    Cheap, whatever the size of the model. Only `Checkpoints.latest` finds out whether the arrays
-    are whole too.
+    Cheap, however large the model is. Only `Checkpoints.latest` also verifies the arrays.
     """
     return _latest(folder, ("state.json",))
 
 
 def threads(folder: Path) -> int | None:
-    """Return how many threads the run with these checkpoints computes with, None without any."""
+    """Return how many threads the run with these checkpoints uses; None without a checkpoint."""
     found = peek(folder)
     count = found.identity.get("threads") if found else None
     return count if type(count) is int and 0 < count < 2**16 else None
@@ -231,7 +272,7 @@ def _latest(folder: Path, verified: Sequence[str] = CONTENT) -> Checkpoint | Non
         try:
             return _read(path, verified)
         except DAMAGED:
-            continue  # damaged: the one before is as good, and costs some time
+            continue  # the one before it is just as good; only some time is lost
     return None
 
 
@@ -240,15 +281,17 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _refuse_links(path: Path) -> None:
-    # In a folder from a stranger they could lead anywhere.
+    # In a folder from a stranger, links could lead anywhere.
     for each in (path.parent, path, *(path / name for name in CONTENT)):
         if each.is_symlink():
             raise ValueError(f"{each.name} is a link")
 
 
 def _read(path: Path, verified: Sequence[str]) -> Checkpoint:
-    """Return a checkpoint. Raises one of the errors above where a `verified` file is damaged."""
+    """Return a checkpoint. Raises one of `DAMAGED` if a file in `verified` is damaged."""
     _refuse_links(path)
+    # Checksums find a half-written or damaged file. They can't find a forged one: whoever can
+    # write a checkpoint can also write its checksum.
     recorded = files.read(path / "SHA256SUMS", MAX_OVERHEAD_BYTES).splitlines(keepends=True)
     if len(recorded) != len(CONTENT):
         raise ValueError("other files")
@@ -262,7 +305,8 @@ def _read(path: Path, verified: Sequence[str]) -> Checkpoint:
 def _position(
     rows: Any, step: Any, loss: Any, correct: Any, seconds: Any, wall_seconds: Any = 0.0
 ) -> Position:
-    """Return the position if that is what it can be. Raises ValueError or TypeError."""
+    """Return the position, if the values can be one. Raises ValueError or TypeError."""
+    # The rows go into history.csv as they are, so each must be what training would have written.
     for number, row in enumerate(rows):
         if tuple(row) != HISTORY or row["epoch"] != number:
             raise ValueError(f"expected the row of epoch {number}")
@@ -284,12 +328,16 @@ def _checksum(path: Path) -> str:
 
 
 def _variables(model: Any) -> dict[str, Any]:
-    """Return every variable that training changes, under a name that tells its place."""
+    """Return every variable that training changes, keyed by its owner and its place there."""
+    # An optimizer creates its slots (Adam's moments, SGD's momentum) lazily, in its first update.
+    # A model that has not trained yet must have them before they can be restored.
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     return {
         f"{owner}-{index:04}": variable
         for owner, variables in (
+            # Not `weights` alone: `variables` also has the states of the seed generators, without
+            # which dropout would draw other masks after a resume.
             ("model", model.variables),
             ("optimizer", model.optimizer.variables),
         )
@@ -304,7 +352,7 @@ def _array(variable: Any) -> NDArray[Any]:
 
 
 def _weights(arrays: Mapping[str, NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    # An optimizer whose sums overflow can train on: it is not what divergence means.
+    # Only those of the model: an optimizer with an overflowed sum may still train well.
     return (array for key, array in arrays.items() if key.startswith("model"))
 
 

@@ -1,8 +1,10 @@
-"""Honest curves: train and test measured by the same function, between the same two updates.
+"""Honest curves: training and test set measured by the same function, with the same weights.
 
-Keras' own `loss` contains the penalty, and its training numbers are averages over a model that
-moves while dropout is on and batches normalize themselves. Here both sides are measured in
-inference mode, without the penalty; Keras' numbers are reported beside them.
+The training numbers that Keras reports can't be compared with its test numbers: they are averages
+over an epoch in which the weights kept moving, taken with dropout active and with the statistics
+of each batch, and the loss includes the penalty. Part of the gap between the two would be an
+artifact of the regularizer that is under study. Here both sets are measured in inference mode,
+after the update, without the penalty; Keras' numbers are reported next to them.
 """
 
 from __future__ import annotations
@@ -25,29 +27,31 @@ Examples = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measurement: its columns of the history, and the probabilities that they come from."""
+    """One measurement: its columns in the history, and the probabilities behind them."""
 
     columns: dict[str, float]
     outputs: Outputs
 
     @property
     def is_finite(self) -> bool:
-        """Whether every number is."""
+        """Whether every number is finite."""
         return all(map(math.isfinite, self.columns.values()))
 
 
 class Curves:
-    """Measures a model on the whole test set or on a small sample, and on training examples.
+    """Measures a model on the test set, or a sample of it, and on as many training examples.
 
-    As many of the training set, or all of them where there are fewer. Every sample is stratified
-    and depends on the seed alone, so that all variants are measured on the same examples.
+    If there are fewer training examples than that, all are used. Samples are stratified and depend
+    only on the seed, so all variants are measured on the same examples.
     """
 
     def __init__(self, splits: Splits, seed: int, evaluation: Evaluation | None = None) -> None:
         training = splits.train_images, splits.train_labels
         self.test: Examples = splits.test_images, splits.test_labels
+        # As many training as test examples: both accuracies then have similar sampling errors, and
+        # measuring takes at most twice as long as the test set alone. The probes examine the same
+        # sample, so their numbers agree with the last row of the history.
         most = min(len(training[1]), len(self.test[1]))
-        # The training sample; the probes look at the same one.
         self.train = _sample(training, most, seed, "train")
         asked = (evaluation or Evaluation()).examples
         self._few = self.train, self.test
@@ -60,42 +64,47 @@ class Curves:
         self._last: Measurement | None = None
 
     def measure(self, model: Any) -> Measurement:
-        """Measure the model now, on the whole test set and as many training examples."""
+        """Measure the model on the whole test set and as many training examples."""
+        # Kept: predictions and probes need the same probabilities after the last epoch.
         self._last = _measure(model, self.train, self.test)
         return self._last
 
     def outputs(self, model: Any) -> Outputs:
-        """Return what the last `measure` of this model computed."""
+        """Return the probabilities that the last `measure` of this model computed."""
         return (self._last or self.measure(model)).outputs
 
     def measure_few(self, model: Any) -> Measurement:
-        """Measure the model now, on the small samples of both sets."""
+        """Measure the model on the small samples of both sets."""
         return _measure(model, *self._few)
 
 
 def unmeasured(model: Any) -> dict[str, float | None]:
-    """Return the columns of an epoch after which no example is looked at."""
+    """Return the columns of an epoch after which nothing is evaluated, except for the penalty."""
+    # The penalty depends on the weights alone, so it is known without looking at an example.
     unknown = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
     counts = {"train_evaluated": 0, "test_evaluated": 0}
     return dict.fromkeys(unknown) | {"penalty": penalty(model)} | counts
 
 
 def has_finite_weights(model: Any) -> bool:
-    """Return whether every weight is a finite number: what an unmeasured epoch still shows."""
+    """Return whether every weight is finite, which can be checked without evaluating examples."""
     return all(np.isfinite(weights).all() for weights in model.get_weights())
 
 
 def _sample(examples: Examples, count: int, seed: int, side: str) -> Examples:
     images, labels = examples
     if count == len(labels):
-        return examples  # maybe mapped from the cache: no copy
-    # Equal generators: of the training set, the small sample is part of the large one wherever
-    # classes are equally large.
+        return examples  # may be mapped from the cache: do not copy
+    # The small and the large sample use equal generators, so that the small one is a subset of
+    # the large one wherever classes are of equal size: the middle of a curve and its ends are then
+    # measured on examples that overlap as much as they can.
     chosen = stratified(labels, count, seeding.generator(seed, "curves", side))
     return images[chosen], labels[chosen]
 
 
 def _measure(model: Any, train: Examples, test: Examples) -> Measurement:
+    # Inference mode: dropout is off, and batch normalization uses its moving averages. These are
+    # the predictions that a user of the model would get.
     outputs = Outputs(train=predict(model, train[0]), test=predict(model, test[0]))
     on_train, on_test = measure_of(outputs.train, train[1]), measure_of(outputs.test, test[1])
     columns = {
@@ -103,7 +112,9 @@ def _measure(model: Any, train: Examples, test: Examples) -> Measurement:
         "train_accuracy": on_train.accuracy,
         "test_loss": on_test.loss,
         "test_accuracy": on_test.accuracy,
+        # In a column of its own, so that the reported loss (which includes it) can be taken apart.
         "penalty": penalty(model),
+        # How many examples are behind the numbers: without it, no standard error can be given.
         "train_evaluated": len(train[1]),
         "test_evaluated": len(test[1]),
     }

@@ -1,4 +1,4 @@
-"""What a run would leave in the memory of its process, which may have thousands more to train."""
+"""Frees the memory that a run would leave behind in a process that may train thousands more."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 @contextlib.contextmanager
 def cleared() -> Iterator[None]:
-    """Let go, at the end, of every model that was made meanwhile and is no longer used.
+    """On exit, free every model that was created inside and is no longer used.
 
     TensorFlow registers the gradient of each `tf.custom_gradient` that it traces, such as the sum
-    over devices in a Keras optimizer's step, for as long as the process lives, and the whole graph
-    of the step with it: 4 MB for each graph of a small model, which neither a garbage collection
-    nor `keras.utils.clear_session` frees. JAX and torch keep nothing of the kind.
+    over devices in a Keras optimizer's step, for the lifetime of the process, and with it the whole
+    graph of the step: 4 MB for each graph of a small model, which neither garbage collection nor
+    `keras.utils.clear_session` frees. JAX and torch keep nothing of the kind.
     """
     known = set(_traced_gradients())
     try:
@@ -24,13 +24,13 @@ def cleared() -> Iterator[None]:
     finally:
         gradients = _traced_gradients()
         for name in set(gradients) - known:
-            # Others are those of operations, registered once when TensorFlow is imported.
+            # The others belong to operations, registered once when TensorFlow is imported.
             if name.startswith("CustomGradient-"):
                 del gradients[name]
         gc.collect()  # models and graphs are full of cycles
 
 
 def _traced_gradients() -> dict[str, Any]:
-    """Return TensorFlow's own dict, for which it has no public name; an empty one without it."""
+    """Return TensorFlow's registry, which has no public name; an empty dict without TensorFlow."""
     ops = sys.modules.get("tensorflow.python.framework.ops")
     return getattr(getattr(ops, "gradient_registry", None), "_registry", {})

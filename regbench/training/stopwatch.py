@@ -1,4 +1,4 @@
-"""Where the time of a run goes: wall-clock seconds, added up by part."""
+"""Where a run's time goes: wall-clock seconds, added up for each part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Stopwatch:
-    """Adds up the seconds that each part of a run takes. Costs about a microsecond a use."""
+    """Adds up the seconds that each part of a run takes, at about a microsecond per use."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -19,7 +19,7 @@ class Stopwatch:
 
     @contextlib.contextmanager
     def time(self, part: str) -> Iterator[None]:
-        """Count what happens inside as `part`."""
+        """Count the time spent inside as `part`."""
         began = time.perf_counter()
         try:
             yield
@@ -27,7 +27,7 @@ class Stopwatch:
             self._add(part, time.perf_counter() - began)
 
     def each(self, part: str, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield the items, and count the time that each takes to make as `part`."""
+        """Yield the items, counting the time it takes to produce each one as `part`."""
         iterator = iter(items)
         while True:
             with self.time(part):
@@ -38,7 +38,7 @@ class Stopwatch:
             yield item
 
     def breakdown(self) -> dict[str, float]:
-        """Return the seconds of each part, those of none as `other`, and all as `total`."""
+        """Return the seconds of each part, the rest as `other`, and the sum as `total`."""
         total = time.perf_counter() - self._began
         return {**self.seconds, "other": total - sum(self.seconds.values()), "total": total}
 

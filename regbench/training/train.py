@@ -1,4 +1,8 @@
-"""One run, from the experiment to the finished run folder; read it from top to bottom."""
+"""One run, from the experiment to the finished run folder. Read it from top to bottom.
+
+`train` tells the whole story: prepare, train epoch by epoch, finish. `_train_one_epoch` is the
+training loop proper, and `_measure` decides what is measured between epochs.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regbench import config, datasets, probes, seeding
+from regbench.analysis.gap import gap
 from regbench.config import Experiment
 from regbench.datasets import Splits, fingerprint
 from regbench.execution import environment, signals
@@ -26,22 +31,22 @@ from regbench.runs.files import DETAILS, HISTORY, MODEL, PREDICTIONS
 from regbench.runs.folder import RunFolder
 from regbench.runs.summary import Summary
 from regbench.training import checkpoints, evaluate, memory
-from regbench.training.checkpoints import Checkpoints, Position
+from regbench.training.checkpoints import Checkpoint, Checkpoints, Position
 from regbench.training.evaluate import Curves
 from regbench.training.stopwatch import Stopwatch
 
-# What a run tells whoever watches it: a kind ("step", "epoch" or "note") and its figures.
+# How a run reports its progress: a kind of event ("step", "epoch" or "note") and its figures.
 Emit = Callable[[str, dict[str, Any]], None]
 
-# Often enough for a live display, and free: a step takes longer than writing to a pipe.
+# Often enough for a live display, and practically free: a step takes longer than a pipe write.
 SECONDS_BETWEEN_STEP_REPORTS = 0.2
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker process needs to know to train one run.
+    """Everything a worker process needs to know to train one run.
 
-    An interrupted run resumes from its last checkpoint, unless it is to `restart`. `probes` is
+    An interrupted run resumes from its last checkpoint unless `restart` is set. `probes` says
     whether to examine the trained model.
     """
 
@@ -56,7 +61,7 @@ class Job:
 
 @dataclass(frozen=True)
 class _Run:
-    """What a run works with. `position` and the model are what training moves along."""
+    """The parts of a run in progress. Training changes only the model and `position`."""
 
     experiment: Experiment
     model: Any
@@ -69,7 +74,7 @@ class _Run:
 
     @property
     def steps(self) -> int:
-        """How many updates an epoch has."""
+        """The number of updates in an epoch."""
         return _steps(self.experiment, self.splits)
 
 
@@ -78,60 +83,83 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
     """Train one run, write its folder, and return its summary (the keys of `summary.json`)."""
     experiment, watch = job.experiment, Stopwatch()
     with watch.time("start"):
+        # Threads, device and determinism can only be set before the first tensor exists.
         environment.settle(job.runtime)
+    # This process now locks the folder until the end: two writers would mix two histories.
     with RunFolder.of(job.results, experiment).writing(job.restart) as folder:
-        if folder.is_complete and not job.restart:  # finished since this process looked
+        if folder.is_complete and not job.restart:  # another process has finished it since
             emit("note", {"text": "finished meanwhile", "done": float(experiment.train.epochs)})
             return folder.summary().as_dict()
         with watch.time("data"):
             splits = datasets.load(experiment.data, experiment.seed)
             data = fingerprint.record(splits)
-        # The data is loaded before anything is written: a checkpoint of other data is refused.
+        # Load the data before writing anything: a checkpoint from other data or other software
+        # is refused here, while the folder is still as the earlier session left it.
         described = environment.describe(job.runtime, job.command) | {"data": data}
         identity = checkpoints.identity(experiment.run_name, described)
         keeper = Checkpoints(folder.checkpoints, identity, experiment.train.checkpoint_minutes)
         checkpoint = None if job.restart else keeper.latest()
         position = checkpoint.position if checkpoint else Position()
+        # Drops rows of the history that are newer than the checkpoint: they are trained again.
         folder.start(config.dump(experiment), described, position.rows)
 
         with watch.time("build"):
+            # Each layer's first weights depend only on the seed and the layer's name and shape,
+            # so two variants with the same seed start out equal wherever they share layers. Runs
+            # can then be paired by seed, which removes most of the noise from a comparison.
             model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
             compile_model(model, experiment, _steps(experiment, splits))
             curves = Curves(splits, experiment.seed, experiment.evaluation)
-        if checkpoint:
-            # TensorFlow computes a batch of another size than its first one with another graph,
-            # whose sums round otherwise: so a full batch comes first here too, and is undone.
-            model.train_on_batch(*next(_batches(experiment, splits, epoch=1)))
-            checkpoint.restore(model)
-            done = position.epoch - 1 + position.step / _steps(experiment, splits)
-            emit("note", {"text": f"resuming from {position}", "done": done})
-
         run = _Run(experiment, model, splits, curves, keeper, position, watch, emit)
+        if checkpoint:
+            _resume(run, checkpoint)
+
         for row in _epochs(run):
             with watch.time("save"):
                 folder.append(row)
             emit("epoch", row | {"images_per_second": _speed(splits, [row])})
-            if position.epoch <= experiment.train.epochs:
+            # No checkpoint after the last epoch: the model itself is saved next.
+            affordable = keeper.is_affordable or signals.stop_requested()
+            if position.epoch <= experiment.train.epochs and affordable:
                 _checkpoint(run)
+        return _finish(job, folder, run, data)
 
-        with watch.time("save"):
-            folder.save(MODEL, partial(save, model))
-        summary = _summary(run).with_keys(data=data)
-        if not summary.diverged:  # weights that are not finite have nothing to say
-            outputs = curves.outputs(model)
-            _save_predictions(folder, splits, outputs.test)
-            if job.probes:
-                with watch.time("probes"):
-                    summary = summary.with_keys(**_probe(folder, run, outputs))
-        if job.profile:
-            folder.write_profile(watch.breakdown())
-        summary = summary.with_keys(wall_seconds=_wall_seconds(run))
-        folder.finish(summary)
+
+def _resume(run: _Run, checkpoint: Checkpoint) -> None:
+    """Restore the checkpoint's model, optimizer and random states."""
+    checkpoint.check(run.experiment.train.epochs, run.steps)
+    # TensorFlow traces a graph for the first batch size it sees and another for the next one, and
+    # the two may round their sums differently. An uninterrupted run meets a full batch first. A run
+    # that resumes at an epoch's smaller last batch would not, so it trains on a full batch once;
+    # restoring the checkpoint then undoes that update.
+    run.model.train_on_batch(*next(_batches(run.experiment, run.splits, epoch=1)))
+    checkpoint.restore(run.model)
+    done = run.position.epoch - 1 + run.position.step / run.steps
+    run.emit("note", {"text": f"resuming from {run.position}", "done": done})
+
+
+def _finish(job: Job, folder: RunFolder, run: _Run, data: dict[str, str]) -> dict[str, Any]:
+    """Save the trained model, its predictions and what the probes find; return the summary."""
+    with run.watch.time("save"):
+        folder.save(MODEL, partial(save, run.model))
+    summary = _summary(run).with_keys(data=data)
+    if not summary.diverged:  # there is nothing to learn from weights of NaN
+        # The last row of the history measured these outputs already: no second pass is needed.
+        outputs = run.curves.outputs(run.model)
+        _save_predictions(folder, run.splits, outputs.test)
+        if job.probes:
+            with run.watch.time("probes"):
+                summary = summary.with_keys(**_probe(folder, run, outputs))
+    if job.profile:
+        folder.write_profile(run.watch.breakdown())
+    summary = summary.with_keys(wall_seconds=_wall_seconds(run))
+    # The summary is written last: a folder that has one is a finished run.
+    folder.finish(summary)
     return summary.as_dict()  # plain values travel between processes
 
 
 def time_epoch(model: Any, experiment: Experiment, splits: Splits) -> float:
-    """Return the seconds that one epoch's updates on `splits` take a compiled model."""
+    """Return the seconds a compiled model needs for one epoch of updates on `splits`."""
     began = time.perf_counter()
     for images, labels in _batches(experiment, splits, epoch=1):
         model.train_on_batch(images, labels, return_dict=True)
@@ -139,33 +167,43 @@ def time_epoch(model: Any, experiment: Experiment, splits: Splits) -> float:
 
 
 def _epochs(run: _Run) -> Iterator[dict[str, Any]]:
-    """Yield the history's rows: epoch 0 before training, then one after each epoch's last update.
+    """Yield the rows of the history: epoch 0 before training, then one after each epoch.
 
-    Begins at the run's position, and moves it along. Ends early where a loss is no longer finite.
+    Starts at the run's position and advances it. Stops early once a loss is not finite.
     """
     position = run.position
     if not position.rows:
+        # Epoch 0 shows the untrained network near chance: the point where every curve starts, and
+        # a check that data, labels and initial weights are sound. Keras has reported nothing yet.
         position.end_epoch(_row(run, {"reported_loss": None, "reported_accuracy": None}))
         yield position.rows[-1]
+    # A loss of NaN makes every later gradient NaN too, so there is no point in continuing.
     while position.epoch <= run.experiment.train.epochs and position.is_finite:
         position.end_epoch(_row(run, _train_one_epoch(run)))
         yield position.rows[-1]
 
 
 def _train_one_epoch(run: _Run) -> dict[str, float]:
-    """Update the model once for every batch that the epoch has left.
+    """Update the model once for each batch left in the epoch.
 
     Returns the epoch's loss and accuracy as Keras reports them.
     """
     position, watch = run.position, run.watch
+    # In a resumed epoch, the seconds of the earlier session still count.
     reported_at, began = time.monotonic(), time.perf_counter() - position.seconds
     batches = _batches(run.experiment, run.splits, position.epoch, position.step)
     for images, labels in watch.each("data", batches):
-        # The first step traces and compiles the graph.
+        # The first step also traces and compiles the graph, which takes seconds.
         with watch.time("step" if "compile" in watch.seconds else "compile"):
-            # Keras' own compiled step, without fit(): its pipeline stalls between epochs.
+            # One update: forward pass in training mode (dropout active, batch normalization using
+            # the batch's own statistics), cross-entropy plus the kernel penalties, gradients by
+            # backpropagation, one optimizer step. train_on_batch is the compiled step that fit()
+            # runs too; fit() itself would add a tf.data pipeline that stalls between epochs.
             logs = run.model.train_on_batch(images, labels, return_dict=True)
-        # train_on_batch forgets the batches before; fit() reports the mean over all examples.
+        # The logs cover this batch alone. Weighting each batch by its size gives the mean over all
+        # examples, as fit() reports it; the last batch of an epoch may be smaller than the others.
+        # That loss includes the penalty, and each batch was seen by a different, less trained
+        # model than the next: hence "reported", as opposed to measured after the epoch's end.
         position.loss += float(logs["loss"]) * len(labels)
         position.correct += round(float(logs["accuracy"]) * len(labels))
         position.step += 1
@@ -173,6 +211,9 @@ def _train_one_epoch(run: _Run) -> dict[str, float]:
             reported_at = time.monotonic()
             done = {"epoch": position.epoch, "step": position.step, "steps": run.steps}
             run.emit("step", done)
+        # Between two updates the model, the optimizer and the position agree with each other: the
+        # only place where an epoch can be interrupted and later resumed exactly. The clock stops
+        # meanwhile, since writing a checkpoint is not training.
         if run.keeper.is_due or signals.stop_requested():
             position.seconds = time.perf_counter() - began
             _checkpoint(run)
@@ -186,7 +227,7 @@ def _train_one_epoch(run: _Run) -> dict[str, float]:
 
 
 def _checkpoint(run: _Run) -> None:
-    """Write a checkpoint; a run that was asked to stop ends here."""
+    """Write a checkpoint; if the run was asked to stop, it ends here."""
     with run.watch.time("save"):
         run.keeper.save(run.model, replace(run.position, wall_seconds=_wall_seconds(run)))
     if signals.stop_requested():
@@ -196,14 +237,15 @@ def _checkpoint(run: _Run) -> None:
 def _batches(
     experiment: Experiment, splits: Splits, epoch: int, done: int = 0
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    """Yield an epoch's batches but for the first `done`.
-
-    Their order depends on the seed and the epoch alone.
-    """
+    """Yield an epoch's batches, except for the first `done`."""
+    # Each epoch visits every example once, in a new order. The order depends only on the seed and
+    # the epoch: variants with the same seed see the same batches, and a resumed run can skip to
+    # its position without any stored state.
     order = seeding.generator(experiment.seed, "order", epoch).permutation(len(splits.train_labels))
     size = experiment.train.batch_size
     for start in range(done * size, len(order), size):
         batch = order[start : start + size]
+        # Images stay uint8 in memory (a quarter of float32); only a batch at a time is converted.
         yield to_inputs(splits.train_images[batch]), splits.train_labels[batch]
 
 
@@ -212,7 +254,9 @@ def _steps(experiment: Experiment, splits: Splits) -> int:
 
 
 def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, Any]:
-    """Return the history's row of the epoch that has just been trained."""
+    """Return the history's row for the epoch that was just trained."""
+    # Measured after the epoch's last update, when train and test can be evaluated on the same
+    # weights: only then is their difference the generalization gap.
     with run.watch.time("evaluate"):
         measured = _measure(run, reported)
     row = {
@@ -226,14 +270,17 @@ def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, Any]:
 
 
 def _measure(run: _Run, reported: Mapping[str, float | None]) -> Mapping[str, float | None]:
-    """Return what the history tells of the model now: all, a sample's numbers, or none.
+    """Measure the model on all examples, on a small sample, or not at all, as configured.
 
-    The first and the last row of a history are always of all examples, also where a run ends
-    because it diverges.
+    The first and the last row of a history always cover all examples, even when a run ends
+    because it diverged.
     """
     epoch, train, curves = run.position.epoch, run.experiment.train, run.curves
     loss = reported["reported_loss"]
     ends = epoch in (0, train.epochs) or (loss is not None and not math.isfinite(loss))
+    # Between the ends a sample is enough to draw a curve, and measuring everything after each epoch
+    # could take longer than training. If the sample gives NaN, the run ends with this row, which
+    # is then measured on all examples like any last row.
     if not ends and epoch % run.experiment.evaluation.every == 0:
         few = curves.measure_few(run.model)
         if few.is_finite:
@@ -256,12 +303,13 @@ def _summary(run: _Run) -> Summary:
         test_accuracy=last["test_accuracy"],
         train_loss=last["train_loss"],
         test_loss=last["test_loss"],
-        gap=last["train_accuracy"] - last["test_accuracy"],
+        gap=gap(last["train_accuracy"], last["test_accuracy"]),
         train_examples=len(run.splits.train_labels),
         test_examples=len(run.splits.test_labels),
         train_evaluated=last["train_evaluated"],
         test_evaluated=last["test_evaluated"],
-        # Training alone: the honest measurements cost the same whatever the variant.
+        # Only training: measuring costs about the same for every variant, and would dilute the
+        # difference between a slow regularizer and a fast one.
         seconds=sum(row["seconds"] for row in rows),
         images_per_second=_speed(run.splits, rows),
     )
@@ -273,7 +321,7 @@ def _save_predictions(folder: RunFolder, splits: Splits, outputs: NDArray[np.flo
 
 
 def _probe(folder: RunFolder, run: _Run, outputs: Outputs) -> dict[str, Any]:
-    """Examine the trained model; return what that adds to the summary."""
+    """Examine the trained model; return the additions to the summary."""
     sample, row = run.curves.train, run.position.rows[-1]
     found, failed = probes.measure(run.model, run.experiment, run.splits, sample, row, outputs)
     added: dict[str, Any] = {"probes_failed": failed} if failed else {}
@@ -284,9 +332,9 @@ def _probe(folder: RunFolder, run: _Run, outputs: Outputs) -> dict[str, Any]:
 
 
 def _wall_seconds(run: _Run) -> float:
-    """Return the seconds since the run began in its worker, earlier sessions' included.
+    """Return the seconds since the run started in its worker, including earlier sessions.
 
-    Of an earlier session, all up to the last checkpoint.
+    An earlier session counts up to its last checkpoint.
     """
     return run.position.wall_seconds + run.watch.breakdown()["total"]
 

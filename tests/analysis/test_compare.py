@@ -7,7 +7,8 @@ import pandas
 import pytest
 from scipy import stats
 
-from regbench.analysis.compare import METRICS, compare
+from regbench.analysis import compare as comparison
+from regbench.analysis.rows import USUAL
 from regbench.config.changes import changes
 from regbench.errors import RegbenchError
 from regbench.runs.files import HISTORY
@@ -40,6 +41,11 @@ def frame(*finished, configs=None):
     return Results(made, configs) if configs else made
 
 
+def compare(*arguments, **options):
+    """Return the rows of a comparison as `regbench compare --json` prints them."""
+    return [row.as_dict() for row in comparison.compare(*arguments, **options)]
+
+
 def five(name, config_hash, accuracies):
     return [(name, config_hash, seed, accuracy) for seed, accuracy in enumerate(accuracies)]
 
@@ -47,10 +53,10 @@ def five(name, config_hash, accuracies):
 def test_an_object_has_the_keys_of_the_contract_in_their_order():
     row, other = compare(frame(("baseline", "b", 0, 0.5), ("l2", "c", 0, 0.6)))
     expected = ["name", "config_hash", "seeds", "runs", "diverged", "parameters", "seconds"]
-    assert list(row) == [*expected, "changes", *METRICS, "versus_baseline", "mcnemar"]
+    assert list(row) == [*expected, "changes", *USUAL, "versus_baseline", "mcnemar"]
     assert (row["seeds"], row["runs"], row["parameters"], row["seconds"]) == ([0], 1, 7, 2.0)
     assert row["versus_baseline"] is None
-    assert set(other["versus_baseline"]) == set(METRICS)
+    assert set(other["versus_baseline"]) == set(USUAL)
     numbers = ["mean", "low", "high", "p_value", "p_floor", "p_holm", "pairs", "pairs_needed"]
     numbers += ["pairs_needed_low", "pairs_needed_high"]
     assert list(other["versus_baseline"]["gap"]) == numbers
@@ -93,7 +99,7 @@ def test_no_shared_seed_is_no_difference():
 def test_the_baseline_under_another_name_differs_by_exactly_zero():
     accuracies = [0.51, 0.55, 0.5, 0.58, 0.49]
     _, row = compare(frame(*five("baseline", "b", accuracies), *five("again", "b", accuracies)))
-    for metric in METRICS:
+    for metric in USUAL:
         assert row["versus_baseline"][metric] == {
             "mean": 0.0, "low": 0.0, "high": 0.0,
             "p_value": 1.0, "p_floor": 0.0625, "p_holm": 1.0, "pairs": 5, "pairs_needed": None,
@@ -335,3 +341,35 @@ def test_a_metric_that_is_asked_for_is_compared_like_the_others():
     assert asked["versus_baseline"]["mean"] == 0.0
     assert row["metrics"]["gap"]["versus_baseline"] == row["versus_baseline"]["gap"]
     assert reference["metrics"]["gap"]["versus_baseline"] is None
+
+
+def test_the_json_of_a_row_is_what_it_was_and_its_attributes_say_the_same():
+    runs_ = frame(*five("baseline", "b", [0.5, 0.6]), *five("l2", "c", [0.75, 0.85]))
+    _, row = comparison.compare(runs_, metrics=["test_accuracy"])
+    nothing = {"mean": 0.0, "low": 0.0, "high": 0.0}
+    sample, undecided = dict.fromkeys(USUAL, nothing), {
+        "p_value": 1.0, "p_floor": 0.5, "p_holm": 1.0, "pairs": 2, "pairs_needed": None,
+        "pairs_needed_low": None, "pairs_needed_high": None,
+    }  # fmt: skip
+    told = json.loads(json.dumps(row.as_dict()))
+    better, value = told["versus_baseline"]["test_accuracy"], told["test_accuracy"]
+    assert list(told) == [
+        "name", "config_hash", "seeds", "runs", "diverged", "parameters", "seconds", "changes",
+        *USUAL, "versus_baseline", "metrics", "mcnemar",
+    ]  # fmt: skip
+    assert told == {
+        "name": "l2", "config_hash": "c", "seeds": [0, 1], "runs": 2, "diverged": 0,
+        "parameters": 7, "seconds": 2.0, "changes": None, **sample,
+        "train_accuracy": {"mean": 0.9, "low": 0.9, "high": 0.9},
+        "test_accuracy": value, "gap": told["gap"],
+        "versus_baseline": {
+            **dict.fromkeys(USUAL, nothing | undecided),
+            "test_accuracy": better, "gap": told["versus_baseline"]["gap"],
+        },
+        "metrics": {"test_accuracy": value | {"versus_baseline": better}},
+        "mcnemar": None,
+    }  # fmt: skip
+    assert list(told["metrics"]["test_accuracy"]) == ["mean", "low", "high", "versus_baseline"]
+    assert better["mean"] == row.value("test_accuracy").versus_baseline.mean
+    assert better["mean"] == pytest.approx(0.25)
+    assert row.gap.mean == row.train_accuracy.mean - row.test_accuracy.mean

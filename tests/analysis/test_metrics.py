@@ -8,6 +8,7 @@ import pytest
 
 from regbench import config, runs
 from regbench.analysis import metrics
+from regbench.analysis.statistics import Interval
 from regbench.errors import RegbenchError
 from regbench.runs.probe_results import Costs, Kernel
 from tests import made_up_runs
@@ -68,9 +69,9 @@ def test_an_epoch_at_a_level_may_be_of_keras_own_accuracy_in_training_mode(frame
 
 def test_runs_that_never_reach_a_level_have_no_mean():
     reached = np.array([5.0, 6.0, 7.0])
-    assert metrics.interval(reached)["mean"] == 6
+    assert metrics.interval(reached).mean == 6
     censored = np.array([5.0, 6.0, math.inf])
-    assert metrics.interval(censored) == {"mean": None, "low": None, "high": None}
+    assert metrics.interval(censored) == Interval(None)
 
 
 def test_seconds_per_step_leave_out_the_epoch_that_compiles(tmp_path):

@@ -39,11 +39,11 @@ def compared(results):
     """Return the rows of a comparison by name, and its warnings."""
     warnings = []
     rows = compare(runs.load(results, warnings.append), warn=warnings.append)
-    return {row["name"]: row for row in rows}, warnings
+    return {row.name: row for row in rows}, warnings
 
 
 def pairs(row):
-    return row["versus_baseline"]["test_accuracy"]["pairs"]
+    return row.versus("test_accuracy").pairs
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_across_data_sets_there_is_no_difference_neither_of_examples_nor_drawn(t
         )
     rows, warnings = compared(tmp_path)
     assert pairs(rows["l2"]) == 0
-    assert rows["l2"]["versus_baseline"]["test_accuracy"]["mean"] is None
-    assert rows["l2"]["mcnemar"] is None
+    assert rows["l2"].versus("test_accuracy").mean is None
+    assert rows["l2"].mcnemar is None
     assert "not paired, trained on other data: l2 against baseline (s0)" in warnings
     (_, baseline), (_, l2) = drawn(runs.load(tmp_path), None)
-    assert baseline["versus_baseline"] is None
-    assert l2["versus_baseline"]["gap"]["mean"] is None
+    assert baseline.versus_baseline is None
+    assert l2.versus("gap").mean is None
     told = []
     report.write(runs.load(tmp_path), tmp_path / "report.html", warn=told.append)
     assert told.count("not paired, trained on other data: l2 against baseline (s0)") == 1

@@ -10,6 +10,7 @@ from scipy import stats
 from regbench.analysis import statistics
 from regbench.analysis.statistics import (
     Floor,
+    Interval,
     holm,
     interval,
     is_skewed,
@@ -28,17 +29,17 @@ def test_intervals_are_scipys_t_intervals():
     for confidence in (0.95, 0.99):
         expected = stats.t.interval(confidence, 4, values.mean(), stats.sem(values))
         found = interval(values, confidence)
-        assert (found["low"], found["high"]) == pytest.approx(expected)
-        assert found["mean"] == values.mean()
+        assert (found.low, found.high) == pytest.approx(expected)
+        assert found.mean == values.mean()
 
 
 def test_equal_values_have_an_interval_of_no_width():
-    assert interval(np.array([0.5, 0.5, 0.5])) == {"mean": 0.5, "low": 0.5, "high": 0.5}
+    assert interval(np.array([0.5, 0.5, 0.5])) == Interval(0.5, 0.5, 0.5)
 
 
 def test_equal_values_that_floats_cannot_add_up_have_an_interval_of_no_width():
     assert np.mean([0.1] * 3) != 0.1
-    assert interval(np.array([0.1] * 3)) == {"mean": 0.1, "low": 0.1, "high": 0.1}
+    assert interval(np.array([0.1] * 3)) == Interval(0.1, 0.1, 0.1)
 
 
 def test_the_paired_p_value_is_scipys():
@@ -102,7 +103,7 @@ SAMPLES = 10_000
 def test_intervals_cover_the_truth_in_95_of_100_samples(pairs):
     draws = np.random.default_rng(pairs).normal(0.3, 2.0, (SAMPLES, pairs))
     found = [interval(sample) for sample in draws]
-    covered = np.mean([each["low"] <= 0.3 <= each["high"] for each in found])
+    covered = np.mean([each.low <= 0.3 <= each.high for each in found])
     assert covered == pytest.approx(0.95, abs=0.015)
 
 
@@ -185,7 +186,7 @@ def test_a_floor_widens_the_interval_and_its_p_value_alike():
         p = paired_p(sample, 0.4, floor)
         inside = interval(sample, 1 - p * 1.001, floor)
         outside = interval(sample, 1 - p * 0.999, floor)
-        assert inside["low"] > 0.4 > outside["low"]
+        assert inside.low > 0.4 > outside.low
     assert paired_p(sample, 0.4, Floor(1e-3, 1e-3)) == pytest.approx(paired_p(sample, 0.4))
 
 

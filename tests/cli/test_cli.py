@@ -18,6 +18,7 @@ from regbench import cli, runs
 from regbench.cli import options, printing
 from regbench.cli.training import print_failures, resuming
 from regbench.errors import RegbenchError
+from regbench.sweeps import sweep
 from regbench.sweeps.sweep import Outcome
 from tests import made_up_runs
 
@@ -479,6 +480,28 @@ def test_help_of_every_command_has_an_example(capsys):
         assert end.value.code == 0
         printed = capsys.readouterr().out
         assert f"  regbench {command}" in printed
+
+
+def test_a_run_goes_on_when_nobody_reads_its_progress_any_more(tmp_path):
+    """As `regbench run ... 2>&1 | head -1` leaves it."""
+    command = [*REGBENCH, "run", "configs/baseline.yaml", *TINY, f"--results={tmp_path}"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert b"epoch 0/2" in run.stdout.readline()
+    run.stdout.close()
+    assert run.wait(timeout=200) == 0
+    assert len(list(tmp_path.glob("*/summary.json"))) == 1
+
+
+def test_what_nobody_reads_results_of_ends_with_its_own_exit_code(monkeypatch):
+    def unread(*arguments):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(sweep, "run", lambda *args, **options: Outcome(diverged=[{}]))
+    monkeypatch.setattr(cli.run, "print_outcome", unread)
+    monkeypatch.setattr(printing, "_silence", lambda stream: None)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["run", "configs/baseline.yaml", "--quiet"])
+    assert end.value.code == 1
 
 
 def test_nothing_in_the_current_folder_is_imported(tmp_path):

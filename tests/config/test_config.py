@@ -173,7 +173,7 @@ def test_all_errors_of_a_file_are_reported_with_line_and_column(write):
         f"{path}:3:5: l2: expected a number >= 0 and < 1000000 or null or false, received true",
         f"{path}:4:5: lp.strength: missing; expected a number >= 0 and < 1000000",
         f"{path}:4:9: lp.p: expected a number >= 1 and <= 16, received 0.5",
-        f"{path}:6:11: train.epochs: expected an integer >= 1 and <= 1000000, received 1.5",
+        f"{path}:6:11: train.epochs: expected an integer >= 1 and <= 100000, received 1.5",
         f'{path}:7:3: duplicate key "epochs", first at {path}:6:3',
     ]
 

@@ -14,13 +14,14 @@ from typing import Any
 
 from regbench import runs
 from regbench.analysis import compare
+from regbench.analysis.rows import USUAL
 from regbench.report import provenance
 from regbench.runs import probe_results
 from tests.faults import victims
 from tests.faults.report import Line, show
 
 # What a comparison says of a config by the numbers of its own runs alone.
-NUMBERS = (*compare.METRICS, "seeds", "runs", "diverged", "parameters", "seconds")
+NUMBERS = (*USUAL, "seeds", "runs", "diverged", "parameters", "seconds")
 STEP = 1000
 # Whether what is read of the cut file is true, or its lack is named.
 Judge = Callable[[], bool]
@@ -80,7 +81,7 @@ def _cut(path: Path, step: int) -> Iterator[int]:
 def _compared(results: Path) -> tuple[dict[str, Any], list[str]]:
     warnings: list[str] = []
     rows = compare.compare(runs.load(results, warnings.append), warn=warnings.append)
-    return {row["name"]: row for row in rows}, warnings
+    return {row.name: row.as_dict() for row in rows}, warnings
 
 
 def _is_true(rows: dict[str, Any], warnings: list[str], whole: dict[str, Any]) -> bool:

@@ -83,7 +83,7 @@ def _read(results: Path, run: Path) -> str | None:
     said: list[str] = []
     frame = runs.load(results, said.append)
     rows = compare.compare(frame, metrics=tuple(METRICS), warn=said.append)
-    json.dumps(rows, allow_nan=False)
+    json.dumps([row.as_dict() for row in rows], allow_nan=False)
     terminal = Console(file=io.StringIO(), width=120, color_system=None)
     terminal.print(comparison.terminal(rows, 120))
     shown = terminal.file.getvalue() + "".join(said)

@@ -310,6 +310,13 @@ def test_confusion_margins_and_mistakes_are_those_of_a_plain_loop():
     assert confidence.most_confidently_wrong(outputs, labels).tolist() == expected
 
 
+def test_a_confusion_of_very_many_classes_is_left_out(normalized, monkeypatch):
+    classes = tuple("abcdefghij")
+    assert len(confidence.measure(normalized[0], classes).confusion) == 10
+    monkeypatch.setattr(confidence, "MOST_CONFUSED", 9)
+    assert confidence.measure(normalized[0], classes).confusion == []
+
+
 def test_calibration_error_is_that_of_a_plain_loop():
     rng = np.random.default_rng(1)
     outputs = softmax(rng.normal(0, 2, (800, 3))).astype("float32")

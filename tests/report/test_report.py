@@ -11,10 +11,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from regbench import config, report, runs
+from regbench import config, figures, report, runs
+from regbench.analysis import compare
 from regbench.errors import RegbenchError
 from regbench.figures import FIGURES, style
 from regbench.report import charts, page, provenance
+from regbench.runs import probe_results
 from tests import made_up_runs
 
 
@@ -265,3 +267,32 @@ def test_the_table_of_differences_tells_both_tests_and_the_seeds_needed(tmp_path
     for heading in ("p flip", "p Holm", "seeds needed"):
         assert page.count(f'<th scope="col">{heading}</th>') == 2  # of test accuracy and of gap
     assert "<td>0.5 (floor)</td>" in page
+
+
+def counted(monkeypatch, module, name):
+    """Return a list of the calls of a module's function from now on."""
+    calls, function = [], getattr(module, name)
+
+    def count(*arguments, **options):
+        calls.append(arguments)
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(module, name, count)
+    return calls
+
+
+def test_a_page_compares_once_and_reads_the_probes_of_each_run_once(results, monkeypatch):
+    compared = counted(monkeypatch, compare, "compare")
+    read = counted(monkeypatch, probe_results, "read")
+    assert "<figure" in report.render(runs.load(results))
+    assert len(compared) == 1
+    assert len(read) == len(set(read)) == len(list(results.iterdir()))
+
+
+def test_the_figures_of_a_paper_compare_once_and_read_each_run_once(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "save", lambda chart, path, **options: None)
+    compared = counted(monkeypatch, compare, "compare")
+    read = counted(monkeypatch, probe_results, "read")
+    assert len(figures.save_all(runs.load(results), tmp_path)) == 2 * len(FIGURES)
+    assert len(compared) == 1
+    assert len(read) == len(set(read)) == len(list(results.iterdir()))

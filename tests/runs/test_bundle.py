@@ -249,7 +249,7 @@ def test_a_bundle_reads_as_the_folders_do(results, bundled):
     assert provenance.of(inside) == provenance.of(folders)
     rows = compare.compare(inside)
     assert rows == compare.compare(folders)
-    assert [len(row["mcnemar"]) for row in rows[1:]] == [2]
+    assert [len(row.mcnemar) for row in rows[1:]] == [2]
     for run in results.iterdir():
         found = probe_results.read(bundled / run.name)
         assert found == probe_results.read(run)

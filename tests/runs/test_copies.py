@@ -34,7 +34,7 @@ def test_a_copied_folder_and_one_that_computed_the_same_again_count_once_in_sile
     (tmp_path / "b" / folder.name / "history.csv").write_text(text)
     (row,), warnings = compared(tmp_path / "a", tmp_path / "b")
     assert warnings == []
-    assert row["runs"] == 1
+    assert row.runs == 1
 
 
 def test_other_numbers_of_one_config_and_seed_are_told_with_both_folders(tmp_path):
@@ -44,10 +44,10 @@ def test_other_numbers_of_one_config_and_seed_are_told_with_both_folders(tmp_pat
     expected = "the same config and seed, other numbers or data; the first counts"
     assert warning == f"{first} and {second}: {expected}"
     accuracy = json.loads((first / "summary.json").read_text())["test_accuracy"]
-    assert (row["runs"], row["test_accuracy"]["mean"]) == (1, pytest.approx(accuracy))
+    assert (row.runs, row.test_accuracy.mean) == (1, pytest.approx(accuracy))
     (other,), (warning,) = compared(tmp_path / "b", tmp_path / "a")
     assert warning == f"{second} and {first}: {expected}"
-    assert other["test_accuracy"]["mean"] != row["test_accuracy"]["mean"]
+    assert other.test_accuracy.mean != row.test_accuracy.mean
 
 
 def test_equal_numbers_of_other_data_are_told_too(tmp_path):
@@ -65,7 +65,7 @@ def test_many_runs_of_two_folders_are_one_line(tmp_path):
         made_up(tmp_path / "a", seed, number=0)
         made_up(tmp_path / "b", seed, number=5)
     (row,), (warning,) = compared(tmp_path / "a", tmp_path / "b")
-    assert row["runs"] == 9
+    assert row.runs == 9
     assert warning.startswith(f"{tmp_path / 'a'} and {tmp_path / 'b'}: ")
     assert "in 9 runs (baseline-44136fa3-s0, " in warning
     assert f"and 3 more); those in {tmp_path / 'a'} count" in warning

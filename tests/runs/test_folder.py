@@ -223,3 +223,39 @@ def test_a_link_in_place_of_a_run_folder_is_refused_and_what_it_leads_to_is_not_
     with pytest.raises(RunFailed, match="expected a folder, received a link"):
         folder.fail("why")
     assert sorted(each.name for each in other.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "history.csv"])
+def test_a_run_whose_files_were_removed_meanwhile_is_not_complete(tmp_path, name):
+    folder = RunFolder(tmp_path / "run")
+    folder.start("name: baseline\n", {})
+    folder.append(row(0))
+    (folder.path / name).unlink()
+    with pytest.raises(RunFailed, match=f"removed while the run went on: {name}; run it again"):
+        folder.finish(made_up_runs.summary())
+    assert not folder.is_complete
+
+
+def test_a_run_folder_that_was_removed_meanwhile_does_not_come_back_with_its_checkpoint(tmp_path):
+    folder = RunFolder(tmp_path / "results" / "run")
+    with pytest.raises(FileNotFoundError) as caught:
+        files.replace_folder(folder.checkpoints / "000001-000000000", lambda path: None)
+    assert caught.value.filename == str(folder.path)
+    folder.path.mkdir(parents=True)
+    files.replace_folder(folder.checkpoints / "000001-000000000", lambda path: None)
+    assert folder.checkpoints.is_dir()
+
+
+def test_a_history_that_takes_long_to_write_is_written_now_and_then_and_at_the_end(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("regbench.runs.folder.COSTLY_SECONDS", -1.0)
+    monkeypatch.setattr("regbench.runs.folder.PAUSE", 10**9)
+    folder = RunFolder(tmp_path / "run")
+    folder.start("name: baseline\n", {})
+    for epoch in range(4):
+        folder.append(row(epoch))
+    lines = (folder.path / "history.csv").read_text().splitlines()
+    assert len(lines) == 2
+    folder.finish(made_up_runs.summary())
+    assert len((folder.path / "history.csv").read_text().splitlines()) == 5

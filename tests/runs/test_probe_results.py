@@ -1,6 +1,7 @@
 """What a run's probes leave on disk, and reading it from folders that can't be trusted."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -144,6 +145,19 @@ def test_a_margin_that_is_not_finite_is_refused(folder, value):
 @pytest.mark.parametrize("file", ["summary.json", probe_results.DETAILS])
 def test_a_file_that_is_too_large_is_refused_before_it_is_parsed(folder, file):
     with (folder / file).open("r+b") as opened:
-        opened.truncate(LIMITS[probe_results.DETAILS] + 1)
-    with pytest.raises(ValueError, match="expected at most 8388608 bytes"):
+        opened.truncate(LIMITS[file] + 1)
+    with pytest.raises(ValueError, match=f"expected at most {LIMITS[file]} bytes"):
+        probe_results.read(folder)
+
+
+def test_probes_of_very_many_classes_are_read_though_their_confusion_is_left_out(folder):
+    path = folder / probe_results.DETAILS
+    details = json.loads(path.read_text())
+    details |= {"classes": [f"class {number}" for number in range(3000)], "confusion": []}
+    path.write_text(json.dumps(details))
+    assert len(probe_results.read(folder).details.classes) == 3000
+    details["classes"] = details["classes"][:200]
+    path.write_text(json.dumps(details))
+    os.utime(folder / "summary.json", (1, 1))  # or what was read before would be remembered
+    with pytest.raises(ValueError, match="confusion: expected 200 rows"):
         probe_results.read(folder)

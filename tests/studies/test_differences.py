@@ -9,6 +9,7 @@ import pytest
 
 from regbench import config
 from regbench.analysis import metrics
+from regbench.analysis.statistics import Interval
 from regbench.runs import predictions
 from regbench.studies import markdown, verdicts
 from regbench.studies.file import Claim, Study
@@ -37,7 +38,7 @@ def judge(asked, values, epochs=20, folder="results"):
             head = (str(folder), f"{name}-s{seed}", name, VARIANTS[name].hash, seed, "completed")
             long = epochs[name] if isinstance(epochs, dict) else epochs
             rows.append((*head, long, *(each[name][seed] for each in values.values())))
-    table = pandas.DataFrame(rows, columns=[*metrics.RUN, metrics.EPOCHS, *values])
+    table = pandas.DataFrame(rows, columns=[*metrics.IDENTITY, metrics.EPOCHS, *values])
     study = Study("study", "?", "quick", tuple(range(len(rows) // 2)), VARIANTS, (asked,))
     (verdict,) = verdicts.judge(study, table)
     return verdict
@@ -208,8 +209,7 @@ def test_the_table_tells_what_is_censored_and_what_is_odd_and_what_is_arithmetic
     verdict = reached([5, 6, 7, 5, 6, 8], [NEVER] * 6)
     exact = judge(claim("parameters"), {"parameters": {"baseline": [1.0], "dropout": [2.0]}})
     study = Study("study", "?", "quick", (0,), VARIANTS, (asked, exact.claim))
-    numbers = {"mean": None, "low": None, "high": None}
-    each = dict.fromkeys([*markdown.SHOWN, REACHED, "parameters"], numbers)
+    each = dict.fromkeys([*markdown.SHOWN, REACHED, "parameters"], Interval(None))
     variants = [VariantResult(name, "00000000", {}, 6, 0, each) for name in VARIANTS]
     found = StudyResult(study, variants, [verdict, exact])
     text = markdown.markdown(found)

@@ -187,6 +187,6 @@ def test_symbols_say_what_is_claimed(write, tmp_path):
     ]
     made_up(path, tmp_path, {"baseline": WIDE, "dropout": NARROW})
     found = study.judge(study_file.read(path), tmp_path)
-    wide, narrow = (each.metrics["gap"]["mean"] for each in found.variants)
+    wide, narrow = (each.metrics["gap"].mean for each in found.variants)
     first = markdown.said(found.verdicts[0], found)
     assert first == f"gap: dropout {narrow:.3g} - baseline {wide:.3g} < -0.02"

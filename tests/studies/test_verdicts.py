@@ -156,7 +156,7 @@ def test_one_pair_decides_an_exact_metric_which_adjusts_no_other():
     exact, sampled = judge(asked, values, parameters={"baseline": 10, "dropout": 12})
     assert (exact.decision, exact.mean, exact.pairs) == ("supported", 2.0, 1)
     assert sampled.decision == "undecided"
-    assert "an interval needs two seeds" in sampled.reason
+    assert "an interval needs at least two seeds" in sampled.reason
     values = paired(-0.5 + np.array([-0.5, 0.5, 0.3, -0.3, 0.1, 0.3]))
     assert [each.decision for each in judge([asked[1], *[asked[0]] * 5], values)] == [
         "supported", *["contradicted"] * 5,

@@ -90,6 +90,20 @@ def test_a_finished_run_is_skipped_unless_forced(monkeypatch, tmp_path):
     assert [summary.seed for summary in forced.done] == [0, 1]
 
 
+def test_a_finished_run_that_is_being_replaced_resumes(monkeypatch, tmp_path):
+    folder = RunFolder.of(tmp_path, experiments(0)[0])
+    folder.start("name: smoke\n", {})
+    folder.finish({"status": "completed"})
+    with folder.writing(anew=True):  # and is interrupted
+        pass
+    failure = Failure("MemoryError", "no memory", "Traceback: no memory")
+    outcome = swept(monkeypatch, tmp_path, {0: failure})
+    assert outcome.failed == [(experiments(0)[0], failure)]
+    assert folder.is_complete
+    assert not folder.has_failed
+    assert folder.current.has_failed
+
+
 def test_a_failure_is_written_into_its_run_folder_and_others_go_on(monkeypatch, tmp_path):
     failure = Failure("MemoryError", "no memory", "Traceback: no memory")
     outcome = swept(monkeypatch, tmp_path, {0: failure, 1: "completed"})

@@ -6,28 +6,27 @@ import io
 import pytest
 from rich.console import Console
 
+from regbench.analysis.rows import USUAL, ConfigRow, Difference
+from regbench.analysis.statistics import Interval
+from regbench.runs import Summary
 from regbench.terminal import comparison
 from tests import made_up_runs
 
 
 def value(mean, half=None):
-    return {
-        "mean": mean,
-        "low": None if half is None else mean - half,
-        "high": None if half is None else mean + half,
-    }
+    return Interval(mean) if half is None else Interval(mean, mean - half, mean + half)
 
 
 def row(name="baseline", half=None, **options):
-    metrics = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
-    numbers = dict(zip(metrics, (0.987, 0.541, 0.039, 3.289, 0.446), strict=True))
-    versus = {metric: value(-0.1, half) | {"p_value": 0.0625, "pairs": 5} for metric in metrics}
-    return {
+    numbers = dict(zip(USUAL, (0.987, 0.541, 0.039, 3.289, 0.446), strict=True))
+    versus = Difference(**vars(value(-0.1, half)), p_value=0.0625, pairs=5)
+    fields = {
         "name": name, "config_hash": "0" * 8, "seeds": [0, 1], "runs": 1 if half is None else 2,
         "diverged": 0, "parameters": 550570, "seconds": 287.8, "changes": {},
         **{metric: value(number, half) for metric, number in numbers.items()},
-        "versus_baseline": None if name == "baseline" else versus,
-    } | options  # fmt: skip
+        "versus_baseline": None if name == "baseline" else dict.fromkeys(USUAL, versus),
+    }  # fmt: skip
+    return ConfigRow(**fields | options)
 
 
 def printed(rows, width):
@@ -59,8 +58,7 @@ def test_one_seed_is_told_how_to_get_an_interval():
 
 
 def test_diverged_runs_are_called_so():
-    nothing = dict.fromkeys(("mean", "low", "high"))
-    lost = row("wild", runs=3, diverged=3, test_accuracy=nothing, versus_baseline=None)
+    lost = row("wild", runs=3, diverged=3, test_accuracy=Interval(None), versus_baseline=None)
     assert "3 of 3 diverged" in printed([row(), lost], 80)
 
 
@@ -74,7 +72,8 @@ def test_neither_markup_nor_control_characters_reach_the_terminal():
 def test_a_name_is_no_markup_in_any_table():
     assert printed([row("[red]x")], 80).splitlines()[1].startswith("[red]x ")
     console = Console(file=io.StringIO(), width=80, color_system=None)
-    console.print(comparison.profiles([({"name": "[red]x", "seed": 0}, {"step": 1.0})]))
+    hostile = Summary.model_construct(name="[red]x", seed=0)  # none that was read has such a name
+    console.print(comparison.profiles([(hostile, {"step": 1.0})]))
     assert "[red]x s0" in console.file.getvalue()
 
 

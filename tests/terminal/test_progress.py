@@ -11,7 +11,8 @@ from regbench.execution.failures import Failure
 from regbench.execution.local import Event
 from regbench.terminal import progress, status
 from regbench.terminal.download import DownloadBar
-from regbench.terminal.progress import LiveProgress, PlainProgress, clock, result_line, sparkline
+from regbench.terminal.progress import LiveProgress, PlainProgress, result_line, sparkline
+from regbench.text import clock
 from tests import made_up_runs
 
 

@@ -1,28 +1,44 @@
 """What a reader sees of one metric: p-values, seeds needed, and what they cannot tell."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from regbench.analysis import evidence
+from regbench.analysis.mcnemar import Disagreement
+from regbench.analysis.rows import USUAL, ConfigRow, Difference, Value
+from regbench.analysis.statistics import Interval
 from regbench.errors import RegbenchError
 from regbench.terminal import significance
 
 
-def row(name, mean, p_holm=None, pairs=5, mcnemar=None):
-    versus = {
-        "mean": 0.02, "low": -0.01, "high": 0.05, "p_value": 0.0625, "p_floor": 0.0625,
-        "p_holm": p_holm, "pairs": pairs, "pairs_needed": 1_234,
+def difference(half, **options):
+    numbers = {
+        "p_value": 0.0625, "p_floor": 0.0625, "p_holm": 0.2, "pairs": 5, "pairs_needed": 1_234,
         "pairs_needed_low": 678, "pairs_needed_high": 4_321,
     }  # fmt: skip
-    value = {"mean": mean, "low": 0.4, "high": 0.6}
-    value["versus_baseline"] = None if name == "baseline" else versus
-    return {
-        "name": name, "metrics": {"test_accuracy": value}, "mcnemar": mcnemar,
-        "changes": {} if name == "baseline" else {"l2": 0.1},
-        "versus_baseline": None if name == "baseline" else {},
+    return Difference(0.02, 0.02 - half, 0.02 + half, **numbers | options)
+
+
+def config(name, number, versus, runs=5, **options):
+    base = name == "baseline"
+    fields = {
+        "name": name, "config_hash": "00000000", "seeds": list(range(runs)), "runs": runs,
+        "diverged": 0, "parameters": 550_570, "seconds": 288.0,
+        "changes": {} if base else {"l2": 0.1}, **dict.fromkeys(USUAL, number),
+        "versus_baseline": None if base else dict.fromkeys(USUAL, versus),
     }  # fmt: skip
+    return ConfigRow(**fields | options)
+
+
+def row(name, mean, p_holm=None, pairs=5, mcnemar=None, metric="test_accuracy", **options):
+    """Return a row with a metric that was asked for."""
+    versus = difference(0.03, p_holm=p_holm, pairs=pairs)
+    value = Value(mean, 0.4, 0.6, None if name == "baseline" else versus)
+    number = Interval(mean, 0.4, 0.6)
+    return config(name, number, versus, metrics={metric: value}, mcnemar=mcnemar, **options)
 
 
 def printed(group, width=80):
@@ -32,8 +48,8 @@ def printed(group, width=80):
 
 
 MCNEMAR = [
-    {"seed": 0, "only_this_right": 462, "only_baseline_right": 489, "p_value": 0.4},
-    {"seed": 1, "only_this_right": 464, "only_baseline_right": 491, "p_value": 0.01},
+    Disagreement(seed=0, only_this_right=462, only_baseline_right=489, p_value=0.4),
+    Disagreement(seed=1, only_this_right=464, only_baseline_right=491, p_value=0.01),
 ]
 
 
@@ -70,7 +86,7 @@ def test_one_seed_is_told_how_to_get_a_p_value():
 def test_rows_are_sorted_best_first_or_worst_first_and_missing_ones_are_last():
     rows = [row("a", 0.5), row("b", None), row("c", 0.4)]
     for by, names in (("test_accuracy", "acb"), ("-test_accuracy", "cab"), ("-name", "cba")):
-        assert "".join(each["name"] for each in evidence.ordered(rows, by)) == names
+        assert "".join(each.name for each in evidence.ordered(rows, by)) == names
     with pytest.raises(RegbenchError, match="expected name or a metric"):
         evidence.ordered(rows, "nope")
 
@@ -81,39 +97,25 @@ def test_accuracy_and_loss_stand_for_both_of_theirs():
 
 
 def test_a_narrow_terminal_has_all_that_a_config_changes():
-    rows = [row("l2", 0.5) | {"changes": {"model.conv_activation": "relu", "l2": 0.0005}}]
+    rows = [row("l2", 0.5, changes={"model.conv_activation": "relu", "l2": 0.0005})]
     text = printed(significance.changed_configs(rows), 40).replace("\n", "").replace(" ", "")
     assert "l2=0.0005" in text
 
 
 def usual(name, half=0.01, pairs=5, **options):
     """Return a row as every comparison has it, with statistics of its differences."""
-    versus = {
-        "mean": 0.02, "low": 0.02 - half, "high": 0.02 + half, "p_value": 0.0625,
-        "p_floor": 0.0625, "p_holm": 0.2, "pairs": pairs, "pairs_needed": 1_234,
-        "pairs_needed_low": 678, "pairs_needed_high": 4_321,
-    } | options  # fmt: skip
-    number = {"mean": 0.5, "low": 0.4, "high": 0.6}
-    metrics = ("train_accuracy", "test_accuracy", "gap")
-    base = name == "baseline"
-    return {
-        "name": name, "runs": pairs, "diverged": 0, "parameters": 550_570, "seconds": 288.0,
-        "changes": {} if base else {"l2": 0.1}, **dict.fromkeys(metrics, number), "mcnemar": None,
-        "versus_baseline": None if base else dict.fromkeys(metrics, versus),
-    }  # fmt: skip
+    return config(name, Interval(0.5, 0.4, 0.6), difference(half, pairs=pairs, **options), pairs)
 
 
 def test_sorting_leaves_the_baseline_on_top():
     rows = [row("baseline", 0.1), row("a", 0.4), row("b", 0.5)]
     for by in ("test_accuracy", "-test_accuracy", "name", "-name"):
-        assert evidence.ordered(rows, by)[0]["name"] == "baseline"
+        assert evidence.ordered(rows, by)[0].name == "baseline"
 
 
 def test_the_smallest_is_best_where_lower_is_better():
-    rows = [row(name, 0) for name in "ab"]
-    for each, mean in zip(rows, (0.4, 0.3), strict=True):
-        each["metrics"] = {"gap": {"mean": mean}}
-    assert [each["name"] for each in evidence.ordered(rows, "gap")] == ["b", "a"]
+    rows = [row(name, mean, metric="gap") for name, mean in (("a", 0.4), ("b", 0.3))]
+    assert [each.name for each in evidence.ordered(rows, "gap")] == ["b", "a"]
 
 
 def test_undecided_beyond_10000_seeds_is_told_and_not_left_blank():
@@ -168,28 +170,21 @@ def test_the_view_of_changes_has_the_key_numbers_beside_them():
 
 def test_small_and_large_numbers_keep_their_digits():
     for mean, shown in ((0.00042, "0.00042"), (38_797_312.0, "38,797,312")):
-        each = usual("l2") | {"gap": {"mean": mean, "low": None, "high": None}}
+        each = replace(usual("l2"), gap=Interval(mean))
         assert f"| {shown} |" in significance.markdown([each], "gap")
 
 
 def test_configs_of_one_name_are_told_apart_by_their_hash():
-    rows = [row("baseline", 0.5), row("l2", 0.6), row("l2", 0.7)]
-    for each, config_hash in zip(rows, ("aaaaaaaa", "bbbbbbbb", "cccccccc"), strict=True):
-        each |= {"config_hash": config_hash}
-    versus = dict.fromkeys(
-        evidence.DIFFERENCES, rows[1]["metrics"]["test_accuracy"]["versus_baseline"]
-    )
-    below = [
-        each | dict.fromkeys(evidence.DIFFERENCES, each["metrics"]["test_accuracy"])
-        for each in rows
+    rows = [
+        row("baseline", 0.5, config_hash="aaaaaaaa"),
+        row("l2", 0.6, config_hash="bbbbbbbb"),
+        row("l2", 0.7, config_hash="cccccccc"),
     ]
-    for each in below[1:]:
-        each["versus_baseline"] = versus
     texts = [
         printed(significance.terminal(rows, "test_accuracy")),
         significance.markdown(rows, "test_accuracy"),
         printed(significance.changed_configs(rows, ["test_accuracy"])),
-        printed(significance.differences(below)),
+        printed(significance.differences(rows)),
     ]
     for text in texts:
         assert "bbbbbbbb" in text

@@ -170,6 +170,19 @@ def test_a_finished_run_stays_until_the_one_that_replaces_it_is_complete(
     assert [each.name for each in tmp_path.iterdir()] == [folder.path.name]
 
 
+def test_checkpoints_that_take_long_leave_most_of_the_time_to_training(monkeypatch, tmp_path):
+    """With a history of 100,000 epochs a checkpoint takes seconds."""
+    monkeypatch.setattr(checkpoints, "COSTLY_SECONDS", -1.0)
+    monkeypatch.setattr(checkpoints, "PAUSE", 10**9)
+    saved = []
+    save = Checkpoints.save
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda *args: (saved.append(str(args[2])), save(*args))
+    )
+    run(tmp_path)
+    assert saved == ["epoch 1"]
+
+
 def test_minutes_bound_what_a_crash_in_a_long_epoch_costs(monkeypatch, tmp_path):
     saved = []
     save = Checkpoints.save
@@ -223,6 +236,31 @@ def test_what_was_saved_comes_back(tmp_path):
     after = [np.array(each.value) for each in [*model.variables, *model.optimizer.variables]]
     assert all(map(np.array_equal, before, after))
     assert any("seed_generator" in variable.path for variable in model.variables)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "expected"),
+    [(1, 2, None), (2, 3, None), (0, 2, "step 2 of epoch 0"), (1, 1, "step 1 of epoch 1")],
+)
+def test_a_position_that_the_run_cannot_have_reached_is_refused(tmp_path, epochs, steps, expected):
+    _, kept = saved(tmp_path, steps=3)
+    if expected is None:
+        kept.latest().check(epochs, steps)
+        return
+    with pytest.raises(CheckpointRefused, match=f"expected at most {expected}, received step 2 of"):
+        kept.latest().check(epochs, steps)
+
+
+def test_a_checkpoint_with_more_epochs_than_the_run_has_trains_nothing(monkeypatch, tmp_path):
+    """Whoever can write a checkpoint can write its checksum, and a history with it."""
+    interrupt(monkeypatch, tmp_path, 2, "step 1 of epoch 1")
+    newest = checkpoints._newest_first(RunFolder.of(tmp_path, experiment()).checkpoints)[0]
+    state = json.loads((newest / "state.json").read_text())
+    state["position"]["rows"] = [row(epoch) for epoch in range(54)]
+    (newest / "state.json").write_text(json.dumps(state))
+    (newest / "SHA256SUMS").write_text(checkpoints._checksums(newest))
+    with pytest.raises(CheckpointRefused, match="expected at most step 3 of epoch 3"):
+        run(tmp_path)
 
 
 @pytest.mark.parametrize("file", ["arrays.npz", "state.json", "SHA256SUMS"])

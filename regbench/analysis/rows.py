@@ -1,0 +1,97 @@
+"""The rows of a comparison: one for each config, with its means and what it differs by.
+
+`ConfigRow.as_dict` is the JSON of `regbench compare --json`; all else reads attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from regbench.analysis.mcnemar import Disagreement
+from regbench.analysis.statistics import Interval
+
+# The metrics that every comparison has, in their order.
+USUAL = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
+
+
+@dataclass(frozen=True)
+class Difference(Interval):
+    """A mean difference from the baseline, paired by seed, and how sure it is.
+
+    `p_value` is that of the sign flips, `p_floor` the smallest that so many pairs can give, and
+    `p_holm` that of the t test, corrected for the number of configs. `pairs_needed` would show the
+    difference at 80% power; from `pairs_needed_low` to `pairs_needed_high` for an 80% interval of
+    its spread.
+    """
+
+    p_value: float | None = None
+    p_floor: float | None = None
+    p_holm: float | None = None
+    pairs: int = 0
+    pairs_needed: int | None = None
+    pairs_needed_low: int | None = None
+    pairs_needed_high: int | None = None
+
+
+@dataclass(frozen=True)
+class Value(Interval):
+    """A metric of a config, and its difference from the baseline's, None where there is none."""
+
+    versus_baseline: Difference | None = None
+
+
+@dataclass(frozen=True)
+class ConfigRow:
+    """A config: its runs, their means, and how they differ from those of the baseline.
+
+    `seconds` are those of training, in the mean of the runs. `changes` maps each dotted key that
+    the config changes of its baseline to the value, and is None where that is not known.
+    `versus_baseline` and `mcnemar` are None where nothing is compared, `metrics` where no metric
+    beyond the usual ones was asked for.
+    """
+
+    name: str
+    config_hash: str
+    seeds: Sequence[int]
+    runs: int
+    diverged: int
+    parameters: int
+    seconds: float
+    changes: Mapping[str, object] | None
+    train_accuracy: Interval
+    test_accuracy: Interval
+    train_loss: Interval
+    test_loss: Interval
+    gap: Interval
+    versus_baseline: Mapping[str, Difference] | None = None
+    metrics: Mapping[str, Value] | None = None
+    mcnemar: Sequence[Disagreement] | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the others are compared with this config."""
+        return self.versus_baseline is None and self.changes == {}
+
+    def mean(self, metric: str) -> Interval:
+        """Return one of the usual metrics."""
+        found: Interval = getattr(self, metric)
+        return found
+
+    def versus(self, metric: str) -> Difference | None:
+        """Return what one of the usual metrics differs by from the baseline; None without one."""
+        return (self.versus_baseline or {}).get(metric)
+
+    def value(self, metric: str) -> Value:
+        """Return a metric that was asked for, or one that every comparison has, in one form."""
+        if self.metrics and metric in self.metrics:
+            return self.metrics[metric]
+        mean = self.mean(metric)
+        return Value(mean.mean, mean.low, mean.high, self.versus(metric))
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what `regbench compare --json` prints."""
+        own = asdict(self)
+        if self.metrics is None:
+            del own["metrics"]
+        return own
