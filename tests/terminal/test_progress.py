@@ -61,7 +61,7 @@ def test_an_epoch_that_is_not_measured_has_no_scores():
         PlainProgress, False, [Event(0, "started"), epoch(0), epoch(1, None, None, 431.7)]
     )
     watching.end()
-    assert output.getvalue().splitlines()[1].startswith("dropout s0 epoch 1/10, 432 images/s")
+    assert output.getvalue().splitlines()[-1].startswith("dropout s0 epoch 1/10, 432 images/s")
     live, _ = watched(LiveProgress, True, [Event(0, "started"), epoch(0), epoch(1, None, None)])
     assert "0.400" in drawn(live, 80)  # the last that is known
     live.end()
