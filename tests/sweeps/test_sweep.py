@@ -92,9 +92,8 @@ def test_a_finished_run_is_skipped_unless_forced(monkeypatch, tmp_path):
 
 def test_a_finished_run_that_is_being_replaced_resumes(monkeypatch, tmp_path):
     folder = RunFolder.of(tmp_path, experiments(0)[0])
-    folder.start("name: smoke\n", {})
-    folder.finish({"status": "completed"})
-    with folder.writing(anew=True):  # and is interrupted
+    made_up_runs.write_run(tmp_path, experiments(0)[0], 0, 2, probed=False)
+    with folder.writing(restart=True):  # and is interrupted
         pass
     failure = Failure("MemoryError", "no memory", "Traceback: no memory")
     outcome = swept(monkeypatch, tmp_path, {0: failure})

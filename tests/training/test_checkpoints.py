@@ -161,7 +161,7 @@ def test_a_finished_run_stays_until_the_one_that_replaces_it_is_complete(
     interrupt(monkeypatch, tmp_path, 3, "epoch 2")  # the replacement resumes
     assert contents(folder.path) == before
     assert folder.is_being_replaced
-    assert run(tmp_path) == ["goes on from epoch 2"]
+    assert run(tmp_path) == ["resuming from epoch 2"]
     assert not folder.is_being_replaced
     after = contents(folder.path)
     assert set(after) == set(before)
@@ -373,7 +373,7 @@ def test_a_run_does_not_resume_with_images_that_were_replaced_meanwhile(monkeypa
         run(results, *own)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     write_images(images, 10)  # the former data, in other files
-    assert run(results, *own) == ["goes on from epoch 1"]
+    assert run(results, *own) == ["resuming from epoch 1"]
     assert run(results, *own, restart=True) == []
 
 
