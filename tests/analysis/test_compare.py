@@ -372,4 +372,4 @@ def test_the_json_of_a_row_is_what_it_was_and_its_attributes_say_the_same():
     assert list(told["metrics"]["test_accuracy"]) == ["mean", "low", "high", "versus_baseline"]
     assert better["mean"] == row.value("test_accuracy").versus_baseline.mean
     assert better["mean"] == pytest.approx(0.25)
-    assert row.gap.mean == row.train_accuracy.mean - row.test_accuracy.mean
+    assert row.gap.mean == pytest.approx(row.train_accuracy.mean - row.test_accuracy.mean)

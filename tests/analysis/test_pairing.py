@@ -80,7 +80,7 @@ def test_two_data_sets_under_one_config_hash_are_told_and_not_compared(tmp_path)
         "Warning: not paired, trained on other data: l2 against baseline (s2, s3)",
     ]
     _, row = json.loads(done.stdout)
-    assert (row["runs"], pairs(row)) == (4, 2)
+    assert (row["runs"], row["versus_baseline"]["test_accuracy"]["pairs"]) == (4, 2)
 
 
 def test_across_data_sets_there_is_no_difference_neither_of_examples_nor_drawn(tmp_path):

@@ -7,6 +7,7 @@ import pandas
 import pytest
 
 from regbench import figures, runs
+from regbench.analysis import compare
 from regbench.errors import RegbenchError
 from regbench.figures import FIGURES, curves, differences, probes, save, save_all, style, variants
 from regbench.report import charts
@@ -111,7 +112,8 @@ def test_more_rows_than_altair_takes_by_itself_are_drawn_and_reported(tmp_path):
         curves(many).to_dict()
     save(curves(many), tmp_path / "curves.svg")
     assert (tmp_path / "curves.svg").stat().st_size > 0
-    drawn = {figure.name for figure in charts.figures(many, None)}
+    shared = figures.Shared(compare.compare(many), {})
+    drawn = {figure.name for figure in charts.figures(many, shared)}
     assert {"together", "curves", "gap"} <= drawn
 
 
@@ -166,7 +168,7 @@ def test_every_figure_of_probed_runs_is_a_valid_chart(probed, name):
 
 
 def test_the_waterfall_leads_from_the_training_number_to_the_test_number(probed):
-    for variant, terms in probes.ledgers(probed, "loss"):
+    for variant, terms in probes.ledgers(probes.found_in(probed), "loss"):
         bars = list(probes._waterfall(variant, terms))
         for before, after in pairwise(bars[:-1]):
             assert after["start"] == before["end"]

@@ -44,8 +44,8 @@ def test_the_results_can_be_copied_and_pickled(results):
 def test_a_part_of_the_results_knows_its_configs_and_a_frame_does_not(results):
     part = results.only(results["seed"] == results["seed"].min())
     assert len(part) == 2
-    assert compare(part)[1]["changes"]
-    assert compare(part.frame)[1]["changes"] is None
+    assert compare(part)[1].changes
+    assert compare(part.frame)[1].changes is None
 
 
 def test_a_frame_and_results_are_taken_for_each_other(results):

@@ -16,8 +16,10 @@ from regbench.studies.file import Claim, Study
 from regbench.studies.result import StudyResult, VariantResult
 from tests import made_up_runs
 
-BASE = config.load("configs/quick.yaml", ["name=baseline"])
-OTHER = config.load("configs/quick.yaml", ["name=dropout", "dropout.dense=0.5"])
+BASE = config.load("configs/quick.yaml", ["name=baseline", "data.test_examples=500"])
+OTHER = config.load(
+    "configs/quick.yaml", ["name=dropout", "dropout.dense=0.5", "data.test_examples=500"]
+)
 VARIANTS = {"baseline": BASE, "dropout": OTHER}
 NEVER = math.inf
 REACHED = "epochs_to_test_accuracy(0.6)"
