@@ -10,6 +10,10 @@ import pytest
 
 from regbench import config, datasets
 from regbench.datasets import fingerprint
+from regbench.runs import probe_results
+from regbench.studies import file as study_file
+from regbench.studies import markdown
+from regbench.studies import run as studies
 from tests.evidence import shipped
 from tests.evidence.shipped import Study
 
@@ -33,8 +37,19 @@ def extracted(tmp_path_factory):
     return runs
 
 
-def test_every_study_ships_its_results():
-    assert [study.name for study in shipped.STUDIES if study not in SHIPPED] == []
+def test_results_are_shipped():
+    assert len(SHIPPED) >= 7
+    folders = {path.name for path in shipped.RESULTS.iterdir()}
+    assert folders == {study.name for study in SHIPPED}
+
+
+@pytest.mark.parametrize("study", SHIPPED, ids=lambda study: study.name)
+def test_the_shipped_table_is_that_of_the_shipped_runs(study):
+    warnings = []
+    found = studies.judge(study_file.read(study.file), study.folder, warn=warnings.append)
+    assert [each for each in warnings if "commit" not in each] == []
+    assert markdown.markdown(found) == (study.folder / "verdicts.md").read_text(encoding="utf-8")
+    assert found.as_dict() == json.loads((study.folder / "verdicts.json").read_text())
 
 
 @pytest.mark.parametrize("study", DRAWN, ids=lambda study: study.name)
@@ -67,7 +82,5 @@ def test_every_stored_mistake_is_an_image_of_the_data(study, extracted):
 
 def mistakes(run: Path) -> list[np.ndarray]:
     """Return the images of a run's most confident mistakes, (height, width, channels) each."""
-    from regbench.runs import probe_results
-
     details = probe_results.read(run).details
     return list(details.mistake_images.array()) if details else []

@@ -146,7 +146,7 @@ def test_the_gain_of_recalibration_is_that_over_moving_averages(tmp_path, frame)
 
 def test_reported_accuracy_is_of_the_network_as_it_is_while_training(frame):
     name = "epochs_to_reported_accuracy(0.5)"
-    frame["train_accuracy"] = 0.1
+    frame = frame.frame.assign(train_accuracy=0.1)
     frame["reported_accuracy"] = np.where(frame["epoch"] >= 2, 0.6, 0.4)
     frame.loc[frame["epoch"] == 0, "reported_accuracy"] = math.nan
     assert set(values(frame, name)[name]) == {2}

@@ -14,7 +14,7 @@ import pytest
 from regbench import config, figures, report, runs
 from regbench.analysis import compare
 from regbench.errors import RegbenchError
-from regbench.figures import FIGURES, style
+from regbench.figures import FIGURES, Shared, probes, style
 from regbench.report import charts, page, provenance
 from regbench.runs import probe_results
 from tests import made_up_runs
@@ -227,7 +227,8 @@ def test_no_figure_has_a_color_that_the_dark_does_not_know(text):
 
 
 def test_the_ledger_table_sums_to_the_test_number(results):
-    table = charts._ledger_table(runs.load(results), None)
+    loaded = runs.load(results)
+    table = charts._ledger_table(loaded, Shared((), probes.found_in(loaded.frame)))
     for _, *cells in table.rows:
         *steps, test = map(float, cells)
         assert sum(steps) == pytest.approx(test, abs=5e-4)  # each cell is rounded
