@@ -11,12 +11,12 @@ import yaml
 
 from tests.faults import guards
 
+GUARDS = guards.all_guards()
+FILES = sorted({guard.file for guard in GUARDS})
+
 
 def of_file(file):
-    return [guard for guard in guards.all_guards() if guard.file == file]
-
-
-FILES = sorted({guard.file for guard in guards.all_guards()})
+    return [guard for guard in GUARDS if guard.file == file]
 
 
 def test_every_file_of_guards_is_named_once():
