@@ -39,6 +39,11 @@ def all_guards() -> list[Guard]:
     return [Guard(file, **each) for file, guards in content.items() for each in guards]
 
 
+def taken_out(guard: Guard, whole: str) -> str:
+    """Return the text of the guard's file without it."""
+    return whole.replace(guard.code.strip(), guard.instead.strip())
+
+
 def remove_each(folder: Path) -> Iterator[Line]:
     """Take out every guard and run its test, on every core."""
     counts = lanes.run(_remove_a_share, folder)
@@ -66,11 +71,11 @@ def _remove(guard: Guard, folder: Path) -> str | None:
     """Return what is wrong where the test does not pass with the guard and fail without."""
     path = folder / "regbench" / guard.file
     whole = path.read_text(encoding="utf-8")
-    if guard.code.strip() not in whole:
-        return "no such code"
+    if (count := whole.count(guard.code.strip())) != 1:
+        return f"expected its code once, found it {count} times"
     if code := _test(guard.test, folder):
         return f"{guard.test} ended with {code} before the guard was taken out"
-    path.write_text(whole.replace(guard.code.strip(), guard.instead.strip()), encoding="utf-8")
+    path.write_text(taken_out(guard, whole), encoding="utf-8")
     try:
         code = _test(guard.test, folder)
     finally:

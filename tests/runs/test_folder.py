@@ -203,7 +203,9 @@ def test_a_failed_replacement_says_why_in_its_own_folder(tmp_path):
     assert RunFolder(path).current.has_failed
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"status": 1', "{}", '{"status": "x", "gap": "1"}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[" * 100_000, '{"status": 1', "{}", '{"status": "x", "gap": "1"}']
+)
 def test_a_summary_that_is_damaged_is_not_taken_for_a_finished_runs(tmp_path, text):
     (tmp_path / "summary.json").write_text(text)
     with pytest.raises(RunFailed, match=r"received a damaged file .*--force"):
