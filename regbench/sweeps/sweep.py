@@ -110,9 +110,8 @@ def run(
 
     `jobs` is the number of runs at a time and `threads` the number of CPU threads of each; by
     default a single run uses every core, and several share the machine with one thread each. An
-    interrupted run resumes from its last checkpoint. `profile` writes the seconds of each part to
-    `profile.json`; without `probes`, trained models are not examined. A failed or diverged run does
-    not stop the others unless `fail_fast` is set. Raises RegbenchError if it can't start.
+    interrupted run resumes from its last checkpoint. `profile` writes `profile.json`. A failed or
+    diverged run does not stop the others unless `fail_fast`. Raises RegbenchError if it can't start.
     """
     main_guard.end_if_imported_by_worker()  # before it reads the data a second time
     results, observer = Path(results), observer or Observer()
@@ -122,13 +121,12 @@ def run(
     for experiment in outcome.skipped:
         RunFolder.of(results, experiment).tidy()
     workers, cores = share_machine(len(pending), jobs, threads, device)
-    runtime = Runtime(chosen, device, cores)
 
     def events() -> Generator[tuple[Experiment, Event], None, None]:
-        for own, group in groups(pending, runtime, None if force else results).items():
-            work = [
-                Job(each, results, own, list(command), force, profile, probes) for each in group
-            ]
+        asked = Runtime(chosen, device, cores)
+        for own, group in groups(pending, asked, None if force else results).items():
+            more = (own, list(command), force, profile, probes)
+            work = [Job(each, results, *more) for each in group]
             workers, _ = share_machine(len(group), jobs, own.threads, device)
             running = EXECUTORS[executor](train, work, workers, own.variables())
             with contextlib.closing(running):
