@@ -111,7 +111,7 @@ def run(
     `jobs` is the number of runs at a time and `threads` the number of CPU threads of each; by
     default a single run uses every core, and several share the machine with one thread each. An
     interrupted run resumes from its last checkpoint. `profile` writes `profile.json`. A failed or
-    diverged run does not stop the others unless `fail_fast`. Raises RegbenchError if it can't start.
+    diverged run stops the others only with `fail_fast`. Raises RegbenchError if it can't start.
     """
     main_guard.end_if_imported_by_worker()  # before it reads the data a second time
     results, observer = Path(results), observer or Observer()
