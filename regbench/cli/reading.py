@@ -39,11 +39,9 @@ def load(paths: Sequence[Path]) -> Results:
 
 def _results_below(path: Path) -> list[Path]:
     """Return the folders in a folder, two levels down at most, that hold finished runs."""
-    found = {summary.parents[1] for depth in ("*", "*/*") for summary in _finished(path, depth)}
-    return sorted(found)
-
-
-def _finished(path: Path, depth: str) -> list[Path]:
     from regbench.runs.files import SUMMARY
+    from regbench.runs.storage import BUNDLE
 
-    return list(path.glob(f"{depth}/*/{SUMMARY}"))
+    below = (each for depth in ("*", "*/*") for each in path.glob(depth) if each.is_dir())
+    held = (each for each in below if (each / BUNDLE).is_file() or any(each.glob(f"*/{SUMMARY}")))
+    return sorted(held)

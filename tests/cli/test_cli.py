@@ -18,6 +18,7 @@ from regbench import cli, runs
 from regbench.cli import options, printing
 from regbench.cli.training import print_failures, resuming
 from regbench.errors import RegbenchError
+from regbench.runs import bundle
 from regbench.sweeps import sweep
 from regbench.sweeps.sweep import Outcome
 from tests import made_up_runs
@@ -379,11 +380,12 @@ def test_a_folder_of_results_folders_names_those_that_hold_runs(tmp_path, capsys
     results = tmp_path / "results"
     for name in ("demo", "studies/pooling"):
         made_up_runs.write(results / name, made_up_runs.twenty()[:1], epochs=2, probed=False)
+    bundle.write(results / "demo", results / "bundled" / "runs.zip")
     code, printed = said([command, results], capsys)
     assert code == 2
     assert printed.err.splitlines()[-1] == (
-        f"Error: {results}: no finished runs in here; there are in {results}/demo, "
-        f"{results}/studies/pooling: name one of them"
+        f"Error: {results}: no finished runs in here; there are in {results}/bundled, "
+        f"{results}/demo, {results}/studies/pooling: name one of them"
     )
 
 
