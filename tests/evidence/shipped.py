@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,8 +22,8 @@ RESULTS = Path("results/studies")
 # Before training, networks differ by the rounding of one forward pass.
 INITIAL_LOSS = 1e-4
 # After it, by what such roundings grow into: 0.005 was seen between a machine with AVX-512 and one
-# without, but a run that is decided late can differ by more. Seeds of one config differ by 0.03.
-FINAL_ACCURACY = 0.05
+# without. At worst the run is a fresh draw, which differs from the shipped one as two seeds do.
+FINAL_ACCURACY, DEVIATIONS = 0.05, 4
 # What has to be equal for equal digits.
 SAME = ("packages", "backend", "device", "threads", "processor")
 
@@ -69,7 +70,16 @@ def compare(bundle: Path, made: Path) -> list[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         extract(bundle, Path(folder))
         runs = sorted(path.parent for path in made.glob("*/summary.json"))
-        return [_compare(Path(folder) / run.name, run) for run in runs]
+        return [_compare(Path(folder) / run.name, run, _allowed(Path(folder), run)) for run in runs]
+
+
+def _allowed(shipped: Path, made: Path) -> float:
+    """Return by how much the final test accuracy may differ, from the spread of the seeds."""
+    config = made.name.rpartition("-s")[0]
+    seeds = shipped.glob(f"{config}-s*/history.csv")
+    finals = [float(_history(path.parent)[-1]["test_accuracy"]) for path in seeds]
+    spread = statistics.stdev(finals) if len(finals) > 1 else 0.0
+    return max(FINAL_ACCURACY, DEVIATIONS * spread)
 
 
 def extract(bundle: Path, folder: Path) -> None:
@@ -78,7 +88,7 @@ def extract(bundle: Path, folder: Path) -> None:
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
 
-def _compare(shipped: Path, made: Path) -> Finding:
+def _compare(shipped: Path, made: Path, allowed: float) -> Finding:
     if not shipped.is_dir():
         return Finding(made.name, False, "no such run is shipped: the config has changed")
     before, now = (_read(folder / "environment.json") for folder in (shipped, made))
@@ -89,14 +99,14 @@ def _compare(shipped: Path, made: Path) -> Finding:
         return Finding(made.name, old == new, f"history {'equal' if old == new else 'DIFFERS'}")
     initial = abs(float(old[0]["train_loss"]) - float(new[0]["train_loss"]))
     final = abs(float(old[-1]["test_accuracy"]) - float(new[-1]["test_accuracy"]))
-    holds = len(old) == len(new) and initial <= INITIAL_LOSS and final <= FINAL_ACCURACY
+    holds = len(old) == len(new) and initial <= INITIAL_LOSS and final <= allowed
     # A loss that is not a number compares as false, and so does not hold.
     holds = holds and math.isfinite(initial + final)
     return Finding(
         made.name,
         holds,
         f"another machine: initial loss differs by {initial:.1e} (at most {INITIAL_LOSS:.0e}), "
-        f"final test accuracy by {final:.3f} (at most {FINAL_ACCURACY})",
+        f"final test accuracy by {final:.3f} (at most {allowed:.3f})",
     )
 
 
