@@ -19,7 +19,7 @@ DEMO_STUDY := configs/studies/overfitting.yaml
 TORCH := torch>=2.8
 TORCH_VENV := .venv-torch
 
-.PHONY: help install demo test test-browser bench docs evidence faults fuzz lint format lock clean results
+.PHONY: help install demo test test-browser test-docs bench docs evidence faults fuzz lint format lock clean results
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ demo: install  ## train a baseline and three regularizers with five seeds each: 
 
 test: install  ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+test-docs: install  ## run every command that the guide shows
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m guide $(ARGS)
 
 test-browser: install  ## look at the report in Chromium, where that is installed
 	$(BIN)/python -m pytest -m browser $(ARGS)
