@@ -1,4 +1,11 @@
-"""The errors that a user can cause, each with the exit code that the command line ends with."""
+"""The errors that a user can cause, each with its exit code; and the form of a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+# Called with one line about something that is left out, or that a reader should know.
+Warn = Callable[[str], None]
 
 
 class RegbenchError(Exception):

@@ -9,7 +9,7 @@ the fingerprints that they recorded say that they did not share the data, they a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from regbench.analysis.mcnemar import Disagreement
 from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
 from regbench.analysis.rows import USUAL, ConfigRow, Difference, Value
 from regbench.config.changes import changes
-from regbench.errors import RegbenchError
+from regbench.errors import RegbenchError, Warn
 from regbench.runs import copies
 from regbench.runs.results import Configs, Results, results_of
 
@@ -36,7 +36,6 @@ MOST_SECONDS = 1e9
 
 # The name and the hash of a config.
 Key = tuple[str, str]
-Warn = Callable[[str], None]
 
 
 def compare(

@@ -6,10 +6,11 @@ processor too. Such runs are compared all the same, but never without a word.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regbench.errors import Warn
 from regbench.runs import environments
 from regbench.runs.environments import Environment
 from regbench.text import listed, seeds
@@ -17,7 +18,6 @@ from regbench.text import listed, seeds
 if TYPE_CHECKING:
     import pandas
 
-Warn = Callable[[str], None]
 # The label of each config, each value that its runs have, and their seeds.
 Values = dict[str, dict[str, set[int]]]
 DIGITS = 8  # of a fingerprint or a commit, enough to tell a few of them apart

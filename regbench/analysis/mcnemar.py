@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regbench.analysis import statistics
+from regbench.errors import Warn
 from regbench.runs import predictions
 from regbench.runs.files import PREDICTIONS
 
-Warn = Callable[[str], None]
 # Label and predicted class of each test example, (n, 2); None where a run stored none.
 Stored = NDArray[np.int64] | None
 # Keras may count an accuracy in 32 bits; one example more of millions is further away than that.

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from regbench.analysis import statistics
 from regbench.analysis.gap import gap
 from regbench.analysis.statistics import Interval, Sample
-from regbench.errors import RegbenchError
+from regbench.errors import RegbenchError, Warn
 from regbench.runs import probe_results
 from regbench.runs.probe_results import Numbers
 from regbench.runs.results import Results, results_of
@@ -29,7 +29,6 @@ from regbench.runs.results import Results, results_of
 if TYPE_CHECKING:
     import pandas
 
-Warn = Callable[[str], None]
 Counts = Literal["epochs", "test examples", "training examples"]
 
 # What a table of metrics tells of each run beside them.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from regbench import files, text
 from regbench.analysis import compare
 from regbench.analysis.rows import ConfigRow
+from regbench.errors import Warn
 from regbench.figures import Shared, probes, variants
 from regbench.report import charts, model_cards, provenance
 
 if TYPE_CHECKING:
     import pandas
 
-Warn = Callable[[str], None]
 # With more variants than this, the first view shows the baseline and the best ones.
 SHOWN_AT_FIRST = 8
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from regbench.runs.loading import Warn, load, profile
+from regbench.errors import Warn
+from regbench.runs.loading import load, profile
 from regbench.runs.results import Results, Run, results_of
 from regbench.runs.summary import Summary
 

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from regbench import files
-from regbench.errors import RegbenchError
+from regbench.errors import RegbenchError, Warn
 from regbench.runs import archive, storage
 from regbench.runs.archive import BundledFile, BundledRun, Index
 from regbench.runs.files import SUMMARY, WEIGHTS
 from regbench.runs.folder import RunFolder
-from regbench.runs.loading import Warn, load
+from regbench.runs.loading import load
 from regbench.runs.results import Results, Run
 from regbench.text import one_line
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regbench.errors import Warn
 from regbench.runs.files import HISTORY
 from regbench.runs.results import Results, results_of
 from regbench.text import listed, one_line
@@ -13,7 +13,6 @@ from regbench.text import listed, one_line
 if TYPE_CHECKING:
     import pandas
 
-Warn = Callable[[str], None]
 # What makes two runs the same one, whatever folder they are in.
 SAME = ("name", "config_hash", "seed")
 KEYS = ["results", "run", *SAME]

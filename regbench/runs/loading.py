@@ -9,12 +9,12 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from regbench import config
-from regbench.errors import RegbenchError
+from regbench.errors import RegbenchError, Warn
 from regbench.runs import storage
 from regbench.runs import summary as summaries
 from regbench.runs.files import (
@@ -31,8 +31,6 @@ from regbench.runs.limits import MOST
 from regbench.runs.results import RUN, Results
 from regbench.runs.summary import DataDigests, Summary
 from regbench.text import one_line
-
-Warn = Callable[[str], None]
 
 
 def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> Results:

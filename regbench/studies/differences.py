@@ -17,7 +17,7 @@ keep numbers that agree by chance from deciding a claim:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ import numpy as np
 from regbench.analysis import mcnemar, metrics, sampling_error, statistics
 from regbench.analysis.statistics import Floor, Sample
 from regbench.config import Experiment
+from regbench.errors import Warn
 from regbench.runs import summary
 from regbench.studies.file import Claim, Study
 from regbench.studies.pairs import Pairs
@@ -34,7 +35,6 @@ from regbench.studies.pairs import Pairs
 if TYPE_CHECKING:
     import pandas
 
-Warn = Callable[[str], None]
 # The smallest and the largest value that a run's number may have.
 Bounds = tuple[float, float]
 Values = Mapping[int, Bounds]

@@ -39,8 +39,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from regbench.analysis import metrics, statistics
 from regbench.analysis.statistics import ALPHA, Floor, Sample
+from regbench.errors import Warn
 from regbench.studies import differences as paired
-from regbench.studies.differences import Differences, Runs, Warn
+from regbench.studies.differences import Differences, Runs
 from regbench.studies.file import Claim, Study
 from regbench.studies.pairs import Pairs
 
