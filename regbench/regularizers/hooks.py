@@ -1,20 +1,26 @@
-"""The base class of every technique: the hooks through which it changes the network."""
+"""The base class of every technique: the hooks through which it changes training."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+Images = NDArray[np.float32]
+Targets = NDArray[np.float32]
+
 
 class Regularizer:
-    """The hooks through which a technique changes the network; each does nothing by default.
+    """The hooks through which a technique changes training; each does nothing by default.
 
     The network is a stack of blocks (convolutions, the maps shrinking at the end of each), then a
     head of dense layers. `name` is the layer's name in the baseline, so that what a hook adds can
-    be named after it. Hooks return lists of Keras layers.
+    be named after it. Hooks for layers return lists of Keras layers.
     """
 
     # Whether null switches the technique off; otherwise its defaults are part of the baseline.
@@ -26,13 +32,9 @@ class Regularizer:
         """Return whether these values have no effect, which counts as switched off."""
         return False
 
-    def kernel_penalty(self) -> Any:
-        """Return the Keras regularizer for every kernel (biases are never penalized), or None."""
-        return None
-
-    def block_stride(self) -> int:
-        """Return the stride of the last convolution of each block."""
-        return 1
+    def on_input(self, name: str) -> list[Any]:
+        """Layers between the input and the first layer with weights."""
+        return []
 
     def before_activation(self, name: str) -> list[Any]:
         """Layers between a hidden layer's weights and its activation."""
@@ -46,9 +48,45 @@ class Regularizer:
         """Layers after the last convolution of a block."""
         return []
 
+    def around_block(self, name: str, depth: float) -> list[Any]:
+        """Layers at the end of a residual branch, before it is added to the shortcut.
+
+        `depth` is the block's place in the network, from above 0 to 1 for the last block.
+        """
+        return []
+
     def before_dense(self, name: str) -> list[Any]:
         """Layers before a dense layer, including the output layer."""
         return []
+
+    def block_stride(self) -> int:
+        """Return the stride of the last convolution of each block."""
+        return 1
+
+    def kernel_penalty(self) -> Any:
+        """Return the Keras regularizer for every kernel (biases are never penalized), or None."""
+        return None
+
+    def kernel_constraint(self) -> Any:
+        """Return the Keras constraint for every kernel, or None."""
+        return None
+
+    def optimizer(self) -> dict[str, Any]:
+        """Return arguments for the Keras optimizer, such as `weight_decay` or `clipnorm`."""
+        return {}
+
+    def batch(self, images: Images, targets: Targets, rng: Generator) -> tuple[Images, Targets]:
+        """Return what one update trains on instead: augmented images, softened or mixed targets.
+
+        Args:
+            images: float32 in [0, 1], of shape (examples, height, width, channels). Not to be
+                changed in place.
+            targets: float32 class probabilities of shape (examples, classes), each row summing
+                to 1. Not to be changed in place.
+            rng: depends on the seed, the epoch, the step and the technique alone. All randomness
+                comes from it: only then does a resumed run repeat what an uninterrupted one draws.
+        """
+        return images, targets
 
 
 class Toggle(Regularizer, BaseModel):
