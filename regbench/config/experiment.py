@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from regbench.regularizers import REGULARIZERS, Regularizer
+from regbench.regularizers.hooks import has_hook
 
 # A name that is safe in a path, a table and a web page.
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -157,6 +158,10 @@ class _Experiment(Section):
         """The techniques that are switched on, in the order of `REGULARIZERS`."""
         toggles = {name: getattr(self, name) for name in REGULARIZERS}
         return {name: toggle for name, toggle in toggles.items() if toggle is not None}
+
+    def changing(self, hook: str) -> dict[str, Regularizer]:
+        """Return the techniques that are switched on and have a hook of their own, by name."""
+        return {name: each for name, each in self.regularizers.items() if has_hook(each, hook)}
 
     def with_seed(self, seed: int) -> Experiment:
         """Return the same experiment with another seed."""

@@ -89,6 +89,11 @@ class Regularizer:
         return images, targets
 
 
+def has_hook(technique: Regularizer, hook: str) -> bool:
+    """Return whether a technique has a hook of its own, such as "batch"."""
+    return getattr(type(technique), hook) is not getattr(Regularizer, hook)
+
+
 class Toggle(Regularizer, BaseModel):
     """A technique with several keys. `shorthand` names the key that a bare scalar sets."""
 

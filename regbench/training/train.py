@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench import config, datasets, probes, seeding
+from regbench import config, datasets, probes
 from regbench.analysis.gap import gap
 from regbench.config import Experiment
 from regbench.datasets import Splits, fingerprint
 from regbench.execution import environment, signals
 from regbench.execution.environment import Runtime
-from regbench.models.build import build, compile_model, to_inputs
+from regbench.models.batches import batches, steps
+from regbench.models.build import build, compile_model
 from regbench.models.evaluate import Outputs
 from regbench.models.saving import save
 from regbench.runs import predictions
@@ -75,7 +76,7 @@ class _Run:
     @property
     def steps(self) -> int:
         """The number of updates in an epoch."""
-        return _steps(self.experiment, self.splits)
+        return steps(self.experiment, self.splits)
 
 
 @memory.cleared()
@@ -108,7 +109,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             # so two variants with the same seed start out equal wherever they share layers. Runs
             # can then be paired by seed, which removes most of the noise from a comparison.
             model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
-            compile_model(model, experiment, _steps(experiment, splits))
+            compile_model(model, experiment, steps(experiment, splits))
             curves = Curves(splits, experiment.seed, experiment.evaluation)
         run = _Run(experiment, model, splits, curves, keeper, position, watch, emit)
         if checkpoint:
@@ -132,7 +133,7 @@ def _resume(run: _Run, checkpoint: Checkpoint) -> None:
     # the two may round their sums differently. An uninterrupted run meets a full batch first. A run
     # that resumes at an epoch's smaller last batch would not, so it trains on a full batch once;
     # restoring the checkpoint then undoes that update.
-    run.model.train_on_batch(*next(_batches(run.experiment, run.splits, epoch=1)))
+    run.model.train_on_batch(*next(batches(run.experiment, run.splits, epoch=1)))
     checkpoint.restore(run.model)
     done = run.position.epoch - 1 + run.position.step / run.steps
     run.emit("note", {"text": f"resuming from {run.position}", "done": done})
@@ -161,8 +162,8 @@ def _finish(job: Job, folder: RunFolder, run: _Run, data: dict[str, str]) -> dic
 def time_epoch(model: Any, experiment: Experiment, splits: Splits) -> float:
     """Return the seconds a compiled model needs for one epoch of updates on `splits`."""
     began = time.perf_counter()
-    for images, labels in _batches(experiment, splits, epoch=1):
-        model.train_on_batch(images, labels, return_dict=True)
+    for images, targets in batches(experiment, splits, epoch=1):
+        model.train_on_batch(images, targets, return_dict=True)
     return time.perf_counter() - began
 
 
@@ -191,21 +192,21 @@ def _train_one_epoch(run: _Run) -> dict[str, float]:
     position, watch = run.position, run.watch
     # In a resumed epoch, the seconds of the earlier session still count.
     reported_at, began = time.monotonic(), time.perf_counter() - position.seconds
-    batches = _batches(run.experiment, run.splits, position.epoch, position.step)
-    for images, labels in watch.each("data", batches):
+    left = batches(run.experiment, run.splits, position.epoch, position.step)
+    for images, targets in watch.each("data", left):
         # The first step also traces and compiles the graph, which takes seconds.
         with watch.time("step" if "compile" in watch.seconds else "compile"):
             # One update: forward pass in training mode (dropout active, batch normalization using
             # the batch's own statistics), cross-entropy plus the kernel penalties, gradients by
             # backpropagation, one optimizer step. train_on_batch is the compiled step that fit()
             # runs too; fit() itself would add a tf.data pipeline that stalls between epochs.
-            logs = run.model.train_on_batch(images, labels, return_dict=True)
+            logs = run.model.train_on_batch(images, targets, return_dict=True)
         # The logs cover this batch alone. Weighting each batch by its size gives the mean over all
         # examples, as fit() reports it; the last batch of an epoch may be smaller than the others.
         # That loss includes the penalty, and each batch was seen by a different, less trained
         # model than the next: hence "reported", as opposed to measured after the epoch's end.
-        position.loss += float(logs["loss"]) * len(labels)
-        position.correct += round(float(logs["accuracy"]) * len(labels))
+        position.loss += float(logs["loss"]) * len(images)
+        position.correct += round(float(logs["accuracy"]) * len(images))
         position.step += 1
         if time.monotonic() - reported_at > SECONDS_BETWEEN_STEP_REPORTS:
             reported_at = time.monotonic()
@@ -232,25 +233,6 @@ def _checkpoint(run: _Run) -> None:
         run.keeper.save(run.model, replace(run.position, wall_seconds=_wall_seconds(run)))
     if signals.stop_requested():
         raise signals.Stopped(f"stopped at {run.position}; the same command resumes it")
-
-
-def _batches(
-    experiment: Experiment, splits: Splits, epoch: int, done: int = 0
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    """Yield an epoch's batches, except for the first `done`."""
-    # Each epoch visits every example once, in a new order. The order depends only on the seed and
-    # the epoch: variants with the same seed see the same batches, and a resumed run can skip to
-    # its position without any stored state.
-    order = seeding.generator(experiment.seed, "order", epoch).permutation(len(splits.train_labels))
-    size = experiment.train.batch_size
-    for start in range(done * size, len(order), size):
-        batch = order[start : start + size]
-        # Images stay uint8 in memory (a quarter of float32); only a batch at a time is converted.
-        yield to_inputs(splits.train_images[batch]), splits.train_labels[batch]
-
-
-def _steps(experiment: Experiment, splits: Splits) -> int:
-    return math.ceil(len(splits.train_labels) / experiment.train.batch_size)
 
 
 def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, Any]:
