@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from regbench.regularizers import REGULARIZERS, Regularizer
+from regbench.regularizers import REGULARIZERS, Regularizer, combination
 from regbench.regularizers.hooks import has_hook
 
 # A name that is safe in a path, a table and a web page.
@@ -42,6 +42,7 @@ Sha256 = Annotated[
     str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits in lower case")
 ]
 Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Section(BaseModel):
@@ -59,6 +60,7 @@ class Data(Section):
     train_examples: CountOrAll = 5000
     test_examples: CountOrAll = "all"
     label_noise: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    validation_examples: Count | Share | None = None
 
     @model_validator(mode="after")
     def _path_fits_name(self) -> Data:
@@ -132,6 +134,11 @@ class _Experiment(Section):
     model: Model = Model()
     train: Train = Train()
     evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _techniques_fit(self) -> Self:
+        combination.check(self.regularizers, self.data.validation_examples is not None)
+        return self
 
     @functools.cached_property
     def hash(self) -> str:

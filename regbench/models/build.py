@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from regbench import seeding
 from regbench.config import Experiment
 from regbench.errors import RegbenchError
+from regbench.models import optimizer
 from regbench.regularizers import Regularizer
 
 HEADS = {
@@ -53,21 +54,13 @@ def compile_model(model: Any, experiment: Experiment, steps_per_epoch: int) -> N
     """
     import keras
 
-    train = experiment.train
-    rate: Any = train.learning_rate
-    if train.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, train.epochs * steps_per_epoch)
-    optimizer = (
-        keras.optimizers.Adam(rate)
-        if train.optimizer == "adam"
-        else keras.optimizers.SGD(rate, momentum=train.momentum)
-    )
+    made = optimizer.make(experiment, model, steps_per_epoch)
     if experiment.changing("batch"):
         accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-        model.compile(optimizer, "categorical_crossentropy", metrics=[accuracy])
+        model.compile(made, "categorical_crossentropy", metrics=[accuracy])
         _make_variables(model, np.zeros((1, model.output_shape[-1]), np.float32))
     else:
-        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.compile(made, "sparse_categorical_crossentropy", metrics=["accuracy"])
         _make_variables(model, np.zeros(1, np.int64))
 
 

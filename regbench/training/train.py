@@ -28,12 +28,14 @@ from regbench.models.build import build, compile_model
 from regbench.models.evaluate import Outputs
 from regbench.models.saving import save
 from regbench.runs import predictions
-from regbench.runs.files import DETAILS, HISTORY, MODEL, PREDICTIONS
+from regbench.runs.files import DETAILS, HISTORY, MODEL, PREDICTIONS, VALIDATION
 from regbench.runs.folder import RunFolder
 from regbench.runs.summary import Summary
 from regbench.training import checkpoints, evaluate, memory
+from regbench.training.averages import Averages
 from regbench.training.checkpoints import Checkpoint, Checkpoints, Position
 from regbench.training.evaluate import Curves
+from regbench.training.selection import Selection
 from regbench.training.stopwatch import Stopwatch
 
 # How a run reports its progress: a kind of event ("step", "epoch" or "note") and its figures.
@@ -68,6 +70,8 @@ class _Run:
     model: Any
     splits: Splits
     curves: Curves
+    averages: Averages
+    selection: Selection
     keeper: Checkpoints
     position: Position
     watch: Stopwatch
@@ -77,6 +81,18 @@ class _Run:
     def steps(self) -> int:
         """The number of updates in an epoch."""
         return steps(self.experiment, self.splits)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to train: the last epoch is done, or a technique ended it."""
+        last = self.position.epoch > self.experiment.train.epochs
+        # A loss of NaN makes every later gradient NaN too, so there is no point in continuing.
+        return last or not self.position.is_finite or self.selection.reason is not None
+
+    @property
+    def further(self) -> list[Any]:
+        """The variables that a checkpoint must have beyond those of model and optimizer."""
+        return [*self.averages.variables, *self.selection.variables]
 
 
 @memory.cleared()
@@ -111,7 +127,11 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
             compile_model(model, experiment, steps(experiment, splits))
             curves = Curves(splits, experiment.seed, experiment.evaluation)
-        run = _Run(experiment, model, splits, curves, keeper, position, watch, emit)
+            averages = Averages(model, experiment, splits)
+            selection = Selection(experiment, model)
+        run = _Run(
+            experiment, model, splits, curves, averages, selection, keeper, position, watch, emit
+        )
         if checkpoint:
             _resume(run, checkpoint)
 
@@ -121,7 +141,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             emit("epoch", row | {"images_per_second": _speed(splits, [row])})
             # No checkpoint after the last epoch: the model itself is saved next.
             affordable = keeper.is_affordable or signals.stop_requested()
-            if position.epoch <= experiment.train.epochs and affordable:
+            if not run.is_over and affordable:
                 _checkpoint(run)
         return _finish(job, folder, run, data)
 
@@ -134,7 +154,7 @@ def _resume(run: _Run, checkpoint: Checkpoint) -> None:
     # that resumes at an epoch's smaller last batch would not, so it trains on a full batch once;
     # restoring the checkpoint then undoes that update.
     run.model.train_on_batch(*next(batches(run.experiment, run.splits, epoch=1)))
-    checkpoint.restore(run.model)
+    checkpoint.restore(run.model, run.further)
     done = run.position.epoch - 1 + run.position.step / run.steps
     run.emit("note", {"text": f"resuming from {run.position}", "done": done})
 
@@ -170,7 +190,8 @@ def time_epoch(model: Any, experiment: Experiment, splits: Splits) -> float:
 def _epochs(run: _Run) -> Iterator[dict[str, Any]]:
     """Yield the rows of the history: epoch 0 before training, then one after each epoch.
 
-    Starts at the run's position and advances it. Stops early once a loss is not finite.
+    Starts at the run's position and advances it. Stops early once a loss is not finite, or where a
+    technique says so.
     """
     position = run.position
     if not position.rows:
@@ -178,9 +199,10 @@ def _epochs(run: _Run) -> Iterator[dict[str, Any]]:
         # a check that data, labels and initial weights are sound. Keras has reported nothing yet.
         position.end_epoch(_row(run, {"reported_loss": None, "reported_accuracy": None}))
         yield position.rows[-1]
-    # A loss of NaN makes every later gradient NaN too, so there is no point in continuing.
-    while position.epoch <= run.experiment.train.epochs and position.is_finite:
-        position.end_epoch(_row(run, _train_one_epoch(run)))
+    while not run.is_over:
+        reported = _train_one_epoch(run)
+        run.averages.end_epoch(position.epoch)
+        position.end_epoch(_row(run, reported))
         yield position.rows[-1]
 
 
@@ -230,7 +252,8 @@ def _train_one_epoch(run: _Run) -> dict[str, float]:
 def _checkpoint(run: _Run) -> None:
     """Write a checkpoint; if the run was asked to stop, it ends here."""
     with run.watch.time("save"):
-        run.keeper.save(run.model, replace(run.position, wall_seconds=_wall_seconds(run)))
+        position = replace(run.position, wall_seconds=_wall_seconds(run))
+        run.keeper.save(run.model, position, run.further)
     if signals.stop_requested():
         raise signals.Stopped(f"stopped at {run.position}; the same command resumes it")
 
@@ -248,32 +271,57 @@ def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, Any]:
         **measured,
         **reported,
     }
-    return {column: row[column] for column in HISTORY}
+    columns = HISTORY + (VALIDATION if run.splits.validation else ())
+    return {column: row[column] for column in columns}
 
 
 def _measure(run: _Run, reported: Mapping[str, float | None]) -> Mapping[str, float | None]:
     """Measure the model on all examples, on a small sample, or not at all, as configured.
 
     The first and the last row of a history always cover all examples, even when a run ends
-    because it diverged.
+    because it diverged, or because a technique stopped it.
     """
-    epoch, train, curves = run.position.epoch, run.experiment.train, run.curves
-    loss = reported["reported_loss"]
-    ends = epoch in (0, train.epochs) or (loss is not None and not math.isfinite(loss))
-    # Between the ends a sample is enough to draw a curve, and measuring everything after each epoch
-    # could take longer than training. If the sample gives NaN, the run ends with this row, which
-    # is then measured on all examples like any last row.
-    if not ends and epoch % run.experiment.evaluation.every == 0:
-        few = curves.measure_few(run.model)
-        if few.is_finite:
+    epoch, loss, curves = run.position.epoch, reported["reported_loss"], run.curves
+    if loss is None:  # before training
+        return curves.measure(run.model).columns
+    last, finite = epoch == run.experiment.train.epochs, math.isfinite(loss)
+    if finite and not last and epoch % run.experiment.evaluation.every:
+        finite = evaluate.has_finite_weights(run.model)
+        if finite:
+            with run.averages.evaluated(epoch, with_statistics=False):
+                return curves.unmeasured(run.model)
+    elif finite and (not last or run.selection.is_active):
+        # Between the ends a sample is enough to draw a curve, and measuring everything after each
+        # epoch could take longer than training. If it gives NaN, the run ends with this row.
+        with run.averages.evaluated(epoch):
+            few = curves.measure_few(run.model)
+            finite = few.is_finite
+            if finite:
+                row = {"epoch": epoch, **few.columns, **reported}
+                run.selection.see(run.position.rows, row)
+        if finite and not last and run.selection.reason is None:
             return few.columns
-    elif not ends and evaluate.has_finite_weights(run.model):
-        return evaluate.unmeasured(run.model)
+    # Training is over: from here on the model has the weights that it is saved with. One that
+    # diverged keeps the weights that did, so that nobody takes it for a good one.
+    if finite and run.selection.kept not in (None, epoch):
+        run.selection.restore()
+    else:
+        run.averages.settle(epoch)
     return curves.measure(run.model).columns
 
 
 def _summary(run: _Run) -> Summary:
     rows, last = run.position.rows, run.position.rows[-1]
+    further: dict[str, Any] = {}
+    if run.splits.validation:
+        further |= {key: last[key] for key in VALIDATION}
+    if run.selection.is_active and run.position.is_finite:
+        kept = run.selection.kept
+        further["stopped"] = {
+            "epoch": last["epoch"],
+            "reason": run.selection.reason or "the last epoch",
+            "kept_epoch": last["epoch"] if kept is None else kept,
+        }
     return Summary(
         name=run.experiment.name,
         config_hash=run.experiment.hash,
@@ -294,6 +342,7 @@ def _summary(run: _Run) -> Summary:
         # difference between a slow regularizer and a fast one.
         seconds=sum(row["seconds"] for row in rows),
         images_per_second=_speed(run.splits, rows),
+        **further,
     )
 
 
