@@ -154,7 +154,9 @@ def answer(question: Question, emit: train.Emit) -> Inspection:
     totals = cost.totals(layers)
     base = cost.layers(build(baseline, base_size.input_shape, base_size.classes))
     updates = experiment.train.epochs * _batches_per_epoch(experiment, size)
-    network = Network(experiment, layers, size.classes, evaluate.penalty(model), updates)
+    network = Network(
+        experiment, layers, size.classes, evaluate.penalty(model), updates, size.validation_examples
+    )
     return Inspection(
         name=experiment.name,
         config_hash=experiment.hash,
@@ -180,11 +182,11 @@ def size_of(data: Data) -> Size:
         shape, classes = whole.train_images.shape[1:], len(whole.classes)
         train_examples, test_examples = len(whole.train_labels), len(whole.test_labels)
     validation = validation_examples.count(data, train_examples)
-    takes_all = data.train_examples == "all"
+    left = max(1, train_examples - validation)
     return Size(
         shape,
         classes,
-        max(1, train_examples - validation) if takes_all else data.train_examples,
+        left if data.train_examples == "all" else data.train_examples,
         test_examples if data.test_examples == "all" else data.test_examples,
         validation,
     )
