@@ -18,6 +18,7 @@ from PIL import Image
 from regbench import config, files
 from regbench.execution import signals
 from regbench.execution.environment import Runtime
+from regbench.regularizers.dropout import Dropout
 from regbench.runs.files import HISTORY
 from regbench.runs.folder import RunFolder
 from regbench.training import checkpoints, train
@@ -68,9 +69,9 @@ def interrupt(monkeypatch, results, asked, position, *overrides, **options):
             run(results, *overrides, **options)
 
 
-def outcome(results):
+def outcome(results, *overrides):
     """Return the history without its seconds, the bytes of all weights, and the folder's names."""
-    folder = RunFolder.of(results, experiment()).path
+    folder = RunFolder.of(results, experiment(*overrides)).path
     with (folder / "history.csv").open() as file:
         rows = [[*row.values()] for row in csv.DictReader(file)]
     seconds = HISTORY.index("seconds")
@@ -101,6 +102,28 @@ def test_a_run_that_is_stopped_and_goes_on_is_the_run_that_never_was(
     assert run(tmp_path) == ["resuming from epoch 3"]
     assert outcome(tmp_path) == uninterrupted
     assert not RunFolder.of(tmp_path, experiment()).checkpoints.exists()
+
+
+def test_a_technique_that_changes_batches_draws_after_a_stop_what_it_would_have_drawn(
+    monkeypatch, tmp_path
+):
+    def noise(technique, images, targets, rng):
+        mixed = rng.permutation(len(images))
+        return images + rng.normal(0, 0.1, images.shape).astype("float32"), (
+            np.float32(0.5) * targets + np.float32(0.5) * targets[mixed]
+        )
+
+    monkeypatch.setattr(Dropout, "batch", noise)
+    assert_resumes(monkeypatch, tmp_path)
+
+
+def assert_resumes(monkeypatch, results, *overrides):
+    """Stop a run within an epoch and between two; it ends as one that was never stopped."""
+    run(results / "whole", *overrides)
+    interrupt(monkeypatch, results, 3, "step 2 of epoch 1", *overrides)
+    interrupt(monkeypatch, results, 6, "epoch 3", *overrides)
+    assert run(results, *overrides) == ["resuming from epoch 3"]
+    assert outcome(results, *overrides) == outcome(results / "whole", *overrides)
 
 
 def test_the_time_of_a_run_is_that_of_all_its_sessions(monkeypatch, tmp_path):

@@ -12,7 +12,9 @@ from regbench import config, datasets
 from regbench.datasets import fingerprint
 from regbench.execution.environment import Runtime
 from regbench.models import evaluate
+from regbench.models.build import to_inputs
 from regbench.models.evaluate import measure
+from regbench.regularizers import penalties
 from regbench.training import train
 from regbench.training.train import Job
 
@@ -200,9 +202,9 @@ def test_a_history_is_that_of_plain_keras(tmp_path, toggles):
     splits = datasets.load(experiment.data, 0)
     model = train.build(experiment, splits.train_images.shape[1:], 10)
     train.compile_model(model, experiment, 3)
-    test = train.to_inputs(splits.test_images), splits.test_labels
+    test = to_inputs(splits.test_images), splits.test_labels
     for epoch in (1, 2):
-        batches = list(train._batches(experiment, splits, epoch))
+        batches = list(train.batches(experiment, splits, epoch))
         images, labels = (np.concatenate(each) for each in zip(*batches, strict=True))
         fitted = model.fit(images, labels, batch_size=64, shuffle=False, verbose=0).history
         evaluated = model.evaluate(*test, verbose=0, return_dict=True)
@@ -213,11 +215,48 @@ def test_a_history_is_that_of_plain_keras(tmp_path, toggles):
         assert row["test_accuracy"] == pytest.approx(evaluated["accuracy"], abs=1e-6)
 
 
+def soften(technique, images, targets, rng):
+    """Stand in for a technique that draws, changes images and softens targets."""
+    share = np.float32(rng.uniform(0.1, 0.3))
+    return images * (1 - share), (1 - share) * targets + share / np.float32(targets.shape[1])
+
+
+def test_the_reported_loss_is_the_cross_entropy_against_the_targets_of_the_batch(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(penalties.L2, "batch", soften)
+    whole = ["train.batch_size=150", "train.epochs=1", "l2=1e-9"]
+    _, history, _, _ = run(tmp_path, *whole, probes=False)
+    experiment = config.load("configs/baseline.yaml", [*TINY, *whole])
+    splits = datasets.load(experiment.data, 0)
+    untrained = train.build(experiment, splits.train_images.shape[1:], 10)
+    ((images, targets),) = train.batches(experiment, splits, 1)
+    outputs = untrained.predict_on_batch(images)
+    expected = -(targets * np.log(outputs)).sum(axis=1).mean()
+    assert history[1]["reported_loss"] == pytest.approx(expected, rel=1e-5)
+    right = (outputs.argmax(axis=1) == targets.argmax(axis=1)).mean()
+    assert history[1]["reported_accuracy"] == pytest.approx(right)
+    # The curves stay those of the true labels and pixels.
+    epoch_0 = evaluate.measure(untrained, splits.test_images, splits.test_labels)
+    assert history[0]["test_loss"] == epoch_0.loss
+
+
+def test_an_estimate_times_what_the_techniques_do_to_batches(monkeypatch):
+    called = []
+    monkeypatch.setattr(penalties.L2, "batch", lambda *args: (called.append(1), soften(*args))[1])
+    experiment = config.load("configs/baseline.yaml", [*TINY, "l2=1e-9"])
+    splits = datasets.load(experiment.data, 0)
+    model = train.build(experiment, splits.train_images.shape[1:], 10)
+    train.compile_model(model, experiment, 3)
+    assert train.time_epoch(model, experiment, splits) > 0
+    assert len(called) == 3
+
+
 def test_the_data_order_depends_on_the_seed_and_the_epoch_alone():
     def order(overrides, epoch):
         experiment = config.load("configs/baseline.yaml", [*TINY, *overrides])
         splits = datasets.load(experiment.data, 0)
-        return np.concatenate([labels for _, labels in train._batches(experiment, splits, epoch)])
+        return np.concatenate([labels for _, labels in train.batches(experiment, splits, epoch)])
 
     first = order([], 1)
     np.testing.assert_array_equal(first, order(["dropout.dense=0.5", "train.epochs=9"], 1))
@@ -228,10 +267,10 @@ def test_the_data_order_depends_on_the_seed_and_the_epoch_alone():
 def test_every_training_example_is_seen_once_an_epoch():
     experiment = config.load("configs/baseline.yaml", TINY)
     splits = datasets.load(experiment.data, 0)
-    batches = [images for images, _ in train._batches(experiment, splits, 1)]
+    batches = [images for images, _ in train.batches(experiment, splits, 1)]
     assert [len(batch) for batch in batches] == [64, 64, 22]
     seen = np.sort(np.concatenate(batches).sum(axis=(1, 2, 3)))
-    expected = np.sort(train.to_inputs(splits.train_images).sum(axis=(1, 2, 3)))
+    expected = np.sort(to_inputs(splits.train_images).sum(axis=(1, 2, 3)))
     np.testing.assert_allclose(seen, expected, rtol=1e-5)
 
 
