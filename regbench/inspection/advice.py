@@ -12,14 +12,26 @@ from itertools import pairwise
 
 from regbench.config import Experiment
 from regbench.models.cost import Layer
+from regbench.regularizers.averaging import EMA
 from regbench.regularizers.batch_norm import BatchNorm
+from regbench.regularizers.crop import Crop
 from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.erasing import Cutout
 from regbench.regularizers.pooling import Pooling
+from regbench.regularizers.weight_decay import WeightDecay
 
 USUAL_RATES = (0.2, 0.5)
 # Moving averages look back on about 1 / (1 - momentum) updates; after 5 times as many, the values
 # that they began with count for e^-5, less than 1%.
 LOOK_BACKS = 5
+# Of a weight without a gradient, over the whole training: less is no decay to speak of.
+LEAST_DECAY = 0.05
+# An accuracy is then known to 2.2 percentage points.
+FEW_VALIDATION_EXAMPLES = 500
+# Data sets whose images mean something else, or nothing, in the mirror.
+ORIENTED = frozenset({"digits", "mnist"})
+# Shares of an image's side, beyond those of the sources: a square of 20 and a move of 4 of 32.
+LARGEST_SQUARE, FARTHEST_MOVE = 0.65, 0.2
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class Network:
     """What the rules look at.
 
     `penalty` is the kernel penalties with the initial weights, in nats; `updates` are those of the
-    whole training.
+    whole training. `image_size` is (height, width).
     """
 
     experiment: Experiment
@@ -45,6 +57,8 @@ class Network:
     classes: int
     penalty: float
     updates: int
+    validation_examples: int = 0
+    image_size: tuple[int, ...] | None = None
 
 
 Rule = Callable[[Network], Iterator[Advice]]
@@ -193,6 +207,152 @@ def _large_penalty(network: Network) -> Iterator[Advice]:
         )
 
 
+def _weak_weight_decay(network: Network) -> Iterator[Advice]:
+    decay = network.experiment.regularizers.get("weight_decay")
+    if not isinstance(decay, WeightDecay):
+        return
+    train = network.experiment.train
+    # A rate that falls along a cosine to 0 is half of the first one on average.
+    rate = train.learning_rate * (0.5 if train.schedule == "cosine" else 1.0)
+    shrunk = -math.expm1(-rate * decay.root * network.updates)
+    if shrunk < LEAST_DECAY:
+        enough = -math.log1p(-LEAST_DECAY) / (rate * network.updates)
+        yield Advice(
+            "weak weight decay",
+            f"weight_decay={decay.root:g} takes {shrunk:.1%} off a weight over the whole training: "
+            f"try at least {enough:.1g}.",
+            "The decay is multiplied by the learning rate, so its effect is that of the sum of all "
+            f"rates: {network.updates:,} updates here. A usual value is for far more.",
+            'Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019, appendix B.1',
+        )
+
+
+def _weight_decay_with_l2(network: Network) -> Iterator[Advice]:
+    if "weight_decay" in network.experiment.regularizers and _has_l2(network):
+        sgd = network.experiment.train.optimizer == "sgd"
+        yield Advice(
+            "weight decay with L2",
+            "Both shrink every kernel: leave one out, or no difference can be put down to either.",
+            "Under SGD without momentum they are the same thing; strengths simply add."
+            if sgd
+            else "Under Adam they differ in what they spare: L2 shrinks weights with large "
+            "gradients less, the decay shrinks all alike.",
+            'Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019, section 2',
+        )
+
+
+def _clipping_with_adam(network: Network) -> Iterator[Advice]:
+    clips = "gradient_clipping" in network.experiment.regularizers
+    if clips and network.experiment.train.optimizer == "adam":
+        yield Advice(
+            "clipping with Adam",
+            "Clipping that acts in every update has hardly any effect under Adam: choose a limit "
+            "that only outliers reach, or use it with train.optimizer=sgd.",
+            "Adam's step does not change when all gradients are scaled alike.",
+            'Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, section 2.1',
+        )
+
+
+def _trailing_average(network: Network) -> Iterator[Advice]:
+    average = network.experiment.regularizers.get("ema")
+    if isinstance(average, EMA) and network.updates < _updates_needed(average.momentum):
+        yield Advice(
+            "trailing average",
+            f"ema.momentum={average.momentum:g} looks back on {1 / (1 - average.momentum):,.0f} "
+            f"updates, and there are {network.updates:,}: lower it, or train for longer.",
+            "The average still holds much of the first weights, which have learned nothing.",
+            'Tarvainen and Valpola, "Mean Teachers Are Better Role Models", 2017, section 3.4',
+        )
+
+
+def _averaging_with_cosine(network: Network) -> Iterator[Advice]:
+    experiment = network.experiment
+    if "swa" in experiment.regularizers and experiment.train.schedule == "cosine":
+        yield Advice(
+            "SWA with a falling rate",
+            "Expect little of swa with train.schedule=cosine: compare with schedule: constant.",
+            "Near the end the rate is close to 0 and the weights stand still; the mean of weights "
+            "that differ by noise is what SWA gains from.",
+            'Izmailov et al., "Averaging Weights Leads to Wider Optima and Better '
+            'Generalization", 2018, section 3.1',
+        )
+
+
+def _few_validation_examples(network: Network) -> Iterator[Advice]:
+    count = network.validation_examples
+    if "early_stopping" in network.experiment.regularizers and count < FEW_VALIDATION_EXAMPLES:
+        error = 0.5 / math.sqrt(max(1, count))
+        yield Advice(
+            "few validation examples",
+            f"{count:,} examples choose the epoch: set data.validation_examples to "
+            f"{FEW_VALIDATION_EXAMPLES} or more.",
+            f"An accuracy on so few has a standard error of up to {100 * error:.1f} percentage "
+            "points, more than most epochs differ by.",
+            'Prechelt, "Early Stopping - But When?", 1998',
+        )
+
+
+def _mirrored_digits(network: Network) -> Iterator[Advice]:
+    name: str = network.experiment.data.name
+    if "flip" in network.experiment.regularizers and name in ORIENTED:
+        yield Advice(
+            "mirrored digits",
+            f"flip: leave it out for {name}; crop moves digits without changing what they are.",
+            "A mirrored digit is no digit, and sometimes another one: no test image looks like it.",
+            'Shorten and Khoshgoftaar, "A survey on Image Data Augmentation for Deep Learning", '
+            "2019",
+        )
+
+
+def _softened_twice(network: Network) -> Iterator[Advice]:
+    mixing = [name for name in ("mixup", "cutmix") if name in network.experiment.regularizers]
+    if mixing and "label_smoothing" in network.experiment.regularizers:
+        yield Advice(
+            "softened twice",
+            f"label_smoothing with {' and '.join(mixing)}: see whether either alone does better.",
+            "Mixed targets are soft already and smooth labels by themselves; both together may "
+            "leave the predictions less sure than they are right.",
+            'Carratino et al., "On Mixup Regularization", 2022, section 3',
+        )
+
+
+def _mixed_twice(network: Network) -> Iterator[Advice]:
+    if {"mixup", "cutmix"} <= network.experiment.regularizers.keys():
+        yield Advice(
+            "mixed twice",
+            "mixup and cutmix both change every batch: an example then comes from up to four "
+            "images. Compare with either alone.",
+            "Each was tuned alone, and both slow learning down.",
+            'Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with '
+            'Localizable Features", 2019',
+        )
+
+
+def _large_square(network: Network) -> Iterator[Advice]:
+    cutout, side = network.experiment.regularizers.get("cutout"), _side(network)
+    if isinstance(cutout, Cutout) and side and cutout.size > LARGEST_SQUARE * side:
+        yield Advice(
+            "large square",
+            f"cutout.size={cutout.size} hides most of an image that is {side} pixels wide: try "
+            f"{max(1, side // 2)}.",
+            "Up to about half of the image's side errors fell, beyond it they rose again.",
+            'DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with '
+            'Cutout", 2017, section 4.3',
+        )
+
+
+def _far_move(network: Network) -> Iterator[Advice]:
+    crop, side = network.experiment.regularizers.get("crop"), _side(network)
+    if isinstance(crop, Crop) and side and crop.padding > FARTHEST_MOVE * side:
+        yield Advice(
+            "far move",
+            f"crop.padding={crop.padding} moves much of an image that is {side} pixels wide out of "
+            f"sight: try {max(1, side // 8)}.",
+            "What is cut off can't be recognized; the usual 4 pixels are for images of 32.",
+            'He et al., "Deep Residual Learning for Image Recognition", 2016, section 4.2',
+        )
+
+
 ADVICE: dict[str, Rule] = {
     "dropout_rate": _dropout_rate,
     "dropout_in_convolutions": _dropout_in_convolutions,
@@ -203,7 +363,23 @@ ADVICE: dict[str, Rule] = {
     "l2_with_batch_norm": _l2_with_batch_norm,
     "pool_stride": _pool_stride,
     "large_penalty": _large_penalty,
+    "weak_weight_decay": _weak_weight_decay,
+    "weight_decay_with_l2": _weight_decay_with_l2,
+    "clipping_with_adam": _clipping_with_adam,
+    "trailing_average": _trailing_average,
+    "averaging_with_cosine": _averaging_with_cosine,
+    "few_validation_examples": _few_validation_examples,
+    "mirrored_digits": _mirrored_digits,
+    "softened_twice": _softened_twice,
+    "mixed_twice": _mixed_twice,
+    "large_square": _large_square,
+    "far_move": _far_move,
 }
+
+
+def _side(network: Network) -> int:
+    """Return the shorter side of the images, 0 where it is unknown."""
+    return min(network.image_size or (0,))
 
 
 def _dropout(network: Network) -> Iterator[tuple[str, float]]:

@@ -14,7 +14,7 @@ from typing import Any
 from regbench.config import Experiment
 from regbench.datasets import Splits
 from regbench.models.batches import batches
-from regbench.probes.harness import unchanged
+from regbench.probes.harness import numpy, unchanged
 from regbench.regularizers.hooks import Averaging
 
 
@@ -58,7 +58,7 @@ class Averages:
 
     def _assign(self, weights: Sequence[Any], epoch: int, with_statistics: bool = True) -> None:
         for variable, average in zip(self._model.trainable_variables, weights, strict=True):
-            variable.assign(average)
+            variable.assign(numpy(average).copy())  # on JAX they would share an array
         if with_statistics:
             # The batches that the weights have just been trained on, as augmented then: a resumed
             # run has the same ones.

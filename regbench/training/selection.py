@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from regbench.config import Experiment
+from regbench.probes.harness import numpy
 
 Row = Mapping[str, float | None]
 
@@ -48,8 +49,7 @@ class Selection:
         for technique in self._keeping:
             self.kept = technique.kept_epoch(history)
             if self.kept == row["epoch"]:
-                for copy, weights in zip(self.variables, self._weights, strict=True):
-                    copy.assign(weights)
+                _copy(self._weights, self.variables)
         for name, technique in self._stopping.items():
             reason = technique.stop(history)
             if reason and self.reason is None:
@@ -57,13 +57,18 @@ class Selection:
 
     def restore(self) -> None:
         """Give the model the weights of the epoch that is kept."""
-        for copy, weights in zip(self.variables, self._weights, strict=True):
-            weights.assign(copy)
+        _copy(self.variables, self._weights)
 
 
 def _without_test(row: Row) -> dict[str, float | None]:
     # The test set never chooses, also not in a technique from outside.
     return {name: value for name, value in row.items() if not name.startswith("test_")}
+
+
+def _copy(sources: Sequence[Any], targets: Sequence[Any]) -> None:
+    # By way of NumPy: on JAX two variables would share an array, which the next step deletes.
+    for source, target in zip(sources, targets, strict=True):
+        target.assign(numpy(source).copy())
 
 
 def _copies(variables: Sequence[Any]) -> list[Any]:

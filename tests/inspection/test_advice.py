@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from regbench import config
+from regbench.datasets import validation_examples
 from regbench.inspection import advice
 from regbench.inspection.advice import ADVICE, Network
 from regbench.models import cost
@@ -14,18 +15,24 @@ from regbench.models.build import build
 from regbench.training import evaluate
 
 
-def advised(name, *overrides):
+def advised(name, *overrides, data=None, size=(32, 32)):
+    """Return the advice; `data` is the name of another data set, whose images are of a size."""
     experiment = config.load(f"configs/{name}.yaml", overrides)
+    if data:
+        other = experiment.data.model_copy(update={"name": data})
+        experiment = experiment.model_copy(update={"data": other})
     examples = experiment.data.train_examples
     batches = math.ceil((10_000 if examples == "all" else examples) / experiment.train.batch_size)
     model = build(experiment, (32, 32, 3), 10)
     layers, penalty = cost.layers(model), evaluate.penalty(model)
-    network = Network(experiment, layers, 10, penalty, experiment.train.epochs * batches)
+    chosen = validation_examples.count(experiment.data, 10_000)
+    updates = experiment.train.epochs * batches
+    network = Network(experiment, layers, 10, penalty, updates, chosen, size)
     return advice.advise(network)
 
 
-def topics(name, *overrides):
-    found = advised(name, *overrides)
+def topics(name, *overrides, **images):
+    found = advised(name, *overrides, **images)
     for each in found:
         assert each.advice.endswith(".")
         assert each.reason.endswith(".")
@@ -60,9 +67,30 @@ TWO = {"variance shift", "bias before batch normalization"}
         ("l1", [], set()),
         ("all", [], TWO | {"L2 with Adam", "L2 with batch normalization"}),
         ("l1", ["l1=0.1"], {"large penalty"}),
+        ("label_smoothing", [], set()),
+        ("mixup", [], set()),
+        ("cutmix", ["label_smoothing=0.1"], {"softened twice"}),
+        ("mixup", ["label_smoothing=0.1", "cutmix=true"], {"softened twice", "mixed twice"}),
+        ("flip", [], set()),
+        ("crop", [], set()),
+        ("crop", ["crop.padding=7"], {"far move"}),
+        ("cutout", ["cutout.size=20"], set()),
+        ("cutout", ["cutout.size=21"], {"large square"}),
         ("overlapping_pooling", [], set()),
         ("max_pooling", ["pooling.stride=3"], {"pool stride"}),
         ("no_pooling", ["pooling.stride=3"], set()),
+        ("weight_decay", [], set()),
+        ("weight_decay", ["weight_decay=0.02"], {"weak weight decay"}),
+        ("weight_decay", ["l2=1e-4"], {"weight decay with L2", "L2 with Adam"}),
+        ("max_norm", [], set()),
+        ("gradient_clipping", [], {"clipping with Adam"}),
+        ("gradient_clipping", ["train.optimizer=sgd"], set()),
+        ("ema", [], set()),
+        ("ema", ["train.epochs=6"], {"trailing average"}),
+        ("swa", [], set()),
+        ("swa", ["train.schedule=cosine"], {"SWA with a falling rate"}),
+        ("early_stopping", [], set()),
+        ("early_stopping", ["data.validation_examples=100"], {"few validation examples"}),
     ],
 )
 def test_advice_is_given_where_it_applies_and_nowhere_else(name, overrides, expected):
@@ -89,7 +117,28 @@ def test_the_momentum_to_try_has_moving_averages_that_keep_up(batch_size, epochs
 
 def test_every_rule_speaks_in_some_case():
     speaks = topics("all", "l1=1", "dropout.conv=0.1", "pooling.stride=3", "train.epochs=1")
+    speaks += topics("weight_decay", "weight_decay=1e-3", "l2=1e-3", "gradient_clipping=1")
+    speaks += topics("ema", "train.epochs=1") + topics("swa", "train.schedule=cosine")
+    speaks += topics("early_stopping", "data.validation_examples=10")
+    speaks += topics("mixup", "cutmix=1", "label_smoothing=0.1", "cutout=32", "crop=16")
+    speaks += topics("flip", data="mnist")
     assert len(set(speaks)) == len(ADVICE)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"), [("digits", True), ("mnist", True), ("cifar10", False), ("shapes", False)]
+)
+def test_digits_are_not_to_be_mirrored(data, told):
+    assert ("mirrored digits" in topics("flip", data=data)) == told
+
+
+def test_what_is_usual_for_32_pixels_is_too_much_for_8():
+    (square,) = advised("cutout", size=(8, 8))
+    assert "try 4." in square.advice
+    (move,) = advised("crop", size=(8, 10))
+    assert "try 1." in move.advice
+    assert not topics("cutout", size=(28, 28)) + topics("crop", size=(28, 28))
+    assert not topics("cutout", size=None)
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("*.yaml")), ids=lambda p: p.stem)

@@ -117,6 +117,25 @@ def test_a_technique_that_changes_batches_draws_after_a_stop_what_it_would_have_
     assert_resumes(monkeypatch, tmp_path)
 
 
+EVERY_TECHNIQUE = [
+    "weight_decay=0.1",
+    "gradient_clipping=1.0",
+    "max_norm=1",
+    "ema=0.9",
+    "data.validation_examples=20",
+    # Best after the first epoch: the last one restores weights that a checkpoint brought along.
+    "early_stopping={patience: 9, metric: validation_accuracy}",
+    "train.learning_rate=1.0",
+]
+
+
+@pytest.mark.parametrize("overrides", [EVERY_TECHNIQUE, ["swa={start: 0.3}"]], ids=["all", "swa"])
+def test_averages_and_the_best_weights_are_those_of_a_run_that_never_was_stopped(
+    monkeypatch, tmp_path, overrides
+):
+    assert_resumes(monkeypatch, tmp_path, *overrides)
+
+
 def assert_resumes(monkeypatch, results, *overrides):
     """Stop a run within an epoch and between two; it ends as one that was never stopped."""
     run(results / "whole", *overrides)
@@ -152,7 +171,7 @@ def test_two_runs_of_a_seed_are_equal_on_another_backend_too(backend):
     variables = os.environ | Runtime(backend, "cpu", 1).variables()
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    assert "4 passed" in done.stdout
 
 
 def test_a_finished_run_is_not_trained_again_by_a_sweep_that_began_before_its_end(tmp_path):
