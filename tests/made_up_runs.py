@@ -10,7 +10,7 @@ from regbench import config
 from regbench.config import Experiment
 from regbench.runs import gap_ledger
 from regbench.runs.folder import RunFolder
-from regbench.runs.gap_ledger import TrainingMode
+from regbench.runs.gap_ledger import OnBatches, TrainingMode
 from regbench.runs.probe_results import (
     DETAILS,
     BatchNorm,
@@ -77,7 +77,10 @@ def write_run(
         folder.append(rows[-1])
         keys: dict[str, object] = {"data": data} if data else {}
         if probed:
-            found = findings(rows[-1], number, rng)
+            changed = (
+                OnBatches(0.5, -0.1, 0.01, 0.005, 16) if experiment.changing("batch") else None
+            )
+            found = findings(rows[-1], number, rng, changed)
             folder.save(DETAILS, found.save_details)
             keys["probes"] = found.for_summary()
         folder.finish(_summary(experiment, rows).with_keys(**keys))
@@ -126,7 +129,9 @@ def _summary(experiment: Experiment, rows: list[dict]) -> Summary:
     })  # fmt: skip
 
 
-def findings(row: dict, number: int, rng: np.random.Generator) -> Findings:
+def findings(
+    row: dict, number: int, rng: np.random.Generator, changed: OnBatches | None = None
+) -> Findings:
     """Return made-up findings; every other variant has dropout, every third batch normalization."""
     training_mode = TrainingMode(
         row["train_loss"] + 0.2, row["train_accuracy"] - 0.03, 0.004, 0.002, passes=8
@@ -134,7 +139,7 @@ def findings(row: dict, number: int, rng: np.random.Generator) -> Findings:
     layers = [f"block{block}_conv{index}" for block in (1, 2, 3) for index in (1, 2)]
     layers += ["dense1", "output"]
     numbers = Numbers(
-        ledger=gap_ledger.of_row(row, training_mode),
+        ledger=gap_ledger.of_row(row, training_mode, changed),
         weights=[
             Kernel(layer=layer, weights=9 * 2**index, one_norm=50.0 * 2**index,
                    two_norm=2.0 + index, sparsity=0.01 * index)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from regbench.figures.style import (
     ORANGE,
     PURPLE,
     SHADE,
+    SKY,
     VERMILION,
     color,
     columns_for,
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
 # What the probes found in the runs of each variant, by seed.
 Found = dict[str, list[Findings]]
 MARGIN = 170  # for the names of the steps, and a number behind the last bar
-# The waterfall's steps, top to bottom; each term leads on from where the one before it ended.
+# The waterfall's steps, top to bottom; each term leads on from where the one before it ended. That
+# of batches is there only where a technique changes them.
 STEPS = {
     "reported": ("Keras' training", SHADE),
     "penalty": ("penalty", PURPLE),
+    "batch": ("targets, augmentation", SKY),
     "noise": ("regularizer noise", ORANGE),
     "moving": ("moving model", GREEN),
     "gap": ("true gap", VERMILION),
@@ -85,13 +88,14 @@ def ledger(
     import pandas
 
     found = found_in(frame) if found is None else found
-    rows = [row for variant, terms in ledgers(found, metric) for row in _waterfall(variant, terms)]
+    balanced = dict(ledgers(found, metric))
+    rows = [row for variant, terms in balanced.items() for row in _waterfall(variant, terms)]
     if not rows:
         return None
     data = pandas.DataFrame(rows).round(4)
     variants = list(dict.fromkeys(data["variant"]))
     columns = columns_for(len(variants), width, most=3, narrowest=220)
-    names, colors = zip(*STEPS.values(), strict=True)
+    names, colors = zip(*(STEPS[step] for step in steps_of(balanced.values())), strict=True)
     base = alt.Chart(data).encode(y=alt.Y("step:N", sort=list(names), title=None))
     scale = alt.Scale(domain=list(names), range=list(colors))
     x = alt.X("start:Q", title=AXES[metric], axis=alt.Axis(tickCount=4), scale=alt.Scale(zero=True))
@@ -112,10 +116,22 @@ def ledgers(found: Found, metric: str) -> Iterator[tuple[str, dict[str, float]]]
     for variant, findings in found.items():
         kept = [each.numbers.ledger[metric] for each in findings if each.numbers.ledger]
         if kept:
+            values = {step: [getattr(each, step) for each in kept] for step in STEPS}
+            # A run without a step has none to take from what its ledger sums to.
             yield (
                 variant,
-                {step: float(np.mean([getattr(each, step) for each in kept])) for step in STEPS},
+                {
+                    step: float(np.mean([each or 0.0 for each in of_step]))
+                    for step, of_step in values.items()
+                    if any(each is not None for each in of_step)
+                },
             )
+
+
+def steps_of(balanced: Iterable[dict[str, float]]) -> list[str]:
+    """Return the steps that any of the ledgers has, in their order."""
+    known = set().union(*balanced)
+    return [step for step in STEPS if step in known]
 
 
 def ensemble(
@@ -230,20 +246,20 @@ def margins(
     return styled(facet(chart, alt, "set", ["train", "test"], columns), width)
 
 
-def labels(terms: dict[str, float], places: int) -> list[str]:
-    """Return the numbers of a waterfall's steps: a term counts with the sign of its step."""
+def labels(terms: dict[str, float], places: int) -> dict[str, str]:
+    """Return the number of each step of a waterfall: a term counts with the sign of its step."""
     ends = ("reported", "test")
-    return [
-        f"{terms[step]:.{places}f}" if step in ends else f"{-terms[step]:+.{places}f}"
-        for step in STEPS
-    ]
+    return {
+        step: f"{value:.{places}f}" if step in ends else f"{-value:+.{places}f}"
+        for step, value in terms.items()
+    }
 
 
 def _waterfall(variant: str, terms: dict[str, float]) -> Iterator[dict[str, Any]]:
     """Yield a bar per step: the ends of the ledger from zero, each term from where it begins."""
-    at, shown = terms["reported"], dict(zip(STEPS, labels(terms, 3), strict=True))
-    for step, (name, _) in STEPS.items():
-        value = terms[step]
+    at, shown = terms["reported"], labels(terms, 3)
+    for step, value in terms.items():
+        name, _ = STEPS[step]
         whole = step in ("reported", "test")
         start, end = (0.0, value) if whole else (at, at - value)
         at = value if step == "reported" else end

@@ -14,7 +14,9 @@ from regbench.config import Experiment
 from regbench.models.cost import Layer
 from regbench.regularizers.averaging import EMA
 from regbench.regularizers.batch_norm import BatchNorm
+from regbench.regularizers.crop import Crop
 from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.erasing import Cutout
 from regbench.regularizers.pooling import Pooling
 from regbench.regularizers.weight_decay import WeightDecay
 
@@ -26,6 +28,10 @@ LOOK_BACKS = 5
 LEAST_DECAY = 0.05
 # An accuracy is then known to 2.2 percentage points.
 FEW_VALIDATION_EXAMPLES = 500
+# Data sets whose images mean something else, or nothing, in the mirror.
+ORIENTED = frozenset({"digits", "mnist"})
+# Shares of an image's side, beyond those of the sources: a square of 20 and a move of 4 of 32.
+LARGEST_SQUARE, FARTHEST_MOVE = 0.65, 0.2
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Network:
     """What the rules look at.
 
     `penalty` is the kernel penalties with the initial weights, in nats; `updates` are those of the
-    whole training.
+    whole training. `image_size` is (height, width).
     """
 
     experiment: Experiment
@@ -52,6 +58,7 @@ class Network:
     penalty: float
     updates: int
     validation_examples: int = 0
+    image_size: tuple[int, ...] | None = None
 
 
 Rule = Callable[[Network], Iterator[Advice]]
@@ -285,6 +292,67 @@ def _few_validation_examples(network: Network) -> Iterator[Advice]:
         )
 
 
+def _mirrored_digits(network: Network) -> Iterator[Advice]:
+    name: str = network.experiment.data.name
+    if "flip" in network.experiment.regularizers and name in ORIENTED:
+        yield Advice(
+            "mirrored digits",
+            f"flip: leave it out for {name}; crop moves digits without changing what they are.",
+            "A mirrored digit is no digit, and sometimes another one: no test image looks like it.",
+            'Shorten and Khoshgoftaar, "A survey on Image Data Augmentation for Deep Learning", '
+            "2019",
+        )
+
+
+def _softened_twice(network: Network) -> Iterator[Advice]:
+    mixing = [name for name in ("mixup", "cutmix") if name in network.experiment.regularizers]
+    if mixing and "label_smoothing" in network.experiment.regularizers:
+        yield Advice(
+            "softened twice",
+            f"label_smoothing with {' and '.join(mixing)}: see whether either alone does better.",
+            "Mixed targets are soft already and smooth labels by themselves; both together may "
+            "leave the predictions less sure than they are right.",
+            'Carratino et al., "On Mixup Regularization", 2022, section 3',
+        )
+
+
+def _mixed_twice(network: Network) -> Iterator[Advice]:
+    if {"mixup", "cutmix"} <= network.experiment.regularizers.keys():
+        yield Advice(
+            "mixed twice",
+            "mixup and cutmix both change every batch: an example then comes from up to four "
+            "images. Compare with either alone.",
+            "Each was tuned alone, and both slow learning down.",
+            'Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with '
+            'Localizable Features", 2019',
+        )
+
+
+def _large_square(network: Network) -> Iterator[Advice]:
+    cutout, side = network.experiment.regularizers.get("cutout"), _side(network)
+    if isinstance(cutout, Cutout) and side and cutout.size > LARGEST_SQUARE * side:
+        yield Advice(
+            "large square",
+            f"cutout.size={cutout.size} hides most of an image that is {side} pixels wide: try "
+            f"{max(1, side // 2)}.",
+            "Up to about half of the image's side errors fell, beyond it they rose again.",
+            'DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with '
+            'Cutout", 2017, section 4.3',
+        )
+
+
+def _far_move(network: Network) -> Iterator[Advice]:
+    crop, side = network.experiment.regularizers.get("crop"), _side(network)
+    if isinstance(crop, Crop) and side and crop.padding > FARTHEST_MOVE * side:
+        yield Advice(
+            "far move",
+            f"crop.padding={crop.padding} moves much of an image that is {side} pixels wide out of "
+            f"sight: try {max(1, side // 8)}.",
+            "What is cut off can't be recognized; the usual 4 pixels are for images of 32.",
+            'He et al., "Deep Residual Learning for Image Recognition", 2016, section 4.2',
+        )
+
+
 ADVICE: dict[str, Rule] = {
     "dropout_rate": _dropout_rate,
     "dropout_in_convolutions": _dropout_in_convolutions,
@@ -301,7 +369,17 @@ ADVICE: dict[str, Rule] = {
     "trailing_average": _trailing_average,
     "averaging_with_cosine": _averaging_with_cosine,
     "few_validation_examples": _few_validation_examples,
+    "mirrored_digits": _mirrored_digits,
+    "softened_twice": _softened_twice,
+    "mixed_twice": _mixed_twice,
+    "large_square": _large_square,
+    "far_move": _far_move,
 }
+
+
+def _side(network: Network) -> int:
+    """Return the shorter side of the images, 0 where it is unknown."""
+    return min(network.image_size or (0,))
 
 
 def _dropout(network: Network) -> Iterator[tuple[str, float]]:

@@ -84,7 +84,11 @@ class Timing:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that `regbench inspect` shows. `pooling` is what pooling adds: mostly negative."""
+    """All that `regbench inspect` shows.
+
+    `batches` says what each technique does to a batch that changes them; `pooling` is what pooling
+    adds: mostly negative.
+    """
 
     name: str
     config_hash: str
@@ -94,6 +98,7 @@ class Inspection:
     layers: list[Layer]
     totals: Totals
     changes: dict[str, Any]
+    batches: dict[str, str]
     versus_baseline: Totals
     pooling: Totals
     timing: Timing | None
@@ -155,7 +160,13 @@ def answer(question: Question, emit: train.Emit) -> Inspection:
     base = cost.layers(build(baseline, base_size.input_shape, base_size.classes))
     updates = experiment.train.epochs * _batches_per_epoch(experiment, size)
     network = Network(
-        experiment, layers, size.classes, evaluate.penalty(model), updates, size.validation_examples
+        experiment=experiment,
+        layers=layers,
+        classes=size.classes,
+        penalty=evaluate.penalty(model),
+        updates=updates,
+        validation_examples=size.validation_examples,
+        image_size=size.input_shape[:2],
     )
     return Inspection(
         name=experiment.name,
@@ -166,6 +177,7 @@ def answer(question: Question, emit: train.Emit) -> Inspection:
         layers=layers,
         totals=totals,
         changes=changes(baseline.brief(), experiment.brief()) or {},
+        batches={name: each.batch_effect() for name, each in experiment.changing("batch").items()},
         versus_baseline=totals - cost.totals(base),
         pooling=totals - cost.without_pooling(layers, size.input_shape),
         timing=time_run(model, experiment, size, runtime) if question.measure_time else None,

@@ -1,4 +1,7 @@
-"""Training mode against inference mode with the same weights, for the gap ledger."""
+"""Training mode and changed batches against inference mode with the same weights.
+
+For the gap ledger: what it says of noise, and of targets and augmentation.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regbench import seeding
+from regbench.models.batches import trained_on
+from regbench.models.build import to_inputs
 from regbench.models.evaluate import BATCH
 from regbench.probes.harness import (
     Subject,
@@ -22,7 +28,7 @@ from regbench.probes.harness import (
     varying,
 )
 from regbench.runs import gap_ledger
-from regbench.runs.gap_ledger import Ledger, TrainingMode
+from regbench.runs.gap_ledger import Ledger, OnBatches, TrainingMode
 from regbench.runs.probe_results import Quality
 
 # Passes in training mode differ in their dropout masks and in the examples of each batch. They are
@@ -33,11 +39,16 @@ LEAST_PASSES = 4
 MOST_PASSES = 32
 # Beyond the least, as many passes as cost at most that of so many images through the whole network.
 BUDGET = 20_000
+# Changed batches differ in their examples too, and mixed ones a lot: there are as many as are
+# needed for the same errors, but at most so many images, and each of them at most so many times.
+LEAST_BATCHES = 8
+MOST_CHANGED = 10_000
+MOST_REPEATS = 8
 
 
 def ledgers(subject: Subject, row: Mapping[str, Any]) -> dict[str, Ledger] | None:
     """Return the gap ledgers of loss and accuracy; None for a run without an epoch."""
-    return gap_ledger.of_row(dict(row), training_mode(subject))
+    return gap_ledger.of_row(dict(row), training_mode(subject), on_batches(subject))
 
 
 def training_mode(subject: Subject) -> TrainingMode:
@@ -54,9 +65,7 @@ def training_mode(subject: Subject) -> TrainingMode:
     for each in _passes(subject, noisy):
         losses.append(each.loss)
         accuracies.append(each.accuracy)
-        if len(losses) >= LEAST_PASSES and (
-            _error(losses) <= LOSS_ERROR and _error(accuracies) <= ACCURACY_ERROR
-        ):
+        if len(losses) >= LEAST_PASSES and _are_known(losses, accuracies):
             break
     return TrainingMode(
         float(np.mean(losses)),
@@ -65,6 +74,72 @@ def training_mode(subject: Subject) -> TrainingMode:
         _error(accuracies),
         len(losses),
     )
+
+
+def on_batches(subject: Subject) -> OnBatches | None:
+    """Return what training mode on changed batches adds to inference mode on their examples.
+
+    Batches of the training sample, changed as in epochs that would follow. The difference is taken
+    batch by batch, so that it matters little which examples there are. None where no technique
+    changes batches.
+    """
+    if not subject.experiment.changing("batch"):
+        return None
+    losses, accuracies = [], []
+    for loss, accuracy in _differences(subject):
+        losses.append(loss)
+        accuracies.append(accuracy)
+        if len(losses) >= LEAST_BATCHES and _are_known(losses, accuracies):
+            break
+    return OnBatches(
+        float(np.mean(losses)),
+        float(np.mean(accuracies)),
+        _error(losses),
+        _error(accuracies),
+        len(losses),
+    )
+
+
+def most_changed(examples: int) -> int:
+    """Return how many images of changed batches are computed at most, for a training sample."""
+    return min(MOST_CHANGED, MOST_REPEATS * examples)
+
+
+def _differences(subject: Subject) -> Iterator[tuple[float, float]]:
+    """Yield what each changed batch adds to loss and accuracy."""
+    import keras
+
+    model, experiment, (images, labels) = subject.model, subject.experiment, subject.train
+    known, everything = subject.outputs.train, (keras.layers.Layer,)
+    size = min(experiment.train.batch_size, len(labels))
+    per_pass = len(labels) // size
+    with unchanged(model):
+        reseed(model, experiment.seed, "changed batches")
+        for number in range(max(LEAST_BATCHES, most_changed(len(labels)) // size)):
+            repeat, step = divmod(number, per_pass)
+            order = _shuffled(experiment.seed, "changed batches", repeat, len(labels))
+            chosen = order[step * size : (step + 1) * size]
+            epoch = experiment.train.epochs + 1 + repeat
+            inputs, targets = trained_on(
+                experiment, to_inputs(images[chosen]), labels[chosen], known.shape[1], epoch, step
+            )
+            changed = _quality(numpy(forward(model.layers, inputs, everything)), targets)
+            plain = quality(known[chosen], labels[chosen])
+            yield changed.loss - plain.loss, changed.accuracy - plain.accuracy
+
+
+def _quality(outputs: NDArray[np.float32], targets: NDArray[Any]) -> Quality:
+    """Return the numbers that Keras reports of outputs and targets, both (n, classes)."""
+    # As in measurements, a probability that is rounded to zero counts as the smallest float32.
+    logarithms = np.log(np.maximum(outputs.astype(np.float64), np.finfo(np.float32).tiny))
+    correct = outputs.argmax(axis=1) == targets.argmax(axis=1)
+    loss = -(targets * logarithms).sum(axis=1).mean()
+    return Quality(accuracy=float(correct.mean()), loss=float(loss))
+
+
+def _are_known(losses: list[float], accuracies: list[float]) -> bool:
+    """Return whether the means of both are known well enough."""
+    return _error(losses) <= LOSS_ERROR and _error(accuracies) <= ACCURACY_ERROR
 
 
 def _error(values: list[float]) -> float:
@@ -100,7 +175,11 @@ def _passes(subject: Subject, noisy: list[Any]) -> Iterator[Quality]:
 
 def order_of_pass(seed: int, number: int, examples: int) -> np.ndarray:
     """Return the order (n,) in which a pass meets the examples."""
-    return seeding.generator(seed, "probes", "training mode", number).permutation(examples)
+    return _shuffled(seed, "training mode", number, examples)
+
+
+def _shuffled(seed: int, purpose: str, number: int, examples: int) -> NDArray[np.int64]:
+    return seeding.generator(seed, "probes", purpose, number).permutation(examples)
 
 
 def _is_noise_alone(noisy: list[Any]) -> bool:

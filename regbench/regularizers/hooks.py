@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -111,6 +112,13 @@ class Regularizer:
                 comes from it: only then does a resumed run repeat what an uninterrupted one draws.
         """
         return images, targets
+
+    def batch_effect(self) -> str:
+        """Return what `batch` does to a batch, as a phrase; empty if it does nothing."""
+        if not has_hook(self, "batch"):
+            return ""
+        # A technique of one's own need not say more than its docstring does.
+        return (inspect.getdoc(type(self)) or "").partition("\n")[0]
 
     def averaging(self, model: Any) -> Averaging | None:
         """Return what averages the weights of a compiled model, or None.

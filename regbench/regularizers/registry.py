@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from regbench.regularizers.averaging import EMA, SWA
 from regbench.regularizers.batch_norm import BatchNorm
+from regbench.regularizers.crop import Crop
 from regbench.regularizers.dropout import Dropout
 from regbench.regularizers.early_stopping import EarlyStopping
+from regbench.regularizers.erasing import Cutout, RandomErasing
+from regbench.regularizers.flip import Flip
 from regbench.regularizers.gradient_clipping import GradientClipping
 from regbench.regularizers.hooks import Regularizer
+from regbench.regularizers.label_smoothing import LabelSmoothing
 from regbench.regularizers.max_norm import MaxNorm
+from regbench.regularizers.mixing import CutMix, Mixup
 from regbench.regularizers.penalties import L1, L2, Lp
 from regbench.regularizers.pooling import Pooling
 from regbench.regularizers.weight_decay import WeightDecay
 
-# In the order in which their layers are stacked where several share a place.
+# In the order in which their layers are stacked where several share a place, and in which they
+# change a batch: what moves pixels comes before what erases them, and mixing comes last.
 REGULARIZERS: dict[str, type[Regularizer]] = {
+    "flip": Flip,
+    "crop": Crop,
+    "cutout": Cutout,
+    "random_erasing": RandomErasing,
+    "label_smoothing": LabelSmoothing,
+    "mixup": Mixup,
+    "cutmix": CutMix,
     "l1": L1,
     "l2": L2,
     "lp": Lp,

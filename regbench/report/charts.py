@@ -61,6 +61,7 @@ class _Plan:
     text: str
     table: Callable[[pandas.DataFrame, Shared], Table]
     choices: Mapping[str, Mapping[str, str | bool]] = field(default_factory=lambda: {"": {}})
+    explain: Callable[[str, Shared], str] = lambda text, shared: text
 
 
 def figures(frame: pandas.DataFrame, shared: Shared) -> list[Figure]:
@@ -78,7 +79,7 @@ def figures(frame: pandas.DataFrame, shared: Shared) -> list[Figure]:
         }
         if specs:
             table = plan.table(frame, shared)
-            made.append(Figure(name, plan.title, plan.text, specs, table))
+            made.append(Figure(name, plan.title, plan.explain(plan.text, shared), specs, table))
     return made
 
 
@@ -188,13 +189,27 @@ def _cost_table(frame: pandas.DataFrame, shared: Shared) -> Table:
 
 
 def _ledger_table(frame: pandas.DataFrame, shared: Shared) -> Table:
-    steps = [name for name, _ in probes.STEPS.values()]
-    rows = [
-        [f"{variant}, {metric}", *probes.labels(terms, 4)]
+    balanced = [
+        (f"{variant}, {metric}", terms)
         for metric in ("loss", "accuracy")
         for variant, terms in probes.ledgers(shared.found, metric)
     ]
-    return Table(["variant", *steps], rows)
+    steps = probes.steps_of(terms for _, terms in balanced)
+    rows = []
+    for heading, terms in balanced:
+        shown = probes.labels(terms, 4)
+        rows.append([heading, *(shown.get(step, "") for step in steps)])
+    return Table(["variant", *(probes.STEPS[step][0] for step in steps)], rows)
+
+
+def _ledger_text(text: str, shared: Shared) -> str:
+    steps = probes.steps_of(terms for _, terms in probes.ledgers(shared.found, "loss"))
+    if "batch" not in steps:
+        return text
+    return (
+        f"{text} Targets, augmentation: what training on changed images and softened or mixed "
+        "labels adds, with the final weights."
+    )
 
 
 def _ensemble_table(frame: pandas.DataFrame, shared: Shared) -> Table:
@@ -267,6 +282,7 @@ PLANS: dict[str, _Plan] = {
         "the true gap, with the same weights measured alike. The steps sum exactly.",
         _ledger_table,
         {key: {"metric": key} for key in ("loss", "accuracy")},
+        _ledger_text,
     ),
     "ensemble": _Plan(
         "Dropout as an ensemble",

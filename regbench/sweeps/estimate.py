@@ -111,7 +111,10 @@ def measure(question: Question, emit: train.Emit) -> Pace:
     image = timing.measuring_all / size.measured
     steady = timing.seconds + evaluate.BATCH * image
     passes = gap_ledger.LEAST_PASSES if harness.varying(model) else 0
-    beyond = passes * max(0, size.measured // 2 - PROBED) * image
+    sample = size.measured // 2
+    beyond = passes * max(0, sample - PROBED) * image
+    if experiment.changing("batch"):
+        beyond += (gap_ledger.most_changed(sample) - gap_ledger.most_changed(PROBED)) * image
     overhead = time.perf_counter() - began - steady + beyond
     measuring = timing.measuring, timing.measuring_all
     return Pace(0.0, max(0.0, overhead), timing.training, *measuring)

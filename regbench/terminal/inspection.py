@@ -77,6 +77,8 @@ def _facts(found: Inspection) -> Table:
     if found.changes:
         facts.add_row("than baseline", _difference(found.totals, found.versus_baseline))
     facts.add_row("than unpooled", _difference(found.totals, found.pooling))
+    for name, effect in found.batches.items():
+        facts.add_row("batches", f"{name} {effect}")
     facts.add_row("memory", f"{magnitude(batch)}B of activations for a batch of {found.batch_size}")
     facts.add_row("time", _time(found.timing, found.epochs) if found.timing else "not measured")
     return facts

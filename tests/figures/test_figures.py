@@ -1,12 +1,13 @@
 """Figures: what they draw, and the files they are saved as."""
 
+import json
 import re
 from itertools import pairwise
 
 import pandas
 import pytest
 
-from regbench import figures, runs
+from regbench import config, figures, runs
 from regbench.analysis import compare
 from regbench.errors import RegbenchError
 from regbench.figures import FIGURES, curves, differences, probes, save, save_all, style, variants
@@ -174,6 +175,21 @@ def test_the_waterfall_leads_from_the_training_number_to_the_test_number(probed)
             assert after["start"] == before["end"]
         assert bars[0]["end"] == terms["reported"]
         assert bars[-2]["end"] == pytest.approx(bars[-1]["end"], abs=1e-6)
+
+
+def test_the_waterfall_has_a_step_for_targets_and_augmentation_where_batches_are_changed(tmp_path):
+    experiments = [config.load(f"configs/{name}.yaml") for name in ("baseline", "crop")]
+    made_up_runs.write(tmp_path, experiments, seeds=2, epochs=3)
+    frame = runs.load(tmp_path).frame
+    steps = {
+        variant: [bar["step"] for bar in probes._waterfall(variant, terms)]
+        for variant, terms in probes.ledgers(probes.found_in(frame), "loss")
+    }
+    assert steps["crop"] == [name for name, _ in probes.STEPS.values()]
+    assert steps["baseline"] == [each for each in steps["crop"] if each != "targets, augmentation"]
+    assert "targets, augmentation" in json.dumps(probes.ledger(frame).to_dict())
+    plain = frame[frame["name"] == "baseline"]
+    assert "targets, augmentation" not in json.dumps(probes.ledger(plain).to_dict())
 
 
 def test_damaged_probes_are_left_out_with_a_warning(tmp_path):

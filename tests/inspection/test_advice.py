@@ -15,19 +15,24 @@ from regbench.models.build import build
 from regbench.training import evaluate
 
 
-def advised(name, *overrides):
+def advised(name, *overrides, data=None, size=(32, 32)):
+    """Return the advice; `data` is the name of another data set, whose images are of a size."""
     experiment = config.load(f"configs/{name}.yaml", overrides)
+    if data:
+        other = experiment.data.model_copy(update={"name": data})
+        experiment = experiment.model_copy(update={"data": other})
     examples = experiment.data.train_examples
     batches = math.ceil((10_000 if examples == "all" else examples) / experiment.train.batch_size)
     model = build(experiment, (32, 32, 3), 10)
     layers, penalty = cost.layers(model), evaluate.penalty(model)
     chosen = validation_examples.count(experiment.data, 10_000)
-    network = Network(experiment, layers, 10, penalty, experiment.train.epochs * batches, chosen)
+    updates = experiment.train.epochs * batches
+    network = Network(experiment, layers, 10, penalty, updates, chosen, size)
     return advice.advise(network)
 
 
-def topics(name, *overrides):
-    found = advised(name, *overrides)
+def topics(name, *overrides, **images):
+    found = advised(name, *overrides, **images)
     for each in found:
         assert each.advice.endswith(".")
         assert each.reason.endswith(".")
@@ -62,6 +67,15 @@ TWO = {"variance shift", "bias before batch normalization"}
         ("l1", [], set()),
         ("all", [], TWO | {"L2 with Adam", "L2 with batch normalization"}),
         ("l1", ["l1=0.1"], {"large penalty"}),
+        ("label_smoothing", [], set()),
+        ("mixup", [], set()),
+        ("cutmix", ["label_smoothing=0.1"], {"softened twice"}),
+        ("mixup", ["label_smoothing=0.1", "cutmix=true"], {"softened twice", "mixed twice"}),
+        ("flip", [], set()),
+        ("crop", [], set()),
+        ("crop", ["crop.padding=7"], {"far move"}),
+        ("cutout", ["cutout.size=20"], set()),
+        ("cutout", ["cutout.size=21"], {"large square"}),
         ("overlapping_pooling", [], set()),
         ("max_pooling", ["pooling.stride=3"], {"pool stride"}),
         ("no_pooling", ["pooling.stride=3"], set()),
@@ -106,7 +120,25 @@ def test_every_rule_speaks_in_some_case():
     speaks += topics("weight_decay", "weight_decay=1e-3", "l2=1e-3", "gradient_clipping=1")
     speaks += topics("ema", "train.epochs=1") + topics("swa", "train.schedule=cosine")
     speaks += topics("early_stopping", "data.validation_examples=10")
+    speaks += topics("mixup", "cutmix=1", "label_smoothing=0.1", "cutout=32", "crop=16")
+    speaks += topics("flip", data="mnist")
     assert len(set(speaks)) == len(ADVICE)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"), [("digits", True), ("mnist", True), ("cifar10", False), ("shapes", False)]
+)
+def test_digits_are_not_to_be_mirrored(data, told):
+    assert ("mirrored digits" in topics("flip", data=data)) == told
+
+
+def test_what_is_usual_for_32_pixels_is_too_much_for_8():
+    (square,) = advised("cutout", size=(8, 8))
+    assert "try 4." in square.advice
+    (move,) = advised("crop", size=(8, 10))
+    assert "try 1." in move.advice
+    assert not topics("cutout", size=(28, 28)) + topics("crop", size=(28, 28))
+    assert not topics("cutout", size=None)
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("*.yaml")), ids=lambda p: p.stem)

@@ -55,6 +55,16 @@ def test_the_difference_from_the_baseline_is_in_parameters_and_multiply_adds():
     assert "-390,496 parameters (-70.9%)" in printed(found)
 
 
+def test_techniques_that_change_batches_say_what_they_do_in_a_line_each():
+    found = inspect("flip", "mixup=0.2", "l2=1e-4")
+    assert list(found.batches) == ["flip", "mixup"]
+    text = printed(found, 100)
+    assert "batches        flip mirrors each image left to right with probability 0.5\n" in text
+    assert "mixup mixes each example with another one, in a share from Beta(0.2, 0.2)" in text
+    assert inspect("l2").batches == {}
+    assert "batches" not in printed(inspect("l2"))
+
+
 def test_pooling_saves_what_maps_of_full_size_would_cost():
     found = inspect("baseline")
     # The first dense layer: 32*32*128 inputs instead of 4*4*128, times 128 units.

@@ -1,6 +1,8 @@
 """The gap ledger: its terms, and that nothing is left over."""
 
+import dataclasses
 import functools
+import json
 from types import SimpleNamespace
 
 import hypothesis
@@ -10,13 +12,17 @@ from hypothesis import strategies as st
 
 from regbench import config, datasets
 from regbench.datasets import Splits
+from regbench.models.build import to_inputs
+from regbench.models.evaluate import measure, predict
 from regbench.probes import Subject, harness
 from regbench.probes import gap_ledger as probe
 from regbench.runs import gap_ledger
 from regbench.runs.gap_ledger import TrainingMode
 from regbench.training import train
+from regbench.training.averages import Averages
 from regbench.training.checkpoints import Position
 from regbench.training.evaluate import Curves
+from regbench.training.selection import Selection
 from regbench.training.stopwatch import Stopwatch
 
 numbers = st.floats(-100, 100)
@@ -52,7 +58,16 @@ def ledgers(*overrides, same=False):
     curves, position = Curves(splits, 0), Position()
     keeper = SimpleNamespace(is_due=False)
     run = train._Run(
-        experiment, model, splits, curves, keeper, position, Stopwatch(), lambda kind, figures: None
+        experiment=experiment,
+        model=model,
+        splits=splits,
+        curves=curves,
+        averages=Averages(model, experiment, splits),
+        selection=Selection(experiment, model),
+        keeper=keeper,
+        position=position,
+        watch=Stopwatch(),
+        emit=lambda kind, figures: None,
     )
     *_, row = train._epochs(run)
     subject = Subject(model, experiment, curves.train, (splits.test_images, splits.test_labels))
@@ -60,13 +75,20 @@ def ledgers(*overrides, same=False):
 
 
 @pytest.mark.parametrize(
-    "overrides", [[], ["l2=0.1", "dropout.dense=0.5", "batch_norm=true"]], ids=["none", "all"]
+    "overrides",
+    [
+        [],
+        ["l2=0.1", "dropout.dense=0.5", "batch_norm=true"],
+        ["label_smoothing=true", "mixup=true", "ema=0.9", "flip=true", "l2=0.1", "dropout=0.5"],
+    ],
+    ids=["none", "all", "changed batches and averaged weights"],
 )
 def test_the_ledger_of_a_run_sums_to_what_its_history_says(overrides):
     found, row = ledgers(*overrides)
     for metric in ("loss", "accuracy"):
         whole = row[f"reported_{metric}"] - row[f"test_{metric}"]
         assert sum(found[metric].terms.values()) == pytest.approx(whole, abs=1e-6)
+        assert ("batch" in found[metric].terms) == ("label_smoothing=true" in overrides)
 
 
 def test_no_regularizer_and_the_training_set_as_test_set_have_no_gap_and_no_noise():
@@ -113,7 +135,7 @@ def test_the_noise_is_a_mean_whose_standard_error_is_recorded_and_bounded(monkey
         with monkeypatch.context() as patch:
             patch.setattr(probe.seeding, "generator", lambda *key, extra=repeat: real(*key, extra))
             patch.setattr(harness.seeding, "derive", lambda *key, extra=repeat: derive(*key, extra))
-            found = probe.training_mode(subject_with_dropout())
+            found = probe.training_mode(subject_with("dropout.dense=0.3"))
         means.append(found.loss)
         errors.append(found.loss_error)
         assert probe.LEAST_PASSES <= found.passes <= probe.MOST_PASSES
@@ -123,18 +145,95 @@ def test_the_noise_is_a_mean_whose_standard_error_is_recorded_and_bounded(monkey
 
 
 @functools.cache
-def subject_with_dropout():
-    """Return a model whose training mode is noisy; it is the same one every time."""
+def subject_with(*overrides):
+    """Return a model after some updates; it is the same one every time."""
     learning = ["train.learning_rate=1e-3", "model.blocks=[]", "model.dense=[64]"]
-    experiment = config.load("configs/baseline.yaml", [*TINY, *learning, "dropout.dense=0.3"])
+    experiment = config.load("configs/baseline.yaml", [*TINY, *learning, *overrides])
     splits = datasets.load(experiment.data, 0)
     model = train.build(experiment, splits.train_images.shape[1:], len(splits.classes))
     train.compile_model(model, experiment, 3)
     for _ in range(20):
-        model.train_on_batch(train.to_inputs(splits.train_images), splits.train_labels)
+        model.train_on_batch(to_inputs(splits.train_images), splits.train_labels)
     return Subject(
         model, experiment, Curves(splits, 0).train, (splits.test_images, splits.test_labels)
     )
+
+
+def examined(*overrides, model=()):
+    """Return a subject with techniques that change batches; its model is trained without them."""
+    changing = config.load("configs/baseline.yaml", [*TINY, *model, *overrides])
+    return dataclasses.replace(subject_with(*model), experiment=changing)
+
+
+def test_targets_add_what_the_papers_loss_is_above_the_plain_one():
+    subject = examined("label_smoothing=0.2")
+    outputs, labels = predict(subject.model, subject.train[0]), subject.train[1]
+    logarithms = np.log(outputs.astype(float))
+    of_truth = logarithms[np.arange(len(labels)), labels]
+    smoothed = -(0.8 * of_truth + 0.2 * logarithms.mean(axis=1)).mean()
+    found = probe.on_batches(subject)
+    assert found.loss == pytest.approx(smoothed + of_truth.mean(), abs=4 * found.loss_error + 1e-6)
+    assert found.loss > 0.05
+    assert found.accuracy == found.accuracy_error == 0
+
+
+def test_augmentation_adds_what_changed_images_are_harder_than_plain_ones():
+    subject = examined("flip=1.0")
+    images, labels = subject.train
+    plain = measure(subject.model, images, labels)
+    mirrored = measure(subject.model, images[:, :, ::-1], labels)
+    found = probe.on_batches(subject)
+    assert found.loss == pytest.approx(mirrored.loss - plain.loss, abs=4 * found.loss_error)
+    difference = mirrored.accuracy - plain.accuracy
+    assert found.accuracy == pytest.approx(difference, abs=4 * found.accuracy_error)
+    assert found.loss > 0.01
+
+
+def test_changed_batches_of_a_model_that_does_not_move_leave_nothing_over():
+    changing = ["label_smoothing=0.5", "flip=1.0", "crop=3", "dropout.dense=0.5", "batch_norm=true"]
+    found, _ = ledgers("train.learning_rate=1e-30", *changing, same=True)
+    assert abs(found["loss"].batch) > 0.02
+    assert abs(found["loss"].moving) < 0.25 * abs(found["loss"].batch)
+
+
+def test_the_standard_error_of_changed_batches_is_what_other_draws_differ_by(monkeypatch):
+    subject = examined("mixup=true")
+    real, means, errors = probe.trained_on, [], []
+    for repeat in range(8):
+        monkeypatch.setattr(
+            probe,
+            "trained_on",
+            lambda *key, more=repeat: real(*key[:4], key[4] + 100 * more, key[5]),
+        )
+        found = probe.on_batches(subject)
+        means.append(found.loss)
+        errors.append(found.loss_error)
+        assert probe.LEAST_BATCHES <= found.batches <= probe.most_changed(100) // 50
+    assert 0.3 < np.std(means, ddof=1) / np.mean(errors) < 3
+
+
+def test_a_probe_of_changed_batches_leaves_the_model_as_it_is():
+    subject = examined("mixup=true", model=("dropout.dense=0.3",))
+    before = [np.array(each) for each in subject.model.variables]
+    first = probe.on_batches(subject)
+    for one, other in zip(before, subject.model.variables, strict=True):
+        np.testing.assert_array_equal(one, np.array(other))
+    assert probe.on_batches(subject) == first
+
+
+def test_without_a_technique_that_changes_batches_a_ledger_has_the_keys_that_it_always_had():
+    row = {f"{kind}_{metric}": 0.5 for kind in ("reported", "train", "test")
+           for metric in ("loss", "accuracy")} | {"penalty": 0.25}  # fmt: skip
+    found = gap_ledger.of_row(row, TrainingMode(1.0, 0.5, 0.125, 0.0, 4))
+    assert json.dumps(found["loss"].model_dump(mode="json")) == (
+        '{"reported": 0.5, "penalty": 0.25, "noise": 0.5, "moving": -0.75, "gap": 0.0, '
+        '"test": 0.5, "noise_error": 0.125, "passes": 4}'
+    )
+    changed = gap_ledger.OnBatches(1.5, -0.25, 0.5, 0.25, 8)
+    found = gap_ledger.of_row(row, TrainingMode(1.0, 0.5, 0.125, 0.0, 4), changed)
+    assert found["loss"].batch == 1.0
+    assert found["loss"].batch_error == pytest.approx(np.hypot(0.5, 0.125))
+    assert gap_ledger.Ledger.model_validate(found["loss"].model_dump()) == found["loss"]
 
 
 def test_a_ledger_of_an_earlier_version_is_read():
@@ -146,4 +245,6 @@ def test_a_ledger_of_an_earlier_version_is_read():
         "gap": -1.0,
         "test": 1.75,
     }
-    assert gap_ledger.Ledger.model_validate(terms).passes is None
+    read = gap_ledger.Ledger.model_validate(terms)
+    assert read.passes is None
+    assert "batch" not in read.terms

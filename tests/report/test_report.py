@@ -234,6 +234,22 @@ def test_the_ledger_table_sums_to_the_test_number(results):
         assert sum(steps) == pytest.approx(test, abs=5e-4)  # each cell is rounded
 
 
+def test_the_term_of_targets_and_augmentation_is_shown_where_a_run_has_it_alone(results, tmp_path):
+    made_up_runs.write(tmp_path, [config.load("configs/crop.yaml")], epochs=3)
+    both = [results, tmp_path]
+    text, plain = report.render(runs.load(both)), report.render(runs.load(results))
+    assert "targets, augmentation" not in plain
+    assert "Targets, augmentation: what training on changed images" not in plain
+    assert "Targets, augmentation: what training on changed images" in text
+    frame = runs.load(both).frame
+    table = charts._ledger_table(frame, Shared((), probes.found_in(frame)))
+    column = table.headings.index("targets, augmentation")
+    for heading, *cells in table.rows:
+        assert (cells[column - 1] != "") == heading.startswith("crop,")
+        *steps, test = [float(cell) for cell in cells if cell]
+        assert sum(steps) == pytest.approx(test, abs=5e-4)
+
+
 def test_origins_name_each_machine_and_command_once(results):
     found = provenance.of(runs.load(results))
     assert found.commands == ["regbench run configs/baseline.yaml --seeds 0-4"]
