@@ -46,17 +46,15 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
 
 
 def _refuse_idle(experiment: Experiment) -> None:
-    """Refuse a technique that has no place in this network: it would pass for the baseline."""
+    """Refuse a technique whose layers have no place in this network: it would be the baseline."""
     for name, each in experiment.regularizers.items():
-        if each.needs_residual:
+        missing = "a residual block" if each.around_block("unasked", 1.0) else ""
+        if each.optional and not experiment.model.blocks and each.after_block("unasked"):
+            missing = "a block of convolutions"
+        if missing:
             raise RegbenchError(
-                f"{name}: expected a network with residual blocks, received one without; "
-                f"choose another model, or set {name}: null"
-            )
-        if each.needs_maps and not experiment.model.blocks:
-            raise RegbenchError(
-                f"{name}: expected a network with convolutions, received model.blocks: []; "
-                f"add a block, or set {name}: null"
+                f"{name}: expected a network with {missing}, where this adds layers, received one "
+                f"without; choose another model, or set {name}: null"
             )
 
 

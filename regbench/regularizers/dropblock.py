@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -22,7 +22,6 @@ class DropBlock(Toggle):
     """
 
     shorthand = "rate"
-    needs_maps: ClassVar[bool] = True
     rate: Rate
     size: Annotated[int, Field(ge=1, le=64)] = 3
 

@@ -27,9 +27,6 @@ class Regularizer:
     optional: ClassVar[bool] = True
     # Whether `true` switches it on with its defaults.
     bare: ClassVar[bool] = False
-    # Whether it works on maps alone, or on residual blocks alone: without, it would do nothing.
-    needs_maps: ClassVar[bool] = False
-    needs_residual: ClassVar[bool] = False
 
     def is_idle(self) -> bool:
         """Return whether these values have no effect, which counts as switched off."""

@@ -55,7 +55,7 @@ class DropBlock2D(keras.layers.Layer):
         blocks = ops.max_pool(starts, size, 1, "valid", data_format="channels_last")
         return 1 - blocks
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -81,11 +81,11 @@ class _RandomPooling2D(keras.layers.Layer):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         examples, height, width, channels = input_shape
         return (examples, self._windows_along(height), self._windows_along(width), channels)
 
-    def _windows_along(self, size: int | None) -> int | None:
+    def _windows_along(self, size: Any) -> Any:
         """Return how many windows there are along an axis, as in every pooling of Keras."""
         if size is None:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from regbench.regularizers.dropout import Rate
 from regbench.regularizers.hooks import Toggle
@@ -17,7 +17,6 @@ class SpatialDropout(Toggle):
     """
 
     shorthand = "rate"
-    needs_maps: ClassVar[bool] = True
     rate: Rate
 
     def is_idle(self) -> bool:

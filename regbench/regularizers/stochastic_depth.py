@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from regbench.regularizers.dropout import Rate
 from regbench.regularizers.hooks import Toggle
@@ -19,7 +19,6 @@ class StochasticDepth(Toggle):
     """
 
     shorthand = "rate"
-    needs_residual: ClassVar[bool] = True
     rate: Rate
 
     def is_idle(self) -> bool:
