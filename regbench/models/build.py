@@ -35,6 +35,7 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
     """
     import keras
 
+    _refuse_idle(experiment)
     try:
         model = keras.Sequential(
             [keras.Input(input_shape), *_layers(experiment, classes)], name=experiment.name
@@ -43,6 +44,19 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
         raise _too_small(input_shape, error) from error
     _draw_weights(model, experiment.seed)
     return model
+
+
+def _refuse_idle(experiment: Experiment) -> None:
+    """Refuse a technique whose layers have no place in this network: it would be the baseline."""
+    for name, each in experiment.regularizers.items():
+        missing = "a residual block" if each.around_block("unasked", 1.0) else ""
+        if each.optional and not experiment.model.blocks and each.after_block("unasked"):
+            missing = "a block of convolutions"
+        if missing:
+            raise RegbenchError(
+                f"{name}: expected a network with {missing}, where this adds layers, received one "
+                f"without; choose another model, or set {name}: null"
+            )
 
 
 def compile_model(model: Any, experiment: Experiment, steps_per_epoch: int) -> None:
@@ -82,6 +96,7 @@ def _layers(experiment: Experiment, classes: int) -> Iterator[Any]:
     import keras
 
     stack = _Stack(experiment)
+    yield from stack.on_input("input")
     for block, channels in enumerate(experiment.model.blocks, start=1):
         yield from stack.block(f"block{block}", channels)
     head = HEADS[experiment.model.head]
@@ -98,6 +113,9 @@ class _Stack:
         self.model = experiment.model
         self.regularizers: list[Regularizer] = list(experiment.regularizers.values())
         self.stride = max([each.block_stride() for each in self.regularizers], default=1)
+
+    def on_input(self, name: str) -> Iterator[Any]:
+        yield from self._ask("on_input", name)
 
     def block(self, name: str, channels: int) -> Iterator[Any]:
         import keras

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 FLOAT = 4  # bytes
-WINDOWS = ("MaxPooling2D", "AveragePooling2D")
+WINDOWS = ("MaxPooling2D", "AveragePooling2D", "StochasticPooling2D", "MixedPooling2D")
 GLOBAL = ("GlobalMaxPooling2D", "GlobalAveragePooling2D")
 
 

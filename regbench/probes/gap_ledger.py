@@ -18,14 +18,14 @@ from regbench.models.build import to_inputs
 from regbench.models.evaluate import BATCH
 from regbench.probes.harness import (
     Subject,
-    forward,
+    compiled,
     multiply_adds,
-    numpy,
     quality,
     reseed,
     shareable,
     unchanged,
     varying,
+    whole,
 )
 from regbench.runs import gap_ledger
 from regbench.runs.gap_ledger import Ledger, OnBatches, TrainingMode
@@ -37,7 +37,9 @@ LOSS_ERROR = 0.005  # nats
 ACCURACY_ERROR = 0.003
 LEAST_PASSES = 4
 MOST_PASSES = 32
-# Beyond the least, as many passes as cost at most that of so many images through the whole network.
+# Beyond the least, as many passes as cost at most this share of training, and no more than so many
+# images through the whole network.
+SHARE = 0.03
 BUDGET = 20_000
 # Changed batches differ in their examples too, and mixed ones a lot: there are as many as are
 # needed for the same errors, but at most so many images, and each of them at most so many times.
@@ -110,7 +112,7 @@ def _differences(subject: Subject) -> Iterator[tuple[float, float]]:
     import keras
 
     model, experiment, (images, labels) = subject.model, subject.experiment, subject.train
-    known, everything = subject.outputs.train, (keras.layers.Layer,)
+    known, run = subject.outputs.train, compiled(whole(model), (keras.layers.Layer,))
     size = min(experiment.train.batch_size, len(labels))
     per_pass = len(labels) // size
     with unchanged(model):
@@ -123,7 +125,7 @@ def _differences(subject: Subject) -> Iterator[tuple[float, float]]:
             inputs, targets = trained_on(
                 experiment, to_inputs(images[chosen]), labels[chosen], known.shape[1], epoch, step
             )
-            changed = _quality(numpy(forward(model.layers, inputs, everything)), targets)
+            changed = _quality(run(inputs), targets)
             plain = quality(known[chosen], labels[chosen])
             yield changed.loss - plain.loss, changed.accuracy - plain.accuracy
 
@@ -157,18 +159,19 @@ def _passes(subject: Subject, noisy: list[Any]) -> Iterator[Quality]:
     import keras
 
     model, (images, labels), seed = subject.model, subject.train, subject.experiment.seed
-    first, features = shareable(model, images, model.layers.index(noisy[0]))
-    rest, everything = model.layers[first:], (keras.layers.Layer,)
+    rest, features = shareable(model, images, noisy[0])
+    everything = (keras.layers.Layer,)
     size = BATCH if _is_noise_alone(noisy) else subject.experiment.train.batch_size
-    share = multiply_adds(rest) / max(1, multiply_adds(model.layers))
-    affordable = int(BUDGET / max(1.0, len(labels) * share))
+    shared, left = multiply_adds(model, noisy[0])
+    share = left / max(1, shared + left)
+    affordable = int(subject.affordable(SHARE, BUDGET) / max(1.0, len(labels) * share))
+    run = compiled(rest, everything)
     with unchanged(model):
         reseed(model, seed, "training mode")
         for number in range(max(LEAST_PASSES, min(affordable, MOST_PASSES))):
             order = order_of_pass(seed, number, len(labels))
             outputs = [
-                numpy(forward(rest, features(order[start : start + size]), everything))
-                for start in range(0, len(order), size)
+                run(features(order[start : start + size])) for start in range(0, len(order), size)
             ]
             yield quality(np.concatenate(outputs), labels[order])
 
@@ -186,5 +189,8 @@ def _is_noise_alone(noisy: list[Any]) -> bool:
     """Whether the noise of each example is independent of the rest of its batch."""
     import keras
 
-    kinds = keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.GaussianNoise
-    return all(isinstance(layer, kinds) for layer in noisy)
+    from regbench.regularizers.keras_layers import MixedPooling2D, StochasticPooling2D
+
+    layers = keras.layers
+    kinds = layers.Dropout, layers.GaussianDropout, layers.GaussianNoise
+    return all(isinstance(each, (*kinds, MixedPooling2D, StochasticPooling2D)) for each in noisy)

@@ -5,17 +5,24 @@ from __future__ import annotations
 from regbench.regularizers.averaging import EMA, SWA
 from regbench.regularizers.batch_norm import BatchNorm
 from regbench.regularizers.crop import Crop
+from regbench.regularizers.dropblock import DropBlock
 from regbench.regularizers.dropout import Dropout
 from regbench.regularizers.early_stopping import EarlyStopping
 from regbench.regularizers.erasing import Cutout, RandomErasing
 from regbench.regularizers.flip import Flip
+from regbench.regularizers.gaussian_dropout import GaussianDropout
+from regbench.regularizers.gaussian_noise import GaussianNoise
 from regbench.regularizers.gradient_clipping import GradientClipping
+from regbench.regularizers.group_norm import GroupNorm
 from regbench.regularizers.hooks import Regularizer
 from regbench.regularizers.label_smoothing import LabelSmoothing
+from regbench.regularizers.layer_norm import LayerNorm
 from regbench.regularizers.max_norm import MaxNorm
 from regbench.regularizers.mixing import CutMix, Mixup
 from regbench.regularizers.penalties import L1, L2, Lp
 from regbench.regularizers.pooling import Pooling
+from regbench.regularizers.spatial_dropout import SpatialDropout
+from regbench.regularizers.stochastic_depth import StochasticDepth
 from regbench.regularizers.weight_decay import WeightDecay
 
 # In the order in which their layers are stacked where several share a place, and in which they
@@ -32,8 +39,15 @@ REGULARIZERS: dict[str, type[Regularizer]] = {
     "l2": L2,
     "lp": Lp,
     "batch_norm": BatchNorm,
+    "layer_norm": LayerNorm,
+    "group_norm": GroupNorm,
     "pooling": Pooling,
     "dropout": Dropout,
+    "spatial_dropout": SpatialDropout,
+    "dropblock": DropBlock,
+    "gaussian_dropout": GaussianDropout,
+    "gaussian_noise": GaussianNoise,
+    "stochastic_depth": StochasticDepth,
     "weight_decay": WeightDecay,
     "max_norm": MaxNorm,
     "gradient_clipping": GradientClipping,

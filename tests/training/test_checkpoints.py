@@ -145,6 +145,17 @@ def assert_resumes(monkeypatch, results, *overrides):
     assert outcome(results, *overrides) == outcome(results / "whole", *overrides)
 
 
+@pytest.mark.parametrize("pooling", ["stochastic", "mixed"])
+def test_layers_that_keras_does_not_have_draw_on_where_they_were(monkeypatch, tmp_path, pooling):
+    random = [f"pooling={pooling}", "dropblock=0.3", "gaussian_noise=0.1", "spatial_dropout=0.2"]
+    random += ["gaussian_dropout=0.2", "dropout=null", "train.epochs=1"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    run(whole, *random)
+    interrupt(monkeypatch, stopped, 2, "step 1 of epoch 1", *random)
+    assert run(stopped, *random) == ["resuming from step 1 of epoch 1"]
+    assert outcome(stopped, *random) == outcome(whole, *random)
+
+
 def test_the_time_of_a_run_is_that_of_all_its_sessions(monkeypatch, tmp_path):
     interrupt(monkeypatch, tmp_path, 2, "step 1 of epoch 1")
     path = RunFolder.of(tmp_path, experiment()).checkpoints / "000001-000000001" / "state.json"
