@@ -59,7 +59,7 @@ def test_techniques_that_change_batches_say_what_they_do_in_a_line_each():
     found = inspect("flip", "mixup=0.2", "l2=1e-4")
     assert list(found.batches) == ["flip", "mixup"]
     text = printed(found, 100)
-    assert "batches        flip mirrors each image left to right with probability 0.5\n" in text
+    assert "batches        flip mirrors each image left to right with probability 0.5" in text
     assert "mixup mixes each example with another one, in a share from Beta(0.2, 0.2)" in text
     assert inspect("l2").batches == {}
     assert "batches" not in printed(inspect("l2"))
