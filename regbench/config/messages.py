@@ -76,7 +76,8 @@ def _unknown_key(path: tuple[str | int, ...], schema: Schema) -> str:
         if key == path[-1] and path[-1] not in schema["properties"]
     ]
     near = elsewhere or difflib.get_close_matches(str(path[-1]), valid, n=1)
-    hint = " or ".join(f'"{key}"' for key in near)
+    *others, last = [f'"{key}"' for key in near] or [""]
+    hint = f"{', '.join(others)} or {last}" if others else last
     hint = f"did you mean {hint}?" if near else f"expected one of {', '.join(valid)}"
     return f"{_dotted(path)}: unknown key; {hint}"
 
