@@ -33,9 +33,14 @@ def write_configs(folder: Path) -> None:
 
     done = shipped.write_out(folder)
     if done.written:
-        studies = sum(path.parts[0] == shipped.STUDIES for path in done.written)
-        configs = len(done.written) - studies
-        click.echo(f"Wrote {configs} files into {folder}, {studies} into {folder / shipped.STUDIES}")
+        click.echo(
+            f"Wrote {_files(done.written)} into {folder}: configs, "
+            f"and studies in {folder / shipped.STUDIES}"
+        )
     if done.unchanged:
-        click.echo(f"{len(done.unchanged)} files were there already, unchanged")
+        click.echo(f"There already, unchanged: {_files(done.unchanged)}")
     click.echo(f"Next: regbench run {folder / 'quick.yaml'}")
+
+
+def _files(paths: list[Path]) -> str:
+    return f"{len(paths)} file{'' if len(paths) == 1 else 's'}"
