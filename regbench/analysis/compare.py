@@ -116,10 +116,7 @@ class _Runs:
         """Return the runs of these seeds that did not diverge, in the order of the seeds."""
         places = {seed: place for place, seed in enumerate(self.seeds) if self.completed[place]}
         kept = [places[seed] for seed in seeds]
-        arrays = {
-            name: getattr(self, name)[kept]
-            for name in ARRAYS
-        }
+        arrays = {name: getattr(self, name)[kept] for name in ARRAYS}
         return _Runs(**arrays, parameters=self.parameters)
 
     def tested(self) -> dict[int, mcnemar.Tested]:

@@ -72,7 +72,7 @@ def comma_separated(rows: Sequence[ConfigRow]) -> str:
 
 def markdown(rows: Sequence[ConfigRow]) -> str:
     """Return a Markdown table."""
-    headings = ["config", "seeds", "train", "test", "gap", "Δ test", "Δ gap", "params", _timed(rows)]
+    headings = ["config", "seeds", *HEADINGS[:-1], _timed(rows)]
     lines = [[*headings, "changes"], ["---", *["---:"] * (len(headings) - 1), "---"]]
     for row, label, time in zip(rows, labels(rows), run_time.times(rows), strict=True):
         numbers = [number(value) for value in (row.train_accuracy, row.test_accuracy, row.gap)]

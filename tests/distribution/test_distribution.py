@@ -108,7 +108,8 @@ def test_the_release_runs_for_a_tag_alone_with_pinned_actions_and_least_permissi
     assert publish["environment"]["name"] == "pypi"
     assert not any("run" in step for step in publish["steps"])  # the token meets no code of ours
     assert workflow["jobs"]["build"]["permissions"] == {"contents": "read"}
-    used = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    used = [step["uses"] for step in steps if "uses" in step]
     assert used
     assert [each for each in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", each)] == []
     assert "secrets." not in RELEASE.read_text()
