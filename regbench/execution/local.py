@@ -55,7 +55,7 @@ def local(
     jobs: Sequence[Any],
     workers: int,
     variables: Mapping[str, str],
-    patience: float = SECONDS_TO_STOP,
+    patience: float | None = None,
 ) -> Generator[Event, None, None]:
     """Run jobs in `workers` processes on this machine and yield their events as they arrive.
 
@@ -95,7 +95,7 @@ def local(
                         pool[pool.index(worker)] = worker = _Worker(variables)
                     yield worker.begin(waiting.popleft(), function, jobs)
     finally:
-        _end(pool, patience)
+        _end(pool, SECONDS_TO_STOP if patience is None else patience)
 
 
 EXECUTORS = {"local": local}
