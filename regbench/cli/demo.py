@@ -25,6 +25,7 @@ TINY = (*SMOKE, "model.blocks=[4, 4]", "model.dense=[8]")
 TINY_SEEDS = (0, 1)
 # What follows the last run: reading, judging and drawing.
 SECONDS_AFTER = 10.0
+USUAL = ", which takes two to four minutes on two cores"
 CURVES, REPORT = "curves.svg", "report.html"
 
 
@@ -64,7 +65,7 @@ def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
     command, observer = environment.command_line(), observer_for(quiet)
     began = time.monotonic()
     try:
-        told = None if quiet else _announce(asked, folder, options)
+        told = None if quiet else _announce(asked, folder, smoke, options)
         with signals.raised(observer.stopping):
             found = studies.run_study(
                 asked, folder, warn=warn, command=command, observer=observer, **options
@@ -83,7 +84,7 @@ def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
     return found.outcome.exit_code
 
 
-def _announce(study: Study, folder: Path, options: dict[str, Any]) -> float | None:
+def _announce(study: Study, folder: Path, smoke: bool, options: dict[str, Any]) -> float | None:
     """Say what is trained and how long it takes; return the seconds, None with nothing to do."""
     from regbench.sweeps import plan as planning
     from regbench.text import clock
@@ -91,7 +92,7 @@ def _announce(study: Study, folder: Path, options: dict[str, Any]) -> float | No
     runs, seeds = len(study.experiments), len(study.seeds)
     click.echo(
         f"A baseline and {len(study.variants) - 1} regularizers, {seeds} seeds each: {runs} runs "
-        "of a small network\non drawn images. On two cores that takes two to four minutes.",
+        f"of a small network\non drawn images{'' if smoke else USUAL}.",
         err=True,
     )
     with busy("Measuring how fast this machine trains them"):

@@ -63,7 +63,8 @@ def local(
     after another, since starting it takes seconds. If a worker dies, its job is retried in a fresh
     one once no other job is waiting, and fails after `REPEATS` retries. Closing the iterator stops
     everything: a job sees this in `signals.stop_requested` and has `patience` seconds, by default a
-    minute, to finish; an exception during that time kills it at once. Raises SystemExit in a script without a `__main__` guard.
+    minute, to finish; an exception during that time kills it at once. Raises SystemExit in a script
+    without a `__main__` guard.
     """
     waiting = deque(range(len(jobs)))
     repeats = dict.fromkeys(waiting, 0)
