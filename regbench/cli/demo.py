@@ -87,20 +87,23 @@ def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
 def _announce(study: Study, folder: Path, smoke: bool, options: dict[str, Any]) -> float | None:
     """Say what is trained and how long it takes; return the seconds, None with nothing to do."""
     from regbench.sweeps import plan as planning
+    from regbench.sweeps import sweep
     from regbench.text import clock
 
-    runs, seeds = len(study.experiments), len(study.seeds)
-    click.echo(
+    _, pending = sweep.sort_out(study.experiments, folder, options["force"])
+    if not pending:
+        return None
+    screen, runs, seeds = console(stderr=True), len(study.experiments), len(study.seeds)
+    screen.print(
         f"A baseline and {len(study.variants) - 1} regularizers, {seeds} seeds each: {runs} runs "
-        f"of a small network\non drawn images{'' if smoke else USUAL}.",
-        err=True,
+        f"of a small network on drawn images{'' if smoke else USUAL}."
     )
     with busy("Measuring how fast this machine trains them"):
         plan = planning.plan(study.experiments, folder, **options)
-    if not plan.seconds:
+    if plan.seconds is None:  # a run will say why
         return None
     told = plan.seconds + SECONDS_AFTER
-    click.echo(f"On this machine: about {clock(told)}, with {plan.jobs} runs at a time.", err=True)
+    screen.print(f"On this machine: about {clock(told)}, with {plan.jobs} runs at a time.")
     return told
 
 
@@ -113,16 +116,17 @@ def _print(result: StudyResult, folder: Path) -> None:
 
     screen = console(stderr=False)
     wanted = {experiment.run_name for experiment in result.study.experiments}
-    loaded = runs.load(folder, warn=warn)
+    # Judging the runs has warned of all that makes them less comparable.
+    loaded = runs.load(folder)
     loaded = loaded.only(loaded["run"].isin(wanted))
-    rows = compare.compare(loaded, warn=warn, examples=False)
+    rows = compare.compare(loaded, examples=False)
     screen.print(comparison.terminal(rows, screen.width))
     screen.print()
     screen.print(sentences.terminal(result))
     with busy("Drawing the curves and the report"):
         figures.save(figures.curves(loaded), folder / CURVES)
-        report.write(loaded, folder / REPORT, warn=warn)
-    click.echo(f"\nThe curves are in {folder / CURVES}")
+        report.write(loaded, folder / REPORT)
+    click.echo(f"\nThe curves are in {folder / CURVES}.")
     click.echo(f"Open {folder / REPORT} in a browser: it shows what is behind these numbers.")
 
 

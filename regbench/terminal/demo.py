@@ -48,6 +48,6 @@ def found(verdict: Verdict) -> str:
     if verdict.low is not None and verdict.high is not None:
         half = f" ±{(verdict.high - verdict.low) / 2:.3f}"
     if not isinstance(claim.against, str):
-        return f"The {name} is {mean:.3f}{half}."
+        return f"The {name} is {claim.against + mean:.3f}{half}."  # not its distance from there
     way = "lower" if mean < 0 else "higher"
     return f"The {name} is {abs(mean):.3f}{half} {way} than that of {claim.against}."

@@ -90,7 +90,7 @@ def test_evidence_is_a_sentence(changed, expected):
 def test_evidence_against_a_number_is_the_metric_itself():
     claim = study_file.read("demo").claims[0]
     assert claim.against == 0.1
-    verdict = Verdict(claim, "supported", 0.27, 0.25, 0.29, 0.001, 0.005, 5, 0, 0, exact=False)
+    verdict = Verdict(claim, "supported", 0.17, 0.15, 0.19, 0.001, 0.005, 5, 0, 0, exact=False)
     assert sentences.found(verdict) == "The gap is 0.270 ±0.020."
 
 
