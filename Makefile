@@ -13,24 +13,31 @@ ARGS ?=
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 DEMO := results/demo
-DEMO_STUDY := configs/studies/overfitting.yaml
 
 # The rival of the benchmark lives in an environment of its own; regbench does not need it.
 TORCH := torch>=2.8
 TORCH_VENV := .venv-torch
 
-.PHONY: help install demo test test-browser test-docs bench docs evidence faults fuzz lint format lock clean results
+# So do the tools that make a release.
+BUILD_TOOLS := build==1.6.1 twine==7.0.0
+BUILD_VENV := .venv-build
+
+.PHONY: help install demo build test test-browser test-docs bench docs evidence faults fuzz lint format lock clean results
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## make .venv from the lock (uv if there, else pip); again only if something changed
 
-# A study ends with 1 where a claim is contradicted, which is an answer too.
-demo: install  ## train a baseline and three regularizers with five seeds each: verdicts, table, report
-	$(BIN)/regbench study $(DEMO_STUDY) --results $(DEMO) || test $$? -eq 1
-	$(BIN)/regbench compare $(DEMO) --plot $(DEMO)/curves.svg
-	$(BIN)/regbench report $(DEMO) -o $(DEMO)/report.html
+demo: install  ## train a baseline and three regularizers with five seeds each: table, verdicts, report
+	$(BIN)/regbench demo --results $(DEMO) $(ARGS)
+
+# ARGS="--dependencies-from .venv/bin/python" downloads nothing into the empty environment.
+build: install $(BUILD_VENV)/.installed  ## make wheel and source distribution, check and try them (700 MB to download)
+	rm -rf dist
+	$(BUILD_VENV)/bin/python -m build
+	$(BUILD_VENV)/bin/twine check --strict dist/*
+	$(BIN)/python tests/distribution/check.py dist $(ARGS)
 
 test: install  ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
@@ -80,13 +87,18 @@ $(TORCH_VENV)/.installed: | $(INSTALLED)
 	$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" "numpy>=2.1"
 	@touch $@
 
+$(BUILD_VENV)/.installed: | $(INSTALLED)
+	$(BIN)/python -m venv $(BUILD_VENV)
+	$(BUILD_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(BUILD_TOOLS)
+	@touch $@
+
 lock:  ## update requirements.lock after a change of pyproject.toml (needs uv; ARGS=--upgrade for all)
 	uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	  --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" --group dev --group browser --group docs --output-file requirements.lock $(ARGS) pyproject.toml
 
 clean:  ## remove the environment and all that tools left behind
-	rm -rf $(VENV) $(TORCH_VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(TORCH_VENV) $(BUILD_VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find configs regbench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is touched last: an installation that was interrupted is taken up again.

@@ -34,6 +34,9 @@ BASELINE = "baseline"
 # An epoch of more than 30 years is a damaged file; adding it up could give infinity.
 MOST_SECONDS = 1e9
 
+# The fields of `_Runs` that have a row for each seed.
+ARRAYS = ("seeds", "completed", "metrics", "paths", "data", "seconds", "wall_seconds")
+
 # The name and the hash of a config.
 Key = tuple[str, str]
 
@@ -106,16 +109,14 @@ class _Runs:
     paths: np.ndarray
     data: np.ndarray  # (runs, 2), fingerprints of pool and examples
     seconds: np.ndarray
+    wall_seconds: np.ndarray
     parameters: int
 
     def of_seeds(self, seeds: Sequence[int]) -> _Runs:
         """Return the runs of these seeds that did not diverge, in the order of the seeds."""
         places = {seed: place for place, seed in enumerate(self.seeds) if self.completed[place]}
         kept = [places[seed] for seed in seeds]
-        arrays = {
-            name: getattr(self, name)[kept]
-            for name in ("seeds", "completed", "metrics", "paths", "data", "seconds")
-        }
+        arrays = {name: getattr(self, name)[kept] for name in ARRAYS}
         return _Runs(**arrays, parameters=self.parameters)
 
     def tested(self) -> dict[int, mcnemar.Tested]:
@@ -134,7 +135,8 @@ def _runs(frame: pandas.DataFrame, asked: Sequence[str], warn: Warn | None) -> d
     if warn:
         consistency.check(finals, warn)
     groups = finals.groupby(["name", "config_hash"]).indices
-    columns = {name: finals[name].to_numpy() for name in ("seed", "seconds", "parameters")}
+    named = ("seed", "seconds", "wall_seconds", "parameters")
+    columns = {name: finals[name].to_numpy() for name in named}
     completed = finals["status"].to_numpy() == "completed"
     metrics = finals[list(USUAL)].to_numpy()
     paths = finals[["results", "run"]].to_numpy()
@@ -149,6 +151,7 @@ def _runs(frame: pandas.DataFrame, asked: Sequence[str], warn: Warn | None) -> d
             paths[rows],
             data[rows],
             columns["seconds"][rows],
+            columns["wall_seconds"][rows],
             int(columns["parameters"][rows[0]]),
         )
         for key, rows in sorted(groups.items())
@@ -173,6 +176,11 @@ def _finals(frame: pandas.DataFrame) -> pandas.DataFrame:
     runs = frame.groupby(["results", "run"], sort=False)
     finals = frame.loc[runs["epoch"].idxmax()].copy()
     finals["seconds"] = runs["seconds"].sum().to_numpy()
+    if "wall_seconds" in finals:
+        waited = finals["wall_seconds"].astype("float64")
+        finals["wall_seconds"] = waited.where(waited.between(0, MOST_SECONDS))
+    else:  # a frame of an older version
+        finals["wall_seconds"] = math.nan
     finals["gap"] = gap(finals["train_accuracy"], finals["test_accuracy"])
     return finals
 
@@ -206,7 +214,13 @@ def _row(
         versus_baseline=dict(zip(USUAL, versus, strict=False)) if versus else None,
         metrics=_further(finals, versus, asked) if asked else None,
         mcnemar=disagreed,
+        wall_seconds=_mean_if_known(runs.wall_seconds),
     )
+
+
+def _mean_if_known(seconds: np.ndarray) -> float | None:
+    """Return the mean, None where it is not known of all: of some it would be read as of all."""
+    return float(seconds.mean()) if np.isfinite(seconds).all() else None
 
 
 def _further(

@@ -93,6 +93,16 @@ def _seconds_per_step(run: Run) -> float | None:
     return float(np.median(epochs)) / run.numbers.costs.steps_per_epoch if len(epochs) else None
 
 
+def _wall_seconds(run: Run) -> float | None:
+    waited = run.history.get("wall_seconds")  # of the whole run, in each of its rows
+    return None if waited is None or math.isnan(waited[-1]) else float(waited[-1])
+
+
+def _training_share(run: Run) -> float | None:
+    waited = _wall_seconds(run)
+    return float(run.history["seconds"].sum()) / waited if waited else None
+
+
 def _cost(name: str) -> Callable[[Run], float | None]:
     def of(run: Run) -> float | None:
         return getattr(run.numbers.costs, name) if run.numbers and run.numbers.costs else None
@@ -214,6 +224,10 @@ METRICS = {
     "beta_moved": Metric("mean distance of beta from 0, where it began", _learned("beta_moved")),
     "seconds": Metric("seconds of training, without measurements",
                       lambda run: float(run.history["seconds"].sum()), "lower"),
+    "wall_seconds": Metric("seconds of a whole run, with start, measurements and probes",
+                           _wall_seconds, "lower"),
+    "training_share": Metric("share of a whole run's seconds that is training",
+                             _training_share, "higher"),
     "seconds_per_step": Metric("seconds of an update, in the median epoch",
                                _seconds_per_step, "lower"),
     "parameters": Metric("numbers in the network, trainable or not",

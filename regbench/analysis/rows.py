@@ -45,7 +45,8 @@ class Value(Interval):
 class ConfigRow:
     """A config: its runs, their means, and how they differ from those of the baseline.
 
-    `seconds` are those of training, in the mean of the runs. `changes` maps each dotted key that
+    `seconds` are those of training, in the mean of the runs, and `wall_seconds` those of a whole
+    run, None where not all of the runs recorded them. `changes` maps each dotted key that
     the config changes of its baseline to the value, and is None where that is not known.
     `versus_baseline` and `mcnemar` are None where nothing is compared, `metrics` where no metric
     beyond the usual ones was asked for.
@@ -67,6 +68,7 @@ class ConfigRow:
     versus_baseline: Mapping[str, Difference] | None = None
     metrics: Mapping[str, Value] | None = None
     mcnemar: Sequence[Disagreement] | None = None
+    wall_seconds: float | None = None
 
     @property
     def is_baseline(self) -> bool:
@@ -94,4 +96,6 @@ class ConfigRow:
         own = asdict(self)
         if self.metrics is None:
             del own["metrics"]
+        if self.wall_seconds is None:
+            del own["wall_seconds"]
         return own

@@ -12,13 +12,15 @@ from collections.abc import Sequence
 
 import click
 
-from regbench.cli import bundle, compare, data, inspect, report, run, schema, study
+from regbench.cli import bundle, compare, data, demo, init, inspect, report, run, schema, study
 from regbench.cli.printing import complain
 from regbench.errors import RegbenchError
 from regbench.execution import failures, signals
 
 # In the order in which they are used.
 COMMANDS = (
+    demo.demo,
+    init.init,
     run.run,
     compare.compare,
     report.report,
@@ -62,7 +64,8 @@ def cli() -> None:
 
     \b
     Start here:
-      regbench run configs/baseline.yaml configs/dropout.yaml
+      regbench demo
+      regbench run baseline dropout
       regbench compare results/
     """
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from regbench.config import yaml12
+from regbench.config import shipped, yaml12
 from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
 from regbench.regularizers import REGULARIZERS, Toggle
@@ -97,10 +97,7 @@ def _base(
 
 
 def _extended(path: Path, extends: Node, key: str, above: tuple[Path, ...]) -> Path:
-    # Only what looks like a config is opened: an error cites what is in the file.
-    if not isinstance(extends.content, str) or not extends.content.endswith(yaml12.SUFFIXES):
-        raise YamlError(extends.place, f"{key}: expected the name of a .yaml or .yml file")
-    found = path.parent / extends.content
+    found = _named(path, extends, key)
     try:
         circle, exists = found.resolve() in above, found.is_file()
     except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle
@@ -116,6 +113,20 @@ def _extended(path: Path, extends: Node, key: str, above: tuple[Path, ...]) -> P
             extends.place, f"{key}: expected at most {MOST_FILES} files in a row, received more"
         )
     return found
+
+
+def _named(path: Path, extends: Node, key: str) -> Path:
+    """Return the file that is named: relative to the one at `path`, or a shipped config."""
+    name = extends.content
+    if isinstance(name, str) and name.startswith(shipped.PREFIX):
+        return shipped.named(name, "config", extends.place)
+    # Only what looks like a config is opened: an error cites what is in the file.
+    if not isinstance(name, str) or not name.endswith(yaml12.SUFFIXES):
+        raise YamlError(
+            extends.place,
+            f"{key}: expected the name of a .yaml or .yml file, or {shipped.PREFIX}NAME",
+        )
+    return path.parent / name
 
 
 def dotted(key: str, node: Node, section: str) -> list[str]:

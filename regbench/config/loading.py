@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from regbench.config import inheritance, matrix, yaml12
+from regbench.config import inheritance, matrix, shipped, yaml12
 from regbench.config.experiment import Experiment
 from regbench.config.inheritance import ConfigError
 from regbench.config.messages import explain
@@ -25,12 +25,14 @@ from regbench.regularizers import REGULARIZERS
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """Return the experiment of a config file, changed by overrides such as "train.epochs=5".
 
+    A name such as "dropout", where there is no such file, is that of a config that is shipped.
+
     Raises:
         ConfigError: with a line for everything that is wrong; a matrix is more than one experiment.
     """
     experiments = load_all([path], overrides)
     if len(experiments) > 1:
-        tree = inheritance.read(Path(path), [])
+        tree = inheritance.read(shipped.find(path, "config"), [])
         place = tree.child("matrix").key  # type: ignore[union-attr]
         raise ConfigError(
             [
@@ -53,7 +55,7 @@ def load_all(
     """Return the experiments of several files, each changed by the same overrides.
 
     Args:
-        paths: config files.
+        paths: config files, or names of shipped ones.
         overrides: changes such as "train.epochs=5". They may not make two files' experiments,
             which differ without them, the same one under two names.
         seeds: give every experiment each of these seeds; None keeps that of its config.
@@ -65,8 +67,9 @@ def load_all(
     """
     files: list[tuple[Path, list[Experiment]]] = []
     problems: list[str] = []
-    for path in map(Path, paths):
+    for asked in paths:
         try:
+            path = _found(asked)
             found = _experiments(path, [*overrides, *smoke])
             files.append((path, found))
         except ConfigError as error:
@@ -144,7 +147,8 @@ def _schema() -> dict[str, Any]:
     full["required"] = []
     full["properties"]["extends"] = {
         "type": "string",
-        "description": "a config that this one changes, relative to this file",
+        "description": "a config that this one changes: a file, relative to this one, "
+        "or regbench:NAME",
     }
     full["properties"]["matrix"] = copy.deepcopy(matrix.SCHEMA)
     return full
@@ -192,6 +196,13 @@ def _check_overrides(
                     "files, or change only one"
                 ]
             )
+
+
+def _found(asked: str | Path) -> Path:
+    try:
+        return shipped.find(asked, "config")
+    except YamlError as error:
+        raise ConfigError([error.problem]) from error
 
 
 def _differ_without_overrides(one: Path, other: Path) -> bool:

@@ -51,15 +51,20 @@ class Event:
 
 
 def local(
-    function: Function, jobs: Sequence[Any], workers: int, variables: Mapping[str, str]
+    function: Function,
+    jobs: Sequence[Any],
+    workers: int,
+    variables: Mapping[str, str],
+    patience: float | None = None,
 ) -> Generator[Event, None, None]:
     """Run jobs in `workers` processes on this machine and yield their events as they arrive.
 
     A worker sets `variables` in its environment before it imports anything else, and runs one job
     after another, since starting it takes seconds. If a worker dies, its job is retried in a fresh
     one once no other job is waiting, and fails after `REPEATS` retries. Closing the iterator stops
-    everything: a job sees this in `signals.stop_requested` and has a minute to finish; an exception
-    during that time kills it at once. Raises SystemExit in a script without a `__main__` guard.
+    everything: a job sees this in `signals.stop_requested` and has `patience` seconds, by default a
+    minute, to finish; an exception during that time kills it at once. Raises SystemExit in a script
+    without a `__main__` guard.
     """
     waiting = deque(range(len(jobs)))
     repeats = dict.fromkeys(waiting, 0)
@@ -91,7 +96,7 @@ def local(
                         pool[pool.index(worker)] = worker = _Worker(variables)
                     yield worker.begin(waiting.popleft(), function, jobs)
     finally:
-        _end(pool)
+        _end(pool, SECONDS_TO_STOP if patience is None else patience)
 
 
 EXECUTORS = {"local": local}
@@ -111,9 +116,9 @@ def makespan(waiting: Sequence[float], busy: Sequence[float]) -> float:
     return max(free, default=0.0)
 
 
-def _end(pool: list[_Worker]) -> None:
+def _end(pool: list[_Worker], patience: float) -> None:
     """Let every worker stop at a point where its job can resume, then end all workers."""
-    deadline = time.monotonic() + SECONDS_TO_STOP
+    deadline = time.monotonic() + patience
     try:
         for worker in pool:
             worker.ask_to_stop()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench import files, text
-from regbench.analysis import compare
+from regbench.analysis import compare, run_time
 from regbench.analysis.rows import ConfigRow
 from regbench.errors import Warn
 from regbench.figures import Shared, probes, variants
@@ -64,7 +64,6 @@ def render(frame: pandas.DataFrame, baseline: str | None = None, warn: Warn | No
     )
     environment.filters |= {
         "number": text.number,
-        "clock": text.clock,
         "themed": charts.themed,
         "breakable": _breakable,
     }
@@ -80,6 +79,7 @@ def render(frame: pandas.DataFrame, baseline: str | None = None, warn: Warn | No
         looks=looks,
         figures=figures,
         models=[model_cards.describe(variant, each) for variant, each in found.items()],
+        time_note=run_time.note([line.row for line in headline]),
         runs=len(labeled.drop_duplicates(["variant", "seed"])),
         epochs=int(frame["epoch"].max()),
         origins=provenance.of(frame, warn),
@@ -105,17 +105,21 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the page's first table: a row with its label and what it changes as text."""
+    """A line of the page's first table: a row with its label, what it changes, and its time."""
 
     variant: str
     changes: str
+    time: str
     row: ConfigRow
 
 
 def _headline(rows: Sequence[ConfigRow], labeled: pandas.DataFrame) -> list[Line]:
     keys = labeled.drop_duplicates(["name", "config_hash"])
     labels = {(each.name, each.config_hash): each.variant for each in keys.itertuples(index=False)}
-    return [Line(labels[row.name, row.config_hash], text.changes(row.changes), row) for row in rows]
+    return [
+        Line(labels[row.name, row.config_hash], text.changes(row.changes), time, row)
+        for row, time in zip(rows, run_time.times(rows), strict=True)
+    ]
 
 
 def _shown_at_first(lines: Sequence[Line]) -> set[str]:

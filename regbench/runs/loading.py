@@ -71,6 +71,7 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
     longest = max(map(len, rows), default=len(columns) - len(VALIDATION))
     frame = pandas.DataFrame(rows, columns=columns[:longest])
     frame = frame.astype(dict.fromkeys(("seed", "parameters", "epoch"), "int64"))
+    frame = frame.astype({"wall_seconds": "float64"})
     return Results(frame, configs)
 
 
@@ -83,7 +84,8 @@ def _run(folder: Path, summary: Summary) -> tuple[object, ...]:
     """Return the values of `RUN`."""
     data = summary.data or DataDigests()
     own = (summary.name, summary.config_hash, summary.seed, summary.status, summary.parameters)
-    return (str(folder.parent), folder.name, *own, data.pool, data.examples)
+    waited = math.nan if summary.wall_seconds is None else summary.wall_seconds
+    return (str(folder.parent), folder.name, *own, data.pool, data.examples, waited)
 
 
 def _folders(paths: Iterable[str | Path]) -> Iterator[Path]:

@@ -14,11 +14,12 @@ from regbench.runs.summary import Summary
 if TYPE_CHECKING:
     import pandas
 
-# What the frame has in front of the history's columns. The last two are the SHA-256 of the data set
-# that the run read and of the examples that it chose; missing where a run recorded none.
+# What the frame has in front of the history's columns. `data_pool` and `data_examples` are the
+# SHA-256 of the data set that the run read and of the examples that it chose, `wall_seconds` is the
+# time of the whole run; missing where a run recorded none.
 RUN = (
     "results", "run", "name", "config_hash", "seed", "status", "parameters",
-    "data_pool", "data_examples",
+    "data_pool", "data_examples", "wall_seconds",
 )  # fmt: skip
 
 # Each config by its hash, as `Experiment.brief` gives it.

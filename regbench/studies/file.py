@@ -30,7 +30,16 @@ from pydantic import Field, Strict, ValidationError
 
 from regbench import config
 from regbench.analysis import metrics
-from regbench.config import NAME, ConfigError, Experiment, inheritance, matrix, seeds, yaml12
+from regbench.config import (
+    NAME,
+    ConfigError,
+    Experiment,
+    inheritance,
+    matrix,
+    seeds,
+    shipped,
+    yaml12,
+)
 from regbench.config.experiment import Section, Text
 from regbench.config.messages import explain
 from regbench.config.yaml12 import Node, Place, Problem, YamlError
@@ -124,12 +133,15 @@ def read(
 ) -> Study:
     """Return the study of a file, with the first of its profiles unless another is asked for.
 
+    A name such as "overfitting", where there is no such file, is that of a study that is shipped.
+
     Raises:
         ConfigError: with a line for everything that is wrong.
         RegbenchError: there is no such profile.
     """
-    path, problems = Path(path), list[Problem]()
+    problems = list[Problem]()
     try:
+        path = shipped.find(path, "study")
         tree = _tree(path, problems)
         try:
             file = StudyFile.model_validate(tree.plain())

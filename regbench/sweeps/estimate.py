@@ -81,7 +81,9 @@ def calibrate(
     failed: dict[str, Failure] = {}
     starts: list[float] = []
     began: dict[int, float] = {}
-    with contextlib.closing(local(measure, questions, workers, runtime.variables())) as events:
+    # Nothing is lost with a measurement: whoever interrupts it does not wait for its end.
+    running = local(measure, questions, workers, runtime.variables(), patience=0.0)
+    with contextlib.closing(running) as events:
         for event in events:
             key = repeated[event.job].hash
             if event.kind == "started":

@@ -11,10 +11,10 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from regbench.analysis import mcnemar
+from regbench.analysis import mcnemar, run_time
 from regbench.analysis.rows import USUAL, ConfigRow
 from regbench.analysis.statistics import ALPHA, Interval
-from regbench.text import changes, clock, markdown_table, number, plain_markdown
+from regbench.text import changes, markdown_table, number, plain_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,11 +52,11 @@ def terminal(rows: Sequence[ConfigRow], width: int) -> Group:
         table.add_column(heading, justify="right", no_wrap=True)
     if width >= WIDE:
         table.add_column("changes", overflow="fold")
-    for row, label in zip(rows, labels(rows, "\n"), strict=True):
-        cells = _terminal_cells(row, label)
+    for row, label, time in zip(rows, labels(rows, "\n"), run_time.times(rows), strict=True):
+        cells = _terminal_cells(row, label, time)
         # A number that is cut off could be read as another one: whole columns go instead.
         table.add_row(*cells[: 6 if narrow else 8 if width < WIDE else 9])
-    return Group(table, Text("\n" + _legend(rows), style="dim"))
+    return Group(table, Text("\n" + _legend(rows, timed=not narrow), style="dim"))
 
 
 def comma_separated(rows: Sequence[ConfigRow]) -> str:
@@ -72,12 +72,12 @@ def comma_separated(rows: Sequence[ConfigRow]) -> str:
 
 def markdown(rows: Sequence[ConfigRow]) -> str:
     """Return a Markdown table."""
-    headings = ["config", "seeds", "train", "test", "gap", "Δ test", "Δ gap", "params", "time"]
+    headings = ["config", "seeds", *HEADINGS[:-1], _timed(rows)]
     lines = [[*headings, "changes"], ["---", *["---:"] * (len(headings) - 1), "---"]]
-    for row, label in zip(rows, labels(rows), strict=True):
+    for row, label, time in zip(rows, labels(rows), run_time.times(rows), strict=True):
         numbers = [number(value) for value in (row.train_accuracy, row.test_accuracy, row.gap)]
         numbers += [number(row.versus(metric), "+") for metric in ("test_accuracy", "gap")]
-        cells = [label, str(row.runs), *numbers, f"{row.parameters:,}", clock(row.seconds)]
+        cells = [label, str(row.runs), *numbers, f"{row.parameters:,}", time]
         # Names need no escapes: they are letters and digits, with _, . and - between them.
         lines.append([*cells, plain_markdown(changes(row.changes))])
     return markdown_table(lines)
@@ -111,7 +111,7 @@ def _seconds(seconds: float | None) -> str:
     return f"{seconds:.1f}" if seconds < 1000 else f"{seconds:.0f}"
 
 
-def _terminal_cells(row: ConfigRow, label: str) -> list[Text | str]:
+def _terminal_cells(row: ConfigRow, label: str, time: str) -> list[Text | str]:
     from rich.text import Text
 
     name = Text(label)
@@ -121,7 +121,7 @@ def _terminal_cells(row: ConfigRow, label: str) -> list[Text | str]:
         name.append(f"\n{row.diverged} of {row.runs} diverged", style="red")
     numbers = [_stacked(value) for value in (row.train_accuracy, row.test_accuracy, row.gap)]
     numbers += [_stacked(row.versus(metric), "+") for metric in ("test_accuracy", "gap")]
-    cells = [f"{row.parameters:,}", clock(row.seconds)]
+    cells = [f"{row.parameters:,}", time]
     return [name, *numbers, *cells, Text(changes(row.changes))]
 
 
@@ -133,10 +133,18 @@ def _stacked(value: Interval | None, sign: str = "") -> Text:
     return Text(mean).append("\n" + half[0], style="dim") if half else Text(mean)
 
 
-def _legend(rows: Sequence[ConfigRow]) -> str:
+def _timed(rows: Sequence[ConfigRow]) -> str:
+    """Return the heading of the times in a table that has no legend."""
+    whole = any(row.wall_seconds is not None for row in rows)
+    return "time" if whole else f"time ({run_time.TRAINING})"
+
+
+def _legend(rows: Sequence[ConfigRow], timed: bool) -> str:
     lines = ["train, test: accuracy after the last epoch, measured alike; gap: train - test"]
     if any(row.versus_baseline for row in rows):
-        lines.append(f"Δ: difference from {rows[0].name}, paired by seed; time: training alone")
+        lines.append(f"Δ: difference from {rows[0].name}, paired by seed")
+    if timed:
+        lines.append(f"time: {run_time.note(rows)}")
     if all(row.runs == 1 for row in rows):
         lines.append("No interval from one seed; train more with --seeds 0-4")
     else:
@@ -155,6 +163,8 @@ def _flat(row: ConfigRow) -> dict[str, Cell]:
         "seconds": row.seconds,
         "changes": _no_formula(changes(row.changes)),
     }
+    if row.wall_seconds is not None:
+        flat["wall_seconds"] = row.wall_seconds
     for name in USUAL:
         flat |= _numbers(name, row.mean(name))
     for name, versus in (row.versus_baseline or {}).items():

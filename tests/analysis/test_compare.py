@@ -373,3 +373,20 @@ def test_the_json_of_a_row_is_what_it_was_and_its_attributes_say_the_same():
     assert better["mean"] == row.value("test_accuracy").versus_baseline.mean
     assert better["mean"] == pytest.approx(0.25)
     assert row.gap.mean == pytest.approx(row.train_accuracy.mean - row.test_accuracy.mean)
+
+
+def test_the_time_is_that_of_a_whole_run_where_every_run_recorded_it():
+    waited = [("baseline", "b", seed, 0.5, {"wall_seconds": 10.0 + seed}) for seed in (0, 1)]
+    half = [("l2", "c", 0, 0.5, {"wall_seconds": 10.0}), ("l2", "c", 1, 0.5)]
+    whole, partly = comparison.compare(frame(*waited, *half))
+    assert (whole.wall_seconds, whole.seconds) == (10.5, 2.0)
+    assert whole.as_dict()["wall_seconds"] == 10.5
+    # A mean of some of the runs would be read as that of all.
+    assert partly.wall_seconds is None
+    assert "wall_seconds" not in partly.as_dict()
+
+
+def test_a_frame_without_the_time_of_whole_runs_is_compared_as_before():
+    old = frame(*five("baseline", "b", [0.5, 0.6])).drop(columns="wall_seconds")
+    (row,) = comparison.compare(old)
+    assert (row.seconds, row.wall_seconds) == (2.0, None)

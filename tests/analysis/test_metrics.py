@@ -87,6 +87,20 @@ def test_seconds_per_step_leave_out_the_epoch_that_compiles(tmp_path):
     assert (row["seconds_per_step"], row["multiply_adds"], row["pooled_share"]) == (0.3, 5, 0.25)
 
 
+def test_the_share_of_training_is_of_the_seconds_that_a_person_waits(tmp_path):
+    folder = made_up_runs.write_run(tmp_path, config.load("configs/baseline.yaml"), 0, 3, True)
+    made_up_runs.write_run(tmp_path, config.load("configs/l2.yaml"), 0, 3, True)
+    path = folder.path / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"wall_seconds": 100.0}))
+    frame = runs.load(tmp_path)
+    table = values(frame, "wall_seconds", "training_share", "seconds")
+    new, old = table.loc["baseline", 0], table.loc["l2", 0]
+    assert new["wall_seconds"] == 100.0
+    assert new["training_share"] == pytest.approx(new["seconds"] / 100)
+    assert math.isnan(old["wall_seconds"])  # recorded by no older version
+    assert math.isnan(old["training_share"])
+
+
 def probes_of(tmp_path, **changed):
     """Write a run whose probes found something else, and return the frame of it."""
     folder = made_up_runs.write_run(tmp_path, config.load("configs/batch_norm.yaml"), 0, 3, True)

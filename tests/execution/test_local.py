@@ -114,9 +114,9 @@ def test_a_job_that_kills_every_worker_fails_alone_after_a_few():
     assert "last words" in failure.details
 
 
-def started(function, jobs):
+def started(function, jobs, **options):
     """Return the events of two jobs that have begun to work, and their processes."""
-    events = local(function, jobs, 2, {})
+    events = local(function, jobs, 2, {}, **options)
     asleep = set()
     while len(asleep) < 2:
         event = next(events)
@@ -141,6 +141,14 @@ def test_closing_the_iterator_lets_every_worker_stop_in_order(tmp_path):
 def test_a_worker_that_does_not_stop_in_time_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(executor, "SECONDS_TO_STOP", 0.2)
     events, pids = started(write_pid_and_sleep, [tmp_path / "0", tmp_path / "1"])
+    began = time.monotonic()
+    events.close()
+    assert time.monotonic() - began < 10
+    assert_ended(pids)
+
+
+def test_jobs_of_which_nothing_is_lost_are_not_waited_for(tmp_path):
+    events, pids = started(write_pid_and_sleep, [tmp_path / "0", tmp_path / "1"], patience=0.0)
     began = time.monotonic()
     events.close()
     assert time.monotonic() - began < 10

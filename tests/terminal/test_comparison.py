@@ -126,3 +126,32 @@ def test_configs_of_one_name_are_told_apart_by_their_hash_in_every_table():
     assert "| dropout 00000000 |" in text
     assert "| dropout 11111111 |" in text
     assert "| baseline |" in text
+
+
+def test_the_time_is_what_a_person_waits_and_is_said_to_be():
+    text = printed([row(wall_seconds=360.0), row("l2", wall_seconds=61.0)], 80)
+    assert "6:00" in text
+    assert "1:01" in text
+    assert "4:48" not in text
+    assert "time: of a whole run, with start, measurements and probes" in text
+
+
+def test_old_runs_show_the_seconds_of_training_and_say_so():
+    text = printed([row(), row("l2")], 80)
+    assert "4:48" in text
+    assert "time: training alone" in text
+    assert "time (training alone)" in comparison.markdown([row()])
+
+
+def test_beside_whole_runs_a_time_of_training_is_marked():
+    text = printed([row(wall_seconds=360.0), row("l2")], 80)
+    assert "4:48*" in text
+    assert "6:00*" not in text
+    assert "*: training alone, older runs recorded no more" in text
+    assert "| 4:48* |" in comparison.markdown([row(wall_seconds=360.0), row("l2")])
+
+
+def test_csv_has_the_time_of_a_whole_run_where_it_is_known():
+    assert "wall_seconds" not in comparison.comma_separated([row()])
+    (line,) = csv.DictReader(io.StringIO(comparison.comma_separated([row(wall_seconds=2.5)])))
+    assert (line["wall_seconds"], line["seconds"]) == ("2.5", "287.8")

@@ -1,0 +1,36 @@
+"""How long a person waits for a run, as the tables show it.
+
+A run records the seconds from its start in a worker to its finished folder. Runs of older versions
+recorded their training alone, which is then what is shown, and said to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from regbench.analysis.rows import ConfigRow
+from regbench.text import clock
+
+# Beside the time of a config that recorded only its training, where others recorded all of it.
+MARK = "*"
+WHOLE = "of a whole run, with start, measurements and probes"
+TRAINING = "training alone"
+
+
+def times(rows: Sequence[ConfigRow]) -> list[str]:
+    """Return the time of each row, such as "4:48"; "4:48*" for one that `note` explains."""
+    mixed = any(row.wall_seconds is not None for row in rows)
+    return [
+        clock(row.seconds) + MARK * mixed if row.wall_seconds is None else clock(row.wall_seconds)
+        for row in rows
+    ]
+
+
+def note(rows: Sequence[ConfigRow]) -> str:
+    """Return what the times of `times` are of."""
+    recorded = [row.wall_seconds is not None for row in rows]
+    if all(recorded):
+        return WHOLE
+    if not any(recorded):
+        return TRAINING
+    return f"of a whole run; {MARK}: {TRAINING}, older runs recorded no more"

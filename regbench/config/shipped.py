@@ -1,0 +1,176 @@
+"""The configs and studies that come with regbench: found by name, and written out to be edited.
+
+A file of one's own always wins. `regbench:dropout` names the shipped config whatever is there:
+
+    extends: regbench:baseline
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from regbench.config import yaml12
+from regbench.config.yaml12 import Place, YamlError
+from regbench.errors import RegbenchError
+
+PREFIX = "regbench:"
+STUDIES = "studies"
+
+Kind = Literal["config", "study"]
+# How the other kind is asked for.
+COMMANDS = {"config": "regbench run", "study": "regbench study"}
+# No separator, no drive, no suffix of a file: a name, and no path.
+NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class WrittenOut:
+    """The shipped files in a folder: those `written` now, and those that were there, `unchanged`.
+
+    Paths are relative to the folder.
+    """
+
+    folder: Path
+    written: list[Path] = field(default_factory=list)
+    unchanged: list[Path] = field(default_factory=list)
+
+
+def folder() -> Path:
+    """Return the folder of the shipped configs.
+
+    It is in the package where a wheel was installed. In a clone, and so in an editable
+    installation, it is beside the package.
+    """
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def names(kind: Kind) -> dict[str, Path]:
+    """Return the file of each shipped config or study, by name."""
+    # A name is looked up here and never becomes a path, so that none leads out of the folder.
+    where = folder() / STUDIES if kind == "study" else folder()
+    files = sorted(path for path in where.glob("*.yaml") if _is_own(path))
+    return {path.stem: path for path in files}
+
+
+def find(asked: str | Path, kind: Kind) -> Path:
+    """Return the path of a config or study that was named by its path, or by a shipped one's name.
+
+    A path that exists is returned as it is, and so is one that is no name.
+
+    Raises:
+        YamlError: nothing of this name is shipped.
+    """
+    text, path = str(asked), Path(asked)
+    if text.startswith(PREFIX):
+        return named(text, kind, Place(text))
+    if not NAME.fullmatch(text):
+        _check_reachable(path, kind)
+        return path
+    if os.path.lexists(path):
+        return path
+    found = names(kind).get(text)
+    if found is None:
+        beside = [path.with_name(text + suffix) for suffix in yaml12.SUFFIXES]
+        own = next((each for each in beside if each.is_file()), None)
+        reason = f'did you mean "{own}"?' if own else f"and {_unknown(text, kind)}"
+        raise YamlError(Place(text), f"no such file{'; ' if own else ', '}{reason}")
+    return found
+
+
+def named(text: str, kind: Kind, place: Place) -> Path:
+    """Return the file of `regbench:NAME`. Raises YamlError, which cites `place`."""
+    name = text.removeprefix(PREFIX)
+    found = names(kind).get(name)
+    if found is None:
+        raise YamlError(place, _unknown(name, kind, PREFIX))
+    return found
+
+
+def write_out(target: Path) -> WrittenOut:
+    """Write the shipped configs, studies and schemas into a folder. Files there are never changed.
+
+    Raises:
+        RegbenchError: a file is there already, and is not the shipped one; nothing is written.
+    """
+    result = WrittenOut(target)
+    missing, changed = [], []
+    for path in _all():
+        there = target / path
+        if not os.path.lexists(there):
+            missing.append(path)
+        elif there.is_file() and there.read_bytes() == (folder() / path).read_bytes():
+            result.unchanged.append(path)
+        else:
+            changed.append(path)
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise RegbenchError(
+            f"{target / changed[0]}{more}: expected no file or the shipped one, received another; "
+            "nothing is overwritten and nothing was written; choose another folder: "
+            "regbench init DIR"
+        )
+    for path in missing:
+        there = target / path
+        there.parent.mkdir(parents=True, exist_ok=True)
+        with there.open("xb") as file:  # fails rather than follow a link or replace a file
+            file.write((folder() / path).read_bytes())
+        result.written.append(path)
+    return result
+
+
+def _all() -> list[Path]:
+    """Return the shipped files, relative to their folder."""
+    where = folder()
+    found = [
+        path.relative_to(where)
+        for pattern in ("*.yaml", "*.json", f"{STUDIES}/*.yaml", f"{STUDIES}/*.json")
+        for path in sorted(where.glob(pattern))
+        if _is_own(path)
+    ]
+    if not found:
+        raise RegbenchError(
+            f"{where}: the configs that come with regbench are missing; install regbench again"
+        )
+    return found
+
+
+def _is_own(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _unknown(name: str, kind: Kind, prefix: str = "") -> str:
+    """Return what to say of a name that no shipped file has, with the nearest that one has."""
+    other: Kind = "config" if kind == "study" else "study"
+    if name in names(other):
+        article = "a study" if other == "study" else "a config"
+        return f"{name} is {article}; give it to: {COMMANDS[other]} {name}"
+    near = difflib.get_close_matches(name, names(kind), n=1)
+    hint = f'; did you mean "{prefix}{near[0]}"?' if near else f"; there are {_listed(kind)}"
+    return f"no shipped {kind} has the name {name!r:.60}{hint}"
+
+
+def _listed(kind: Kind) -> str:
+    return ", ".join(names(kind)) or "none"
+
+
+def _check_reachable(path: Path, kind: Kind) -> None:
+    """Say of a missing `configs/dropout.yaml` that its name alone finds the shipped one."""
+    if path.suffix not in yaml12.SUFFIXES or path.stem not in names(kind):
+        return
+    try:
+        missing = not os.path.lexists(path)
+    except ValueError:  # a NUL in it; reading it says so
+        return
+    if missing and yaml12.no_such_file(path) == "no such file":
+        raise YamlError(
+            Place(str(path)),
+            f'no such file; the shipped {kind} is found as "{path.stem}", '
+            "and regbench init writes all of them out",
+        )
