@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from regbench.errors import RegbenchError
 from regbench.models import evaluate
+from regbench.models.layers import kernels, leaves
 from regbench.runs import probe_results
 from regbench.runs.files import MODEL
 from regbench.text import one_line
@@ -98,12 +99,17 @@ def _classes(folder: Path) -> tuple[str, ...]:
 @contextlib.contextmanager
 def _without_penalties(model: Any) -> Iterator[None]:
     """Hide the kernel penalties from what describes the layers; training keeps those it has."""
-    layers = [layer for layer in model.layers if getattr(layer, "kernel_regularizer", None)]
-    penalties = [layer.kernel_regularizer for layer in layers]
+    penalties = [
+        (layer, f"{name}_regularizer", getattr(layer, f"{name}_regularizer", None))
+        for layer in leaves(model)
+        for name, _ in kernels(layer)
+    ]
     try:
-        for layer in layers:
-            layer.kernel_regularizer = None
+        for layer, attribute, penalty in penalties:
+            if penalty is not None:
+                setattr(layer, attribute, None)
         yield
     finally:
-        for layer, penalty in zip(layers, penalties, strict=True):
-            layer.kernel_regularizer = penalty
+        for layer, attribute, penalty in penalties:
+            if penalty is not None:
+                setattr(layer, attribute, penalty)

@@ -27,6 +27,8 @@ class Regularizer:
     optional: ClassVar[bool] = True
     # Whether `true` switches it on with its defaults.
     bare: ClassVar[bool] = False
+    # Whether it shrinks the maps between blocks, as only networks with such places allow.
+    shrinks: ClassVar[bool] = False
 
     def is_idle(self) -> bool:
         """Return whether these values have no effect, which counts as switched off."""

@@ -1,0 +1,133 @@
+"""The layers of any Keras model: nested, with branches, called several times or subclassed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# What a layer calls its kernels; nearly all have one `kernel`.
+KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel")
+
+Call = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One call of a layer as an image goes through the network; shapes are without the examples.
+
+    `inputs` are the numbers of the calls whose outputs it takes, and -1 is the image; None where
+    that is unknown, after an operation that is no layer.
+    """
+
+    layer: Any
+    name: str
+    inputs: tuple[int, ...] | None
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+
+def leaves(model: Any) -> list[Any]:
+    """Return the layers that do the work, those inside of others included, each once.
+
+    A layer that has layers inside is among them where it has weights of its own.
+    """
+    found: dict[int, Any] = {}
+    for layer in _children(model):
+        inside = leaves(layer)
+        if not inside or layer._trainable_variables or layer._non_trainable_variables:
+            found.setdefault(id(layer), layer)
+        found.update((id(each), each) for each in inside if id(each) not in found)
+    return list(found.values())
+
+
+def names(model: Any) -> dict[int, str]:
+    """Return a name for every leaf by its id: its path where several have the same name."""
+    layers = leaves(model)
+    counts = Counter(layer.name for layer in layers)
+    return {
+        id(layer): layer.name if counts[layer.name] == 1 else f"{layer.path}" for layer in layers
+    }
+
+
+def kernels(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the names and variables of a layer's kernels: its weights without the biases."""
+    for name in KERNELS:
+        variable = getattr(layer, name, None)
+        if variable is not None and hasattr(variable, "assign"):
+            yield name, variable
+
+
+def passes(model: Any) -> list[Pass]:
+    """Return every call of a leaf as one image goes through the model in inference mode."""
+    labels = names(model)
+    origins: dict[int, int] = {}
+    kept, found = [], []
+
+    def record(layer: Any, own: Call) -> Call:
+        def call(*arguments: Any, **options: Any) -> Any:
+            outputs = own(*arguments, **options)
+            given, made = _tensors((arguments, options)), _tensors(outputs)
+            numbers = [origins.get(id(each)) for each in given]
+            known = tuple(number for number in numbers if number is not None)
+            found.append(
+                Pass(
+                    layer,
+                    labels[id(layer)],
+                    known if len(known) == len(numbers) and known else None,
+                    _shape(given),
+                    _shape(made),
+                )
+            )
+            kept.extend([*given, *made])  # or another tensor could get the id of a freed one
+            origins.update((id(each), len(found) - 1) for each in made)
+            return outputs
+
+        return call
+
+    import keras
+
+    image = keras.ops.convert_to_tensor(np.zeros((1, *model.input_shape[1:]), np.float32))
+    origins[id(image)] = -1
+    kept.append(image)
+    with replaced_calls(leaves(model), record):
+        model(image, training=False)
+    return found
+
+
+@contextlib.contextmanager
+def replaced_calls(layers: list[Any], replacement: Callable[[Any, Call], Call]) -> Iterator[None]:
+    """Let every layer call `replacement(layer, its own call)`, until the end of the block."""
+    before = [(layer, layer.__dict__.get("call")) for layer in layers]
+    try:
+        for layer in layers:
+            layer.call = replacement(layer, layer.call)
+        yield
+    finally:
+        for layer, call in before:
+            if call is None:
+                layer.__dict__.pop("call", None)
+            else:
+                layer.call = call
+
+
+def _children(layer: Any) -> list[Any]:
+    import keras
+
+    # A model's list has its layers in the order in which they are stacked; others only have this.
+    inside = layer.layers if isinstance(layer, keras.Model) else getattr(layer, "_layers", [])
+    return [each for each in inside if not isinstance(each, keras.layers.InputLayer)]
+
+
+def _tensors(nested: Any) -> list[Any]:
+    import keras
+
+    return [each for each in keras.tree.flatten(nested) if hasattr(each, "shape")]
+
+
+def _shape(tensors: list[Any]) -> tuple[int, ...]:
+    return tuple(map(int, tensors[0].shape[1:])) if tensors else ()
