@@ -14,7 +14,8 @@ class AllCNN(Builder):
     `width` maps in the first block, twice as many in the other two. The last 3x3 convolution has no
     padding, as in the paper: maps of 6x6 are left of 32x32 images. The paper's dropout (of the
     input and after either stride) is left to the toggles.
-    Source: Springenberg et al., "Striving for Simplicity: The All Convolutional Net", 2015, table 1.
+    Source: Springenberg et al., "Striving for Simplicity: The All Convolutional Net", 2015,
+    table 1.
     """
 
     smoke: ClassVar[dict[str, Any]] = {"width": 4}

@@ -11,8 +11,8 @@ from regbench.builders.kit import Kit
 class MLP(Builder):
     """A multilayer perceptron: the pixels as one vector, and dense layers.
 
-    Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998 (on MNIST);
-    the sizes of Keras' example `mnist_mlp`.
+    Source: Rumelhart, Hinton and Williams, "Learning Representations by Back-propagating Errors",
+    1986; the sizes of Keras' example `mnist_mlp`.
     """
 
     smoke: ClassVar[dict[str, Any]] = {"dense": (16, 16)}

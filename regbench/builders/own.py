@@ -80,10 +80,10 @@ def _of_function(name: str, function: Function) -> type[Builder]:
     fields: dict[str, Any] = {
         each.name: (types.get(each.name, type(each.default)), each.default) for each in keys
     }
-    made = create_model(
-        name, __base__=OwnModel, __doc__=inspect.getdoc(function), name=(Literal[name], name),
-        **fields,
-    )  # fmt: skip
-    made.function = staticmethod(function)  # type: ignore[assignment]
+    fields["name"] = (Literal[name], name)
+    made: type[OwnModel] = create_model(
+        name, __base__=OwnModel, __doc__=inspect.getdoc(function), **fields
+    )
+    made.function = staticmethod(function)
     made.takes_kit = any(each.name == KIT for each in parameters)
     return made

@@ -20,7 +20,7 @@ def _six_n_plus_two(depth: int) -> int:
 
 
 class ResNet20(Builder):
-    """ResNet for CIFAR: a convolution, three stages of (depth - 2) / 6 residual blocks each, a mean.
+    """ResNet for CIFAR: a convolution, three stages of (depth - 2) / 6 residual blocks, a mean.
 
     `width` maps in the first stage, twice and four times as many in the others. Shortcuts have no
     parameters (the paper's option A): where the maps shrink they take every second place, and zeros

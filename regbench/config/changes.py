@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from regbench.builders import BUILDERS, DEFAULT
 
 
@@ -36,7 +38,8 @@ def _name(model: dict[str, Any]) -> Any:
 def _changed_keys(model: dict[str, Any]) -> dict[str, Any]:
     """Return the name of another network, and what differs from its own defaults."""
     builder = BUILDERS.get(_name(model))
-    defaults = builder().model_dump(mode="json") if builder else {}
+    fields = builder.model_fields if builder else {}  # of a plugin that is not loaded
+    defaults = {key: to_jsonable_python(field.default) for key, field in fields.items()}
     keys = {key: value for key, value in model.items() if value != defaults.get(key)}
     return {"name": _name(model)} | keys
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from regbench.builders.cnn import CNN
-from regbench.config.model import Model
+from regbench.config.model import Network
 from regbench.regularizers import REGULARIZERS, Regularizer
 
 # A name that is safe in a path, a table and a web page.
@@ -114,7 +114,7 @@ class _Experiment(Section):
     name: Name
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     data: Data = Data()
-    model: Model = CNN()
+    model: Network = CNN()
     train: Train = Train()
     evaluation: Evaluation = Evaluation()
 

@@ -137,7 +137,9 @@ def _values(key: str, node: Node, problems: list[Problem]) -> list[Node]:
 
 
 def _changed(base: Node, combination: list[Change]) -> Node:
-    changes = [nested(key.split("."), value, value.key or value.place) for key, value in combination]
+    changes = [
+        nested(key.split("."), value, value.key or value.place) for key, value in combination
+    ]
     for change in models_first(changes):
         base = merge(base, change)
     name = base.child("name")

@@ -55,9 +55,7 @@ class _Keys:
         return {"anyOf": branches, "default": CNN().model_dump(mode="json")}
 
 
-Model = Annotated[
-    Builder, PlainValidator(_validated), PlainSerializer(_serialized), _Keys()
-]
+Network = Annotated[Builder, PlainValidator(_validated), PlainSerializer(_serialized), _Keys()]
 
 
 def named(schema: dict[str, Any], values: Any) -> dict[str, Any]:
@@ -69,8 +67,10 @@ def named(schema: dict[str, Any], values: Any) -> dict[str, Any]:
     """
     name = values.get("name", DEFAULT) if isinstance(values, dict) else DEFAULT
     branches = schema.get("properties", {}).get("model", {}).get("anyOf", [])
+    if not branches:  # of a study
+        return schema
     found = [each for each in branches if each["properties"]["name"].get("const") == name]
     if not found:
         names = [each["properties"]["name"].get("const") for each in branches]
         found = [{"type": "object", "properties": {"name": {"enum": names}}}]
-    return schema | {"properties": schema["properties"] | {"model": found[0]}} if branches else schema
+    return schema | {"properties": schema["properties"] | {"model": found[0]}}

@@ -79,7 +79,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that `regbench inspect` shows. `pooling` is what pooling adds: mostly negative."""
+    """All that `regbench inspect` shows.
+
+    `pooling` is what pooling adds: mostly negative. None where the network without it is unknown.
+    """
 
     name: str
     config_hash: str
@@ -90,7 +93,7 @@ class Inspection:
     totals: Totals
     changes: dict[str, Any]
     versus_baseline: Totals
-    pooling: Totals
+    pooling: Totals | None
     timing: Timing | None
     advice: list[Advice]
 
@@ -149,6 +152,7 @@ def answer(question: Question, emit: train.Emit) -> Inspection:
     totals = cost.totals(layers)
     base = cost.layers(build(baseline, base_size.input_shape, base_size.classes))
     updates = experiment.train.epochs * _batches_per_epoch(experiment, size)
+    unpooled = cost.without_pooling(layers, size.input_shape)
     network = Network(experiment, layers, size.classes, evaluate.penalty(model), updates)
     return Inspection(
         name=experiment.name,
@@ -160,7 +164,7 @@ def answer(question: Question, emit: train.Emit) -> Inspection:
         totals=totals,
         changes=changes(baseline.brief(), experiment.brief()) or {},
         versus_baseline=totals - cost.totals(base),
-        pooling=totals - cost.without_pooling(layers, size.input_shape),
+        pooling=totals - unpooled if unpooled else None,
         timing=time_run(model, experiment, size, runtime) if question.measure_time else None,
         advice=advice.advise(network),
     )

@@ -16,6 +16,7 @@ from regbench.models.own import checked, fresh
 from regbench.models.weights import constrain, draw, penalize
 from regbench.text import one_line
 
+
 def to_inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the pixels as the network's input: float32 in [0, 1], the same shape."""
     return np.multiply(images, np.float32(1 / 255), dtype=np.float32)
@@ -84,9 +85,7 @@ def _make_variables(model: Any) -> None:
     model.reset_metrics()
 
 
-def _cannot_be_built(
-    builder: Builder, input_shape: tuple[int, ...], reason: str
-) -> RegbenchError:
+def _cannot_be_built(builder: Builder, input_shape: tuple[int, ...], reason: str) -> RegbenchError:
     size = "x".join(map(str, input_shape[:2]))
     first = (reason.strip() or "no reason given").splitlines()[0]
     return RegbenchError(

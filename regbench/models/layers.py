@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,13 +21,13 @@ Call = Callable[..., Any]
 class Pass:
     """One call of a layer as an image goes through the network; shapes are without the examples.
 
-    `inputs` are the numbers of the calls whose outputs it takes, and -1 is the image; None where
-    that is unknown, after an operation that is no layer.
+    `inputs` are the numbers of the calls whose outputs it takes, perhaps through operations that
+    are no layers, and -1 is the image; empty where that is unknown, as in a subclassed model.
     """
 
     layer: Any
     name: str
-    inputs: tuple[int, ...] | None
+    inputs: tuple[int, ...]
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
 
@@ -62,39 +63,42 @@ def kernels(layer: Any) -> Iterator[tuple[str, Any]]:
             yield name, variable
 
 
+def operations(model: Any) -> list[Any]:
+    """Return the operations of functional models that are no layers, such as a slice or a sum."""
+    import keras
+
+    models = [each for each in [model, *_children(model)] if isinstance(each, keras.Model)]
+    found = [each for one in models for each in getattr(one, "operations", [])]
+    return [each for each in found if not isinstance(each, keras.layers.Layer)]
+
+
 def passes(model: Any) -> list[Pass]:
     """Return every call of a leaf as one image goes through the model in inference mode."""
+    import keras
+
     labels = names(model)
-    origins: dict[int, int] = {}
-    kept, found = [], []
+    image = keras.ops.convert_to_tensor(np.zeros((1, *model.input_shape[1:]), np.float32))
+    found: list[Pass] = []
+    kept = [image]  # all tensors: or another one could get the id of one that was freed
+    origins: dict[int, tuple[int, ...]] = {id(image): (-1,)}
 
     def record(layer: Any, own: Call) -> Call:
         def call(*arguments: Any, **options: Any) -> Any:
             outputs = own(*arguments, **options)
             given, made = _tensors((arguments, options)), _tensors(outputs)
-            numbers = [origins.get(id(each)) for each in given]
-            known = tuple(number for number in numbers if number is not None)
-            found.append(
-                Pass(
-                    layer,
-                    labels[id(layer)],
-                    known if len(known) == len(numbers) and known else None,
-                    _shape(given),
-                    _shape(made),
-                )
-            )
-            kept.extend([*given, *made])  # or another tensor could get the id of a freed one
-            origins.update((id(each), len(found) - 1) for each in made)
+            known = [origins.get(id(each), ()) for each in given]
+            source = tuple(dict.fromkeys(itertools.chain(*known))) if all(known) else ()
+            if id(layer) in labels:
+                shapes = _shape(given), _shape(made)
+                found.append(Pass(layer, labels[id(layer)], source, *shapes))
+                source = (len(found) - 1,)
+            kept.extend([*given, *made])
+            origins.update((id(each), source) for each in made)
             return outputs
 
         return call
 
-    import keras
-
-    image = keras.ops.convert_to_tensor(np.zeros((1, *model.input_shape[1:]), np.float32))
-    origins[id(image)] = -1
-    kept.append(image)
-    with replaced_calls(leaves(model), record):
+    with replaced_calls([*leaves(model), *operations(model)], record):
         model(image, training=False)
     return found
 

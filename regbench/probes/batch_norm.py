@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regbench.models.evaluate import predict
+from regbench.models.layers import Call, leaves, names, passes, replaced_calls
 from regbench.probes.harness import (
     Subject,
     batches,
     forward,
+    is_stack,
     numpy,
     probabilities,
     quality,
@@ -43,8 +45,9 @@ def measure(subject: Subject) -> BatchNorm | None:
     moving = quality(subject.outputs.test[chosen], labels)
     with unchanged(model):
         own = quality(probabilities(model, images, (kind,), size), labels)
+    called = names(model)
     layers = [
-        _compared(layer, true)
+        _compared(layer, called[id(layer)], true)
         for layer, true in zip(subject.layers(kind), statistics(model, sample), strict=True)
     ]
     with unchanged(model):
@@ -65,6 +68,8 @@ def statistics(
     """
     import keras
 
+    if not is_stack(model):
+        return _statistics_of_any(model, images, recalibrate)
     found = []
     activations = list(batches(images))
     for layer in model.layers:
@@ -77,6 +82,47 @@ def statistics(
     return found
 
 
+def _statistics_of_any(
+    model: Any, images: NDArray[np.uint8], recalibrate: bool
+) -> list[Statistics]:
+    """Return the statistics in a model with branches, by passes through all of it.
+
+    Once for all layers; with `recalibrate` for each, since each changes what the next one gets.
+    """
+    import keras
+
+    layers = [each for each in leaves(model) if isinstance(each, keras.layers.BatchNormalization)]
+    if not recalibrate:
+        entering = _entering(model, images, layers)
+        return [_moments(entering[id(layer)]) for layer in layers]
+    found = {}
+    order = [each.layer for each in passes(model)]
+    for layer in sorted(layers, key=order.index):
+        found[id(layer)] = _moments(_entering(model, images, [layer])[id(layer)])
+        layer.moving_mean.assign(found[id(layer)][0])
+        layer.moving_variance.assign(found[id(layer)][1])
+    return [found[id(layer)] for layer in layers]
+
+
+def _entering(
+    model: Any, images: NDArray[np.uint8], layers: list[Any]
+) -> dict[int, list[NDArray[np.float32]]]:
+    """Return what enters each of the layers, by its id, in batches."""
+    entering: dict[int, list[NDArray[np.float32]]] = {id(layer): [] for layer in layers}
+
+    def record(layer: Any, own: Call) -> Call:
+        def call(inputs: Any, *given: Any, **options: Any) -> Any:
+            entering[id(layer)].append(numpy(inputs))
+            return own(inputs, *given, **options)
+
+        return call
+
+    with replaced_calls(layers, record):
+        for each in batches(images):
+            model(each, training=False)
+    return entering
+
+
 def _moments(activations: Sequence[Any]) -> Statistics:
     """Return mean and variance over all but the last axis of (n, ..., channels)."""
     arrays = [numpy(each) for each in activations]
@@ -87,13 +133,13 @@ def _moments(activations: Sequence[Any]) -> Statistics:
     return mean, squares / count
 
 
-def _compared(layer: Any, true: Statistics) -> NormalizedLayer:
+def _compared(layer: Any, name: str, true: Statistics) -> NormalizedLayer:
     # Epsilon, as the layer itself adds it: a channel that is always zero has no variance.
     mean, variance = true[0], true[1] + layer.epsilon
     shift = np.abs(numpy(layer.moving_mean) - mean) / np.sqrt(variance)
     ratio = (numpy(layer.moving_variance) + layer.epsilon) / variance
     return NormalizedLayer(
-        layer=layer.name,
+        layer=name,
         mean_shift=float(shift.mean()),
         variance_ratio=float(np.exp(np.log(ratio).mean())),
         gamma_moved=float(np.abs(numpy(layer.gamma) - 1).mean()),

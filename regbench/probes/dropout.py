@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from regbench import seeding
 from regbench.models.evaluate import BATCH
+from regbench.models.layers import names, passes
 from regbench.probes.harness import (
     Examples,
     Subject,
@@ -46,14 +47,12 @@ def measure(subject: Subject) -> Dropout | None:
     droppers = subject.layers(keras.layers.Dropout)
     if not droppers:
         return None
-    first = model.layers.index(droppers[0])
-    images, labels = _examined(subject, first)
+    images, labels = _examined(subject, droppers[0])
     # What lies before the first dropout is the same in every pass, and is most of the network.
-    first, features = shareable(model, images, first)
+    rest, features = shareable(model, images, droppers[0])
     batches = np.array_split(np.arange(len(labels)), -(-len(labels) // BATCH))
 
     def outputs(active: tuple[type, ...] = ()) -> NDArray[np.float32]:
-        rest = model.layers[first:]
         return np.concatenate([numpy(forward(rest, features(each), active)) for each in batches])
 
     scaled, ensemble = outputs(), []
@@ -67,7 +66,10 @@ def measure(subject: Subject) -> Dropout | None:
             groups[number % GROUPS] += thinned / (PASSES[-1] // GROUPS)
             if number in PASSES:
                 ensemble.append(quality((total / number).astype(np.float32), labels))
-        layers = [_dropped(layer) for layer in droppers]
+        called, shapes = names(model), {id(each.layer): each for each in passes(model)}
+        layers = [
+            _dropped(layer, called[id(layer)], shapes[id(layer)].input_shape) for layer in droppers
+        ]
     return Dropout(
         layers=layers,
         examples=len(labels),
@@ -78,10 +80,9 @@ def measure(subject: Subject) -> Dropout | None:
     )
 
 
-def _examined(subject: Subject, first: int) -> Examples:
-    """Return the test set, or as much of it as 64 passes from layer number `first` on allow."""
-    layers = subject.model.layers
-    before, rest = multiply_adds(layers[:first]), multiply_adds(layers[first:])
+def _examined(subject: Subject, first: Any) -> Examples:
+    """Return the test set, or as much of it as 64 passes from the layer `first` on allow."""
+    before, rest = multiply_adds(subject.model, first)
     passes_of_whole = (before + PASSES[-1] * rest) / max(1, before + rest)
     affordable = max(LEAST_EXAMPLES, int(BUDGET / passes_of_whole))
     if affordable >= len(subject.test[1]):
@@ -109,14 +110,13 @@ def _monte_carlo_error(
     )
 
 
-def _dropped(layer: Any) -> Dropped:
+def _dropped(layer: Any, name: str, shape: tuple[int, ...]) -> Dropped:
     """Count the units that are off: of ones, since a unit may be zero by itself.
 
     The ones have the layer's own rank, since spatial dropout drops whole maps.
     """
-    shape = tuple(layer.input.shape[1:])
     if layer.noise_shape is None:
         shape = (1,) * len(shape)  # a unit for each example
     examples = max(1, UNITS // int(np.prod(shape)))
     outputs = numpy(layer(np.ones((examples, *shape), np.float32), training=True))
-    return Dropped(layer=layer.name, rate=layer.rate, dropped=float((outputs == 0).mean()))
+    return Dropped(layer=name, rate=layer.rate, dropped=float((outputs == 0).mean()))

@@ -82,10 +82,11 @@ def _passes(subject: Subject, noisy: list[Any]) -> Iterator[Quality]:
     import keras
 
     model, (images, labels), seed = subject.model, subject.train, subject.experiment.seed
-    first, features = shareable(model, images, model.layers.index(noisy[0]))
-    rest, everything = model.layers[first:], (keras.layers.Layer,)
+    rest, features = shareable(model, images, noisy[0])
+    everything = (keras.layers.Layer,)
     size = BATCH if _is_noise_alone(noisy) else subject.experiment.train.batch_size
-    share = multiply_adds(rest) / max(1, multiply_adds(model.layers))
+    shared, left = multiply_adds(model, noisy[0])
+    share = left / max(1, shared + left)
     affordable = int(BUDGET / max(1.0, len(labels) * share))
     with unchanged(model):
         reseed(model, seed, "training mode")

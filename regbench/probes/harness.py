@@ -6,7 +6,7 @@ import contextlib
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from regbench.config import Experiment
 from regbench.models import cost
 from regbench.models.build import to_inputs
 from regbench.models.evaluate import BATCH, Outputs, cross_entropy, predict
+from regbench.models.layers import Call, leaves, names, passes, replaced_calls
 from regbench.runs.probe_results import Quality
 
 # Images uint8 (n, height, width, channels) and labels int64 (n,).
@@ -60,15 +61,39 @@ class Subject:
         return rng.permutation(len(examples[1]))[:count]
 
     def layers(self, kind: type) -> list[Any]:
-        """Return the model's layers of one class, in their order."""
-        return [layer for layer in self.model.layers if isinstance(layer, kind)]
+        """Return the model's layers of one class, in their order, those inside others included."""
+        return [layer for layer in leaves(self.model) if isinstance(layer, kind)]
 
 
-def forward(layers: Sequence[Any], inputs: Any, active: tuple[type, ...] = ()) -> Any:
-    """Return the outputs (n, ...); layers of the classes in `active` behave as in training."""
-    for layer in layers:
-        inputs = layer(inputs, training=isinstance(layer, active))
-    return inputs
+def forward(network: Any, inputs: Any, active: tuple[type, ...] = ()) -> Any:
+    """Return the outputs (n, ...) of a model, or of layers one after the other.
+
+    Layers of the classes in `active` behave as in training, the others as at inference.
+    """
+    if isinstance(network, list):
+        for layer in network:
+            inputs = layer(inputs, training=isinstance(layer, active))
+        return inputs
+
+    def in_mode(layer: Any, own: Call) -> Call:
+        training = isinstance(layer, active)
+        return lambda *given, **options: own(*given, **options | {"training": training})
+
+    modal = [layer for layer in leaves(network) if _asks_for_mode(layer)]
+    with replaced_calls(modal, in_mode):
+        return network(inputs, training=False)
+
+
+def whole(model: Any) -> Any:
+    """Return what `forward` runs for the whole model: the layers of one that is a plain stack."""
+    return list(model.layers) if is_stack(model) else model
+
+
+def is_stack(model: Any) -> bool:
+    """Return whether the model is its layers, one after the other."""
+    import keras
+
+    return isinstance(model, keras.Sequential) and model.layers == leaves(model)
 
 
 def varying(model: Any) -> list[Any]:
@@ -78,31 +103,56 @@ def varying(model: Any) -> list[Any]:
     # Dense layers ask for it too, but use it only for quantized weights.
     dense = (keras.layers.Dense, keras.layers.EinsumDense)
     return [
-        layer
-        for layer in model.layers
-        if "training" in inspect.signature(layer.call).parameters and not isinstance(layer, dense)
+        layer for layer in leaves(model) if _asks_for_mode(layer) and not isinstance(layer, dense)
     ]
 
 
-def multiply_adds(layers: Sequence[Any]) -> int:
-    """Return the multiply-adds that these layers take for one image."""
-    return sum(cost.of_layer(layer).multiply_adds for layer in layers)
+def _asks_for_mode(layer: Any) -> bool:
+    return "training" in inspect.signature(layer.call).parameters
+
+
+def multiply_adds(model: Any, layer: Any) -> tuple[int, int]:
+    """Return those for one image before the first call of a layer, and from there on."""
+    calls, costs = passes(model), cost.layers(model)
+    first = next((number for number, each in enumerate(calls) if each.layer is layer), 0)
+    before = sum(each.multiply_adds for each in costs[:first])
+    return before, sum(each.multiply_adds for each in costs[first:])
 
 
 def shareable(
-    model: Any, images: NDArray[np.uint8], until: int
-) -> tuple[int, Callable[[NDArray[np.int64]], Any]]:
-    """Compute once what several passes share: inference up to the layer numbered `until`.
+    model: Any, images: NDArray[np.uint8], layer: Any
+) -> tuple[Any, Callable[[NDArray[np.int64]], Any]]:
+    """Compute once what several passes share: inference up to the input of a layer.
 
-    Returns the number of the first layer that is left, and a function from indices to its inputs.
-    The former is 0 where what would have to be kept is too large.
+    Returns what is left of the network, for `forward`, and a function from indices to its inputs.
+    The former is all of it where nothing can be shared, or what would have to be kept is too large.
     """
-    size = 4 * len(images) * math.prod(model.layers[until].input.shape[1:])
-    if until == 0 or size > MOST_BYTES:
-        return 0, lambda chosen: to_inputs(images[chosen])
-    before = model.layers[:until]
+    before, after = _split(model, layer)
+    size = 4 * len(images) * math.prod(_input_shape(layer)) if before else 0
+    if not before or size > MOST_BYTES:
+        return whole(model), lambda chosen: to_inputs(images[chosen])
     features = np.concatenate([numpy(forward(before, inputs)) for inputs in batches(images)])
-    return until, lambda chosen: features[chosen]
+    return after, lambda chosen: features[chosen]
+
+
+def _split(model: Any, layer: Any) -> tuple[Any, Any]:
+    """Return a network up to a layer, and the rest; twice None where other ways lead around it."""
+    import keras
+
+    if is_stack(model):
+        place = model.layers.index(layer)
+        return model.layers[:place], model.layers[place:]
+    try:
+        cut = layer.input
+        if any(cut is each for each in model.inputs):
+            return None, None
+        return keras.Model(model.inputs, cut), keras.Model(cut, model.outputs)
+    except (ValueError, AttributeError, RuntimeError):  # inside another model, or around the layer
+        return None, None
+
+
+def _input_shape(layer: Any) -> tuple[int, ...]:
+    return tuple(layer.input.shape[1:])
 
 
 def batches(images: NDArray[np.uint8], size: int = BATCH) -> Iterator[Any]:
@@ -115,7 +165,7 @@ def probabilities(
     model: Any, images: NDArray[np.uint8], active: tuple[type, ...], size: int = BATCH
 ) -> NDArray[np.float32]:
     """Return class probabilities (n, classes), with some classes of layers as in training."""
-    return np.concatenate([numpy(forward(model.layers, x, active)) for x in batches(images, size)])
+    return np.concatenate([numpy(forward(whole(model), x, active)) for x in batches(images, size)])
 
 
 def quality(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> Quality:
@@ -145,7 +195,8 @@ def unchanged(model: Any) -> Iterator[None]:
 
 def reseed(model: Any, seed: int, purpose: str) -> None:
     """Give every dropout layer a random stream of its own, so that a probe can be repeated."""
-    for layer in model.layers:
+    labels = names(model)
+    for layer in leaves(model):
         if hasattr(layer, "seed_generator"):
-            state = [seeding.derive(seed, "probes", purpose, layer.name), 0]
+            state = [seeding.derive(seed, "probes", purpose, labels[id(layer)]), 0]
             layer.seed_generator.state.assign(np.asarray(state, "uint32"))

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regbench.models.layers import kernels as kernels_of
+from regbench.models.layers import leaves, names
 from regbench.probes.harness import numpy
 from regbench.runs.probe_results import Histogram, Kernel, Pixels
 
@@ -68,9 +70,11 @@ def filters(model: Any) -> Pixels | None:
 
 
 def _kernels(model: Any) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    for layer in model.layers:
-        if hasattr(layer, "kernel"):
-            yield layer.name, numpy(layer.kernel).astype(np.float64)
+    labels = names(model)
+    for layer in leaves(model):
+        for name, kernel in kernels_of(layer):
+            label = labels[id(layer)] if name == "kernel" else f"{labels[id(layer)]}/{name}"
+            yield label, numpy(kernel).astype(np.float64)
 
 
 def _histogram(kernel: NDArray[np.float64]) -> Histogram:
