@@ -23,6 +23,7 @@ processes, which import the script that starts them: call `sweep.run` and `study
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -84,3 +85,9 @@ if not TYPE_CHECKING:  # or a type checker would take every misspelt name for on
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+if "keras" in sys.modules:
+    # So that `keras.saving.load_model` finds the layers that Keras does not have. Where Keras comes
+    # later, `regbench.load_model` registers them, or importing this module does.
+    import regbench.regularizers.keras_layers  # noqa: F401

@@ -10,7 +10,7 @@ from typing import Any
 from regbench.models.layers import Pass, kernels, leaves, names, passes
 
 FLOAT = 4  # bytes
-WINDOWS = ("MaxPooling2D", "AveragePooling2D")
+WINDOWS = ("MaxPooling2D", "AveragePooling2D", "StochasticPooling2D", "MixedPooling2D")
 GLOBAL = ("GlobalMaxPooling2D", "GlobalAveragePooling2D")
 
 

@@ -68,8 +68,8 @@ def load_model(run: str | Path) -> LoadedModel:
     """
     import keras
 
-    # Registers the penalties that models hold which were saved with them.
-    from regbench.regularizers import keras_penalties  # noqa: F401
+    # Registers the layers that Keras does not have, and the penalties of models saved with them.
+    from regbench.regularizers import keras_layers, keras_penalties  # noqa: F401
 
     folder = Path(run)
     path = folder / MODEL

@@ -53,7 +53,9 @@ def measure(
             failed[name] = message[:MOST_CHARACTERS]
             return None
 
-    subject = Subject(model, experiment, sample, (splits.test_images, splits.test_labels), outputs)
+    test = splits.test_images, splits.test_labels
+    seen = row["epoch"] * len(splits.train_labels)
+    subject = Subject(model, experiment, sample, test, outputs, seen)
     costs = attempt("costs", lambda: cost.count(subject, len(splits.train_labels)))
     ledger = attempt("ledger", lambda: gap_ledger.ledgers(subject, row))
     ensemble = attempt("dropout", lambda: dropout.measure(subject))

@@ -1,6 +1,8 @@
 """Batch normalization: are the moving averages those of the data, and does it matter?
 
-Moving averages trail the weights, and dropout in front shifts the variance that they see.
+Moving averages trail the weights, and dropout in front shifts the variance that they see. Layer and
+group normalization have none, and compute the same in training and at inference: there is nothing
+to compare.
 Source: Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021 (recalibration as "precise BN"); Li
 et al., "Understanding the Disharmony between Dropout and Batch Normalization by Variance Shift",
 2019.
@@ -45,9 +47,9 @@ def measure(subject: Subject) -> BatchNorm | None:
     moving = quality(subject.outputs.test[chosen], labels)
     with unchanged(model):
         own = quality(probabilities(model, images, (kind,), size), labels)
-    called = names(model)
+    named = names(model)
     layers = [
-        _compared(layer, called[id(layer)], true)
+        _compared(layer, named[id(layer)], true)
         for layer, true in zip(subject.layers(kind), statistics(model, sample), strict=True)
     ]
     with unchanged(model):

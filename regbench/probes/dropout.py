@@ -1,11 +1,14 @@
 """Dropout seen as an ensemble: many thinned networks against the one with scaled weights.
 
+Any kind of it: of units, of maps, of squares of maps, of residual branches, and Gaussian.
+
 Source: Srivastava et al., "Dropout", 2014, section 7.5 (weight scaling against averaging); Gal and
 Ghahramani, "Dropout as a Bayesian Approximation", 2016 (the averaged stochastic passes).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,11 +16,12 @@ from numpy.typing import NDArray
 
 from regbench import seeding
 from regbench.models.evaluate import BATCH
-from regbench.models.layers import names, passes
+from regbench.models.layers import leaves, names
+from regbench.models.layers import passes as calls
 from regbench.probes.harness import (
     Examples,
     Subject,
-    forward,
+    compiled,
     multiply_adds,
     numpy,
     quality,
@@ -28,8 +32,9 @@ from regbench.probes.harness import (
 from regbench.runs.probe_results import Dropout, Dropped, Quality
 
 PASSES = (1, 2, 4, 8, 16, 32, 64)
-# As many test images as cost at most what so many cost in one pass through the whole network; but
-# not fewer than tell an accuracy to about two percentage points.
+# As many test images as cost at most this share of training, and no more than so many in one pass
+# through the whole network; but not fewer than tell an accuracy to about two percentage points.
+SHARE = 0.07
 BUDGET = 20_000
 LEAST_EXAMPLES = 500
 # The Monte Carlo error is taken from ensembles drawn again from so many groups of passes.
@@ -41,50 +46,64 @@ UNITS = 100_000
 
 def measure(subject: Subject) -> Dropout | None:
     """Return the units that are off, and the quality of T averaged passes; None without dropout."""
-    import keras
-
-    model, seed = subject.model, subject.experiment.seed
-    droppers = subject.layers(keras.layers.Dropout)
+    model, seed, kinds = subject.model, subject.experiment.seed, _kinds()
+    droppers = [layer for layer in leaves(model) if isinstance(layer, kinds)]
     if not droppers:
         return None
+    passes = _passes(subject)
     images, labels = _examined(subject, droppers[0])
     # What lies before the first dropout is the same in every pass, and is most of the network.
     rest, features = shareable(model, images, droppers[0])
     batches = np.array_split(np.arange(len(labels)), -(-len(labels) // BATCH))
 
-    def outputs(active: tuple[type, ...] = ()) -> NDArray[np.float32]:
-        return np.concatenate([numpy(forward(rest, features(each), active)) for each in batches])
+    def outputs(run: Callable[[Any], NDArray[np.float32]]) -> NDArray[np.float32]:
+        return np.concatenate([run(features(each)) for each in batches])
 
-    scaled, ensemble = outputs(), []
+    scaled, thin, ensemble = outputs(compiled(rest)), compiled(rest, kinds), []
     total = np.zeros(scaled.shape, np.float64)
-    groups = np.zeros((GROUPS, *scaled.shape), np.float32)
+    groups = np.zeros((min(GROUPS, passes[-1]), *scaled.shape), np.float32)
     with unchanged(model):
         reseed(model, seed, "ensemble")
-        for number in range(1, PASSES[-1] + 1):
-            thinned = outputs((keras.layers.Dropout,))
+        for number in range(1, passes[-1] + 1):
+            thinned = outputs(thin)
             total += thinned
-            groups[number % GROUPS] += thinned / (PASSES[-1] // GROUPS)
-            if number in PASSES:
+            groups[number % len(groups)] += thinned / (passes[-1] // len(groups))
+            if number in passes:
                 ensemble.append(quality((total / number).astype(np.float32), labels))
-        called, shapes = names(model), {id(each.layer): each for each in passes(model)}
-        layers = [
-            _dropped(layer, called[id(layer)], shapes[id(layer)].input_shape) for layer in droppers
-        ]
+        layers = _all_dropped(model, droppers)
     return Dropout(
         layers=layers,
         examples=len(labels),
         weight_scaling=quality(scaled, labels),
-        passes=list(PASSES),
+        passes=list(passes),
         ensemble=ensemble,
-        standard_error=_monte_carlo_error(groups, labels, seed),
+        standard_error=_monte_carlo_error(groups, labels, seed) if len(groups) > 1 else None,
     )
+
+
+def _kinds() -> tuple[type, ...]:
+    """Return the classes of layers that drop something, or multiply it by noise of mean 1."""
+    import keras
+
+    from regbench.regularizers.keras_layers import DropBlock2D
+
+    return keras.layers.Dropout, keras.layers.GaussianDropout, DropBlock2D
+
+
+def _passes(subject: Subject) -> tuple[int, ...]:
+    """Return the numbers of passes: no more than updates, or a run of seconds would take minutes.
+
+    Only a run that shows that everything works makes so few.
+    """
+    return tuple(count for count in PASSES if count <= max(1, subject.updates))
 
 
 def _examined(subject: Subject, first: Any) -> Examples:
     """Return the test set, or as much of it as 64 passes from the layer `first` on allow."""
     before, rest = multiply_adds(subject.model, first)
     passes_of_whole = (before + PASSES[-1] * rest) / max(1, before + rest)
-    affordable = max(LEAST_EXAMPLES, int(BUDGET / passes_of_whole))
+    images = subject.affordable(SHARE, BUDGET)
+    affordable = max(LEAST_EXAMPLES, int(images / passes_of_whole))
     if affordable >= len(subject.test[1]):
         return subject.test
     return subject.few(subject.test, "ensemble", affordable)
@@ -110,13 +129,42 @@ def _monte_carlo_error(
     )
 
 
-def _dropped(layer: Any, name: str, shape: tuple[int, ...]) -> Dropped:
-    """Count the units that are off: of ones, since a unit may be zero by itself.
+def _all_dropped(model: Any, droppers: list[Any]) -> list[Dropped]:
+    """Look at every layer that inference goes through, on the shape that it gets there."""
+    labels, shapes = names(model), {id(each.layer): each.input_shape for each in calls(model)}
+    return [
+        _dropped(layer, labels[id(layer)], shapes[id(layer)])
+        for layer in droppers
+        if id(layer) in shapes
+    ]
 
-    The ones have the layer's own rank, since spatial dropout drops whole maps.
-    """
-    if layer.noise_shape is None:
-        shape = (1,) * len(shape)  # a unit for each example
+
+def _dropped(layer: Any, name: str, shape: tuple[int, ...]) -> Dropped:
+    """Look at what the units are multiplied by: units of 1, as one may be 0 by itself."""
+    shape = _drawn_shape(layer, shape)
     examples = max(1, UNITS // int(np.prod(shape)))
-    outputs = numpy(layer(np.ones((examples, *shape), np.float32), training=True))
-    return Dropped(layer=name, rate=layer.rate, dropped=float((outputs == 0).mean()))
+    factors = numpy(layer(np.ones((examples, *shape), np.float32), training=True))
+    return Dropped(
+        layer=name,
+        rate=layer.rate,
+        dropped=float((factors == 0).mean()),
+        factor_mean=float(factors.mean(dtype=np.float64)),
+        factor_deviation=float(factors.std(dtype=np.float64)),
+    )
+
+
+def _drawn_shape(layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape of the inputs' rank with as few units as possible for each number drawn.
+
+    Where a subclass draws in a way of its own, that is the inputs' whole shape.
+    """
+    import keras
+
+    kinds = keras.layers
+    alone = (kinds.Dropout, kinds.GaussianDropout, kinds.SpatialDropout1D, kinds.SpatialDropout2D)
+    if type(layer) not in (*alone, kinds.SpatialDropout3D):
+        return shape
+    noise = getattr(layer, "noise_shape", None)
+    if noise is None:
+        return (1,) * len(shape)  # a unit, or a map, for each example
+    return tuple(1 if drawn == 1 else size for drawn, size in zip(noise[1:], shape, strict=True))

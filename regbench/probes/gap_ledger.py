@@ -12,9 +12,8 @@ from regbench import seeding
 from regbench.models.evaluate import BATCH
 from regbench.probes.harness import (
     Subject,
-    forward,
+    compiled,
     multiply_adds,
-    numpy,
     quality,
     reseed,
     shareable,
@@ -31,7 +30,9 @@ LOSS_ERROR = 0.005  # nats
 ACCURACY_ERROR = 0.003
 LEAST_PASSES = 4
 MOST_PASSES = 32
-# Beyond the least, as many passes as cost at most that of so many images through the whole network.
+# Beyond the least, as many passes as cost at most this share of training, and no more than so many
+# images through the whole network.
+SHARE = 0.03
 BUDGET = 20_000
 
 
@@ -87,14 +88,14 @@ def _passes(subject: Subject, noisy: list[Any]) -> Iterator[Quality]:
     size = BATCH if _is_noise_alone(noisy) else subject.experiment.train.batch_size
     shared, left = multiply_adds(model, noisy[0])
     share = left / max(1, shared + left)
-    affordable = int(BUDGET / max(1.0, len(labels) * share))
+    affordable = int(subject.affordable(SHARE, BUDGET) / max(1.0, len(labels) * share))
+    run = compiled(rest, everything)
     with unchanged(model):
         reseed(model, seed, "training mode")
         for number in range(max(LEAST_PASSES, min(affordable, MOST_PASSES))):
             order = order_of_pass(seed, number, len(labels))
             outputs = [
-                numpy(forward(rest, features(order[start : start + size]), everything))
-                for start in range(0, len(order), size)
+                run(features(order[start : start + size])) for start in range(0, len(order), size)
             ]
             yield quality(np.concatenate(outputs), labels[order])
 
@@ -108,5 +109,8 @@ def _is_noise_alone(noisy: list[Any]) -> bool:
     """Whether the noise of each example is independent of the rest of its batch."""
     import keras
 
-    kinds = keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.GaussianNoise
-    return all(isinstance(layer, kinds) for layer in noisy)
+    from regbench.regularizers.keras_layers import MixedPooling2D, StochasticPooling2D
+
+    layers = keras.layers
+    kinds = layers.Dropout, layers.GaussianDropout, layers.GaussianNoise
+    return all(isinstance(each, (*kinds, MixedPooling2D, StochasticPooling2D)) for each in noisy)

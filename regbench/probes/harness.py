@@ -26,6 +26,8 @@ Examples = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 # Enough that an accuracy is known to 1.6 percentage points.
 SAMPLE = 1000
+# An update computes the gradients by the outputs and by the weights too, each as long as a pass.
+UPDATE = 3
 # What several passes share is kept where it is no larger; otherwise it is computed again.
 MOST_BYTES = 2**28
 
@@ -35,6 +37,8 @@ class Subject:
     """A trained model, with the training sample and the test set that its history is based on.
 
     `measured` holds the outputs of the last measurement of both; without it, they are recomputed.
+    `images_seen` is how many images training took, those of every epoch; where it is known, a probe
+    costs a share of the training at most.
     """
 
     model: Any
@@ -42,6 +46,22 @@ class Subject:
     train: Examples
     test: Examples
     measured: Outputs | None = None
+    images_seen: int | None = None
+
+    def affordable(self, share: float, most: int) -> float:
+        """Return how many images a probe may take through the whole network, at most `most`.
+
+        As many as cost that share of training, where an image costs `UPDATE` times as much.
+        """
+        seen = math.inf if self.images_seen is None else self.images_seen
+        return min(most, share * UPDATE * seen)
+
+    @property
+    def updates(self) -> float:
+        """How many updates training made; infinite where that is unknown."""
+        if self.images_seen is None:
+            return math.inf
+        return math.ceil(self.images_seen / self.experiment.train.batch_size)
 
     @functools.cached_property
     def outputs(self) -> Outputs:
@@ -82,6 +102,28 @@ def forward(network: Any, inputs: Any, active: tuple[type, ...] = ()) -> Any:
     modal = [layer for layer in leaves(network) if _asks_for_mode(layer)]
     with replaced_calls(modal, in_mode):
         return network(inputs, training=False)
+
+
+def compiled(network: Any, active: tuple[type, ...] = ()) -> Callable[[Any], NDArray[np.float32]]:
+    """Return what `forward` does as a function of a batch, compiled where the backend can.
+
+    Layer by layer, small batches take several times as long. The layers' modes are those of now.
+    """
+    import keras
+
+    class InMode(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network  # an attribute, so that its variables are found
+
+        def call(self, inputs: Any) -> Any:
+            return forward(network, inputs, active)
+
+    model = InMode()
+    if keras.backend.backend() == "tensorflow":
+        model.jit_compile = False  # XLA takes longer to compile than the passes take
+    run: Callable[[Any], NDArray[np.float32]] = model.predict_on_batch
+    return run
 
 
 def whole(model: Any) -> Any:
@@ -165,7 +207,8 @@ def probabilities(
     model: Any, images: NDArray[np.uint8], active: tuple[type, ...], size: int = BATCH
 ) -> NDArray[np.float32]:
     """Return class probabilities (n, classes), with some classes of layers as in training."""
-    return np.concatenate([numpy(forward(whole(model), x, active)) for x in batches(images, size)])
+    run = compiled(whole(model), active)
+    return np.concatenate([run(inputs) for inputs in batches(images, size)])
 
 
 def quality(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> Quality:

@@ -65,11 +65,17 @@ class Kernel(Finding):
 
 
 class Dropped(Finding):
-    """A dropout layer: the rate asked for, and the share of units seen to be off."""
+    """A layer of dropout of any kind: the rate asked for, and the share of units seen to be off.
+
+    `factor_mean` and `factor_deviation` are those of what units are multiplied by: a mean of 1 is
+    what inference, which multiplies by 1, relies on. None in a folder of an earlier version.
+    """
 
     layer: Name
     rate: Share
     dropped: Share
+    factor_mean: Number | None = None
+    factor_deviation: Number | None = None
 
 
 class Dropout(Finding):

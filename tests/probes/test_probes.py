@@ -9,6 +9,7 @@ import pytest
 from regbench import config, datasets, probes
 from regbench.models.build import build, compile_model, to_inputs
 from regbench.probes import Subject, batch_norm, confidence, dropout, gap_ledger, harness, weights
+from regbench.regularizers.keras_layers import DropBlock2D
 from regbench.runs.probe_results import Pixels
 from regbench.training.evaluate import Curves
 
@@ -244,6 +245,109 @@ def test_spatial_dropout_drops_whole_maps_and_is_measured():
     # 200 examples of 4 maps are 800 draws: 0.06 is more than 3 of their standard deviations.
     assert [each.dropped for each in found.layers] == pytest.approx([0.25, 0.4], abs=0.06)
     assert found.examples == 200
+
+
+KINDS = {
+    "dropout": (lambda: keras.layers.Dropout(0.4), 0.4, 0.4 / 0.6),
+    "spatial": (lambda: keras.layers.SpatialDropout2D(0.4), 0.4, 0.4 / 0.6),
+    "gaussian": (lambda: keras.layers.GaussianDropout(0.4), 0, 0.4 / 0.6),
+    "dropblock": (lambda: DropBlock2D(0.4, 1), 0.4, 0.4 / 0.6),
+    "stochastic depth": (lambda: keras.layers.Dropout(0.4, (None, 1, 1, 1)), 0.4, 0.4 / 0.6),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_factors_of_every_kind_of_dropout_have_mean_one_and_the_variance_of_its_rate(kind):
+    """p / (1 - p) for all of them: 0 with probability p, or 1 / (1 - p); or Gaussian."""
+    make, dropped, variance = KINDS[kind]
+    layer = make()
+    layer.seed_generator.state.assign(np.asarray([3, 0], "uint32"))
+    found = dropout._dropped(layer, "mine", (4, 4, 8))
+    assert found.rate == 0.4
+    assert found.dropped == pytest.approx(dropped, abs=0.01)
+    assert found.factor_mean == pytest.approx(1, abs=0.02)
+    assert found.factor_deviation == pytest.approx(np.sqrt(variance), rel=0.03)
+
+
+class Halving(keras.layers.Dropout):
+    """Someone's own kind of dropout, which takes maps alone."""
+
+    def call(self, inputs, training=False):
+        assert len(inputs.shape) == 4
+        mask = keras.random.uniform(keras.ops.shape(inputs), seed=self.seed_generator) < 0.5
+        return inputs * keras.ops.cast(mask, "float32") * 2 if training else inputs
+
+
+def branching(*droppers):
+    """Return a model whose branch has dropout, beside a skip, and what it is examined on."""
+    experiment = config.load("configs/baseline.yaml", TINY)
+    splits = datasets.load(experiment.data, 0)
+    layers, inputs = keras.layers, keras.Input((32, 32, 3))
+    skip = layers.Conv2D(2, 8, strides=8, name="conv")(inputs)
+    branch = skip
+    for dropper in droppers:
+        branch = dropper(branch)
+    flat = layers.Flatten()(layers.Add()([skip, branch]))
+    model = keras.Model(inputs, layers.Dense(10, activation="softmax", name="output")(flat))
+    pair = (splits.train_images, splits.train_labels), (splits.test_images, splits.test_labels)
+    return Subject(model, experiment, *pair), splits
+
+
+def test_spatial_dropout_beside_a_skip_is_the_ensemble_that_numpy_averages():
+    """Of the branch alone, since the skip keeps every map. Masks differ: equal up to noise."""
+    examined, _ = branching(keras.layers.SpatialDropout2D(0.4, seed=1))
+    (images, labels), model = examined.test, examined.model
+    found = dropout.measure(examined)
+    kernel, bias = arrays(model, "conv")
+    last, last_bias = arrays(model, "output")
+    parts = (images / 255).reshape(len(images), 4, 8, 4, 8, 3)
+    maps = np.einsum("nahbwc,hwco->nabo", parts, kernel) + bias
+    rng = np.random.default_rng(0)
+
+    def outputs(factors):
+        return softmax((maps * (1 + factors)).reshape(len(maps), -1) @ last + last_bias)
+
+    passes = [outputs((rng.random((len(maps), 1, 1, 2)) < 0.6) / 0.6) for _ in range(64)]
+    assert found.weight_scaling.loss == pytest.approx(nats(outputs(1), labels), rel=1e-4)
+    for count, measured in zip(found.passes, found.ensemble, strict=True):
+        expected = nats(np.mean(passes[:count], axis=0), labels)
+        assert measured.loss == pytest.approx(expected, rel=0.2 / np.sqrt(count))
+
+
+def test_every_probe_takes_ones_own_dropout_in_a_model_with_a_skip():
+    examined, splits = branching(Halving(0.5, name="mine"), DropBlock2D(0.3, 2, name="squares"))
+    sample, experiment = examined.train, examined.experiment
+    found, failed = probes.measure(examined.model, experiment, splits, sample, ROW)
+    assert failed == {}
+    mine, squares = found.numbers.dropout.layers
+    assert (mine.layer, squares.layer) == ("mine", "squares")
+    assert mine.dropped == pytest.approx(0.5, abs=0.01)
+    assert 0.2 < squares.dropped < 0.3
+    assert found.numbers.ledger["loss"].passes >= gap_ledger.LEAST_PASSES
+
+
+def test_a_compiled_pass_is_what_the_layers_compute_one_by_one(normalized):
+    model, images = normalized[0].model, to_inputs(normalized[0].train[0][:50])
+    everything = (keras.layers.Layer,)
+    with harness.unchanged(model):
+        expected = images
+        for layer in model.layers:
+            expected = layer(expected, training=True)
+        run = harness.compiled(harness.whole(model), everything)
+        np.testing.assert_allclose(run(images), harness.numpy(expected), atol=1e-6)
+
+
+def test_a_short_training_allows_a_short_look(dropping, monkeypatch):
+    """The costs are counted in images through the whole network, of which training took so many."""
+    examined = replace(dropping[0], images_seen=300)
+    assert examined.affordable(0.1, 1000) == pytest.approx(90)
+    assert examined.affordable(0.1, 50) == 50
+    assert dropping[0].affordable(0.1, 50) == 50
+    monkeypatch.setattr(dropout, "LEAST_EXAMPLES", 10)
+    found = dropout.measure(examined)  # 300 images are 6 updates, which are as many as 4 passes
+    assert found.passes == [1, 2, 4]
+    assert found.examples == 10
+    assert gap_ledger.training_mode(examined).passes == gap_ledger.LEAST_PASSES
 
 
 def test_a_network_that_is_the_same_in_training_is_not_run_again(monkeypatch):

@@ -68,9 +68,9 @@ def interrupt(monkeypatch, results, asked, position, *overrides, **options):
             run(results, *overrides, **options)
 
 
-def outcome(results):
+def outcome(results, *overrides):
     """Return the history without its seconds, the bytes of all weights, and the folder's names."""
-    folder = RunFolder.of(results, experiment()).path
+    folder = RunFolder.of(results, experiment(*overrides)).path
     with (folder / "history.csv").open() as file:
         rows = [[*row.values()] for row in csv.DictReader(file)]
     seconds = HISTORY.index("seconds")
@@ -101,6 +101,17 @@ def test_a_run_that_is_stopped_and_goes_on_is_the_run_that_never_was(
     assert run(tmp_path) == ["resuming from epoch 3"]
     assert outcome(tmp_path) == uninterrupted
     assert not RunFolder.of(tmp_path, experiment()).checkpoints.exists()
+
+
+@pytest.mark.parametrize("pooling", ["stochastic", "mixed"])
+def test_layers_that_keras_does_not_have_draw_on_where_they_were(monkeypatch, tmp_path, pooling):
+    random = [f"pooling={pooling}", "dropblock=0.3", "gaussian_noise=0.1", "spatial_dropout=0.2"]
+    random += ["gaussian_dropout=0.2", "dropout=null", "train.epochs=1"]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    run(whole, *random)
+    interrupt(monkeypatch, stopped, 2, "step 2 of epoch 1", *random)
+    assert run(stopped, *random) == ["resuming from step 2 of epoch 1"]
+    assert outcome(stopped, *random) == outcome(whole, *random)
 
 
 def test_the_time_of_a_run_is_that_of_all_its_sessions(monkeypatch, tmp_path):

@@ -1,0 +1,180 @@
+"""Layers that Keras does not have, in operations of any backend. Importing this imports Keras.
+
+Each has a seed generator, as Keras' own random layers do: its state is in the model's variables, so
+that a checkpoint holds it and a resumed run draws what an uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("regbench")
+class DropBlock2D(keras.layers.Layer):
+    """Switches squares of each map off in training, and scales what is left by its share.
+
+    Maps are (n, height, width, channels), and each has squares of its own. `rate` is the share of
+    values that would be off if no two squares overlapped.
+    Source: Ghiasi, Lin and Le, "DropBlock", 2018, algorithm 1; as in its authors' code, the share
+    that is kept is that of the whole batch.
+    """
+
+    def __init__(
+        self, rate: float, block_size: int, seed: int | None = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.rate = rate
+        self.block_size = block_size
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training or self.rate == 0:
+            return inputs
+        kept = self._kept(inputs)
+        share = ops.mean(kept)
+        # Nothing at all may be left of a small batch: then its zeros are not divided by zero.
+        return inputs * kept / ops.maximum(share, keras.config.epsilon())
+
+    def _kept(self, inputs: Any) -> Any:
+        """Return the mask, 1 where a value is kept; of the inputs' shape."""
+        _, height, width, channels = inputs.shape
+        size = min(self.block_size, height, width)
+        rows, columns = height - size + 1, width - size + 1
+        # The paper's gamma: the probability that a square starts at a place where it fits.
+        gamma = self.rate * height * width / (size**2 * rows * columns)
+        shape = (ops.shape(inputs)[0], rows, columns, channels)
+        draws = keras.random.uniform(shape, dtype=inputs.dtype, seed=self.seed_generator)
+        starts = ops.cast(draws < gamma, inputs.dtype)
+        # A value is off if a square starts at it or up to size - 1 places before it.
+        edge = (size - 1, size - 1)
+        starts = ops.pad(starts, ((0, 0), edge, edge, (0, 0)))
+        blocks = ops.max_pool(starts, size, 1, "valid", data_format="channels_last")
+        return 1 - blocks
+
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"rate": self.rate, "block_size": self.block_size, "seed": self.seed}
+        return {**super().get_config(), **own}
+
+
+class _RandomPooling2D(keras.layers.Layer):
+    """Pools windows of (n, height, width, channels) by chance in training, and not at inference."""
+
+    def __init__(
+        self,
+        pool_size: int = 2,
+        strides: int | None = None,
+        padding: str = "valid",
+        seed: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.pool_size = pool_size
+        self.strides = pool_size if strides is None else strides
+        self.padding = padding
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        examples, height, width, channels = input_shape
+        return (examples, self._windows_along(height), self._windows_along(width), channels)
+
+    def _windows_along(self, size: Any) -> Any:
+        """Return how many windows there are along an axis, as in every pooling of Keras."""
+        if size is None:
+            return None
+        if self.padding == "same":
+            return -(-size // self.strides)
+        if size < self.pool_size:
+            raise ValueError(f"maps of {size} pixels are smaller than a window of {self.pool_size}")
+        return (size - self.pool_size) // self.strides + 1
+
+    def _window(self) -> dict[str, Any]:
+        """Return the arguments of Keras' pooling operations."""
+        return {
+            "pool_size": self.pool_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "data_format": "channels_last",
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        own = {
+            "pool_size": self.pool_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "seed": self.seed,
+        }
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("regbench")
+class StochasticPooling2D(_RandomPooling2D):
+    """Picks one value of each window, with a probability proportional to it, in training.
+
+    At inference, the mean of the values, each weighted by its probability. Negative values count
+    as 0; a window without a positive one gives 0.
+    Source: Zeiler and Fergus, "Stochastic Pooling for Regularization of Deep Convolutional Neural
+    Networks", 2013, equations 4 to 6.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        values = self._windows(ops.relu(inputs))
+        total = ops.sum(values, axis=-1)
+        if not training:
+            squares = ops.sum(ops.square(values), axis=-1)
+            return squares / ops.where(total > 0, total, ops.ones_like(total))
+        draws = total * keras.random.uniform(
+            ops.shape(total), dtype=total.dtype, seed=self.seed_generator
+        )
+        # A number drawn from 0 to the total falls into one value's stretch of the running sum.
+        ends = ops.cumsum(values, axis=-1)
+        draws = ops.expand_dims(draws, -1)
+        picked = ops.logical_and(ends - values <= draws, draws < ends)
+        return ops.sum(values * ops.cast(picked, values.dtype), axis=-1)
+
+    def _windows(self, maps: Any) -> Any:
+        """Return (n, rows, columns, channels, values in a window), with zeros beyond the edges."""
+        shape = self.compute_output_shape(maps.shape)
+        (rows, above), (columns, left) = (
+            (shape[axis], self._padding(maps.shape[axis], shape[axis])) for axis in (1, 2)
+        )
+        far = self.pool_size + self.strides  # as much as any window reaches beyond the edge
+        maps = ops.pad(maps, ((0, 0), (above, far), (left, far), (0, 0)))
+        step = self.strides
+        slices = [
+            maps[:, row : row + rows * step : step, column : column + columns * step : step]
+            for row in range(self.pool_size)
+            for column in range(self.pool_size)
+        ]
+        return ops.stack(slices, axis=-1)
+
+    def _padding(self, size: int, windows: int) -> int:
+        """Return how many zeros stand before the first value, as in every pooling of Keras."""
+        if self.padding == "valid":
+            return 0
+        return max(0, (windows - 1) * self.strides + self.pool_size - size) // 2
+
+
+@keras.saving.register_keras_serializable("regbench")
+class MixedPooling2D(_RandomPooling2D):
+    """Max or average pooling, by a fair draw for each map of each example, in training.
+
+    At inference, the mean of both.
+    Source: Yu et al., "Mixed Pooling for Convolutional Neural Networks", 2014.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        largest = ops.max_pool(inputs, **self._window())
+        mean = ops.average_pool(inputs, **self._window())
+        if not training:
+            return (largest + mean) / 2
+        shape = (ops.shape(inputs)[0], 1, 1, inputs.shape[-1])
+        draws = keras.random.uniform(shape, dtype=inputs.dtype, seed=self.seed_generator)
+        return ops.where(draws < 0.5, largest, mean)

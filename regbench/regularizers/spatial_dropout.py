@@ -1,0 +1,28 @@
+"""Spatial dropout: whole maps are switched off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from regbench.regularizers.dropout import Rate
+from regbench.regularizers.hooks import Toggle
+
+
+class SpatialDropout(Toggle):
+    """Switches each map off, as a whole, with probability `rate` in training.
+
+    A single value that is off says little: its neighbors in the map say nearly the same. Outputs of
+    every block are dropped; maps that are kept are scaled by 1 / (1 - rate) in training.
+    Source: Tompson et al., "Efficient Object Localization Using Convolutional Networks", 2015.
+    """
+
+    shorthand = "rate"
+    rate: Rate
+
+    def is_idle(self) -> bool:
+        return self.rate == 0
+
+    def after_block(self, name: str) -> list[Any]:
+        import keras
+
+        return [keras.layers.SpatialDropout2D(self.rate, name=f"{name}_spatial_dropout")]
