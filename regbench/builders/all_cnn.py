@@ -18,7 +18,7 @@ class AllCNN(Builder):
     table 1.
     """
 
-    smoke: ClassVar[dict[str, Any]] = {"width": 4}
+    smoke: ClassVar[dict[str, Any]] = {"width": 8}
     name: Literal["all_cnn"] = "all_cnn"
     width: Size = 96
     activation: Activation = "relu"

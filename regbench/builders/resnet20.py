@@ -29,7 +29,7 @@ class ResNet20(Builder):
     Source: He et al., "Deep Residual Learning for Image Recognition", 2016, section 4.2.
     """
 
-    smoke: ClassVar[dict[str, Any]] = {"depth": 8, "width": 4}
+    smoke: ClassVar[dict[str, Any]] = {"depth": 8, "width": 8}
     name: Literal["resnet20"] = "resnet20"
     depth: Annotated[int, Field(ge=8, le=1202), AfterValidator(_six_n_plus_two)] = 20
     width: Size = 16

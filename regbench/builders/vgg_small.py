@@ -17,7 +17,7 @@ class VGGSmall(Builder):
     Gaussian Quantization", 2017.
     """
 
-    smoke: ClassVar[dict[str, Any]] = {"width": 4}
+    smoke: ClassVar[dict[str, Any]] = {"width": 8}
     remedy: ClassVar[str] = "Use larger images, a smaller pooling.size or pooling.padding: same."
     name: Literal["vgg_small"] = "vgg_small"
     width: Size = 128
