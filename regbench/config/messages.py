@@ -80,7 +80,8 @@ def _unknown_key(path: tuple[str | int, ...], schema: Schema) -> str:
     near = elsewhere or difflib.get_close_matches(str(path[-1]), valid, n=1)
     hint = " or ".join(f'"{key}"' for key in near)
     hint = f"did you mean {hint}?" if near else f"expected one of {', '.join(valid)}"
-    return f"{_dotted(path)}: unknown key{_of_network(path, schema)}; {hint}"
+    whose = "" if elsewhere else _of_network(path, schema)
+    return f"{_dotted(path)}: unknown key{whose}; {hint}"
 
 
 def _of_network(path: tuple[str | int, ...], schema: Schema) -> str:

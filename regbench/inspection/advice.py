@@ -13,10 +13,18 @@ from itertools import pairwise
 from regbench.config import Experiment
 from regbench.models.cost import Layer
 from regbench.regularizers.batch_norm import BatchNorm
+from regbench.regularizers.dropblock import DropBlock
 from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.gaussian_noise import GaussianNoise
+from regbench.regularizers.group_norm import GroupNorm
 from regbench.regularizers.pooling import Pooling
 
 USUAL_RATES = (0.2, 0.5)
+# Classes of layers that change the variance of what follows them, in training alone.
+DROPPING = ("Dropout", "SpatialDropout2D", "GaussianDropout", "DropBlock2D")
+# The standard deviation of the pixels of photographs, which are in [0, 1], is about as large.
+PIXELS = 0.25
+NEVER_NEGATIVE = ("relu", "sigmoid", "softplus")
 # Moving averages look back on about 1 / (1 - momentum) updates; after 5 times as many, the values
 # that they began with count for e^-5, less than 1%.
 LOOK_BACKS = 5
@@ -83,9 +91,10 @@ def _dropout_in_convolutions(network: Network) -> Iterator[Advice]:
 
 
 def _dropout_before_batch_norm(network: Network) -> Iterator[Advice]:
-    kinds = [layer.kind for layer in network.layers]
-    if "Dropout" in kinds and "BatchNormalization" in kinds[kinds.index("Dropout") :]:
-        before = network.layers[kinds.index("Dropout")].name
+    layers = network.layers
+    dropping = [place for place, each in enumerate(layers) if _drops(each)]
+    if dropping and any(each.kind == "BatchNormalization" for each in layers[dropping[0] :]):
+        before = layers[dropping[0]].name
         yield Advice(
             "variance shift",
             f"{before} comes before a batch normalization: see whether either alone does better.",
@@ -94,6 +103,11 @@ def _dropout_before_batch_norm(network: Network) -> Iterator[Advice]:
             'Li et al., "Understanding the Disharmony between Dropout and Batch Normalization by '
             'Variance Shift", 2019',
         )
+
+
+def _drops(layer: Layer) -> bool:
+    # Residual networks are usually trained with stochastic depth and batch normalization together.
+    return layer.kind in DROPPING and not layer.name.endswith("stochastic_depth")
 
 
 def _bias_before_batch_norm(network: Network) -> Iterator[Advice]:
@@ -180,6 +194,64 @@ def _pool_stride(network: Network) -> Iterator[Advice]:
         )
 
 
+def _one_group(network: Network) -> Iterator[Advice]:
+    normalization = network.experiment.regularizers.get("group_norm")
+    if isinstance(normalization, GroupNorm) and normalization.groups == 1:
+        yield Advice(
+            "group normalization with one group",
+            "group_norm.groups=1 is layer normalization over whole maps: report it as that. "
+            "layer_norm is another one, over the channels at each place.",
+            "With a single group, mean and variance are those of all channels and places of an "
+            "example.",
+            'Wu and He, "Group Normalization", 2018, section 3.2',
+        )
+
+
+def _large_noise(network: Network) -> Iterator[Advice]:
+    noise = network.experiment.regularizers.get("gaussian_noise")
+    if isinstance(noise, GaussianNoise) and noise.input > PIXELS:
+        yield Advice(
+            "large noise",
+            f"gaussian_noise.input={noise.input:g}: try a standard deviation of 0.05 to 0.2.",
+            f"Pixels are in [0, 1], and those of photographs deviate by about {PIXELS:g}: more "
+            "noise than that hides the image, and acts as a penalty only where it is small.",
+            'Bishop, "Training with Noise is Equivalent to Tikhonov Regularization", 1995',
+        )
+
+
+def _squares_as_large_as_maps(network: Network) -> Iterator[Advice]:
+    block = network.experiment.regularizers.get("dropblock")
+    if not isinstance(block, DropBlock):
+        return
+    small = [
+        each.name
+        for each in network.layers
+        if each.kind == "DropBlock2D" and min(each.output_shape[:2]) <= block.size
+    ]
+    if small:
+        yield Advice(
+            "squares as large as maps",
+            f"dropblock.size={block.size} covers the maps of {', '.join(small)}: try a smaller "
+            "one, or spatial_dropout.",
+            "Where a square is as large as the map, the map is dropped as a whole.",
+            'Ghiasi, Lin and Le, "DropBlock", 2018, section 3',
+        )
+
+
+def _negative_values_in_stochastic_pooling(network: Network) -> Iterator[Advice]:
+    pooling = network.experiment.regularizers["pooling"]
+    activation = getattr(network.experiment.model, "activation", "relu")
+    if getattr(pooling, "kind", "") == "stochastic" and activation not in NEVER_NEGATIVE:
+        yield Advice(
+            "stochastic pooling of negative values",
+            f"model.activation={activation} can be negative: use relu with pooling: stochastic.",
+            "Values are probabilities there, so that a negative one counts as 0 and is never "
+            "passed on.",
+            'Zeiler and Fergus, "Stochastic Pooling for Regularization of Deep Convolutional '
+            'Neural Networks", 2013, section 3',
+        )
+
+
 def _large_penalty(network: Network) -> Iterator[Advice]:
     guessing = math.log(network.classes)
     if network.penalty > guessing:
@@ -202,6 +274,10 @@ ADVICE: dict[str, Rule] = {
     "l2_with_adam": _l2_with_adam,
     "l2_with_batch_norm": _l2_with_batch_norm,
     "pool_stride": _pool_stride,
+    "one_group": _one_group,
+    "large_noise": _large_noise,
+    "squares_as_large_as_maps": _squares_as_large_as_maps,
+    "negative_values_in_stochastic_pooling": _negative_values_in_stochastic_pooling,
     "large_penalty": _large_penalty,
 }
 

@@ -188,7 +188,7 @@ def _split(model: Any, layer: Any) -> tuple[Any, Any]:
         cut = layer.input
         if any(cut is each for each in model.inputs):
             return None, None
-        return keras.Model(model.inputs, cut), keras.Model(cut, model.outputs)
+        return keras.Model(model.input, cut), keras.Model(cut, model.output)
     except (ValueError, AttributeError, RuntimeError):  # inside another model, or around the layer
         return None, None
 

@@ -34,6 +34,7 @@ def topics(name, *overrides):
 
 
 TRAILING = "trailing moving averages"
+NEGATIVE = "stochastic pooling of negative values"
 TWO = {"variance shift", "bias before batch normalization"}
 
 
@@ -55,6 +56,20 @@ TWO = {"variance shift", "bias before batch normalization"}
         ("baseline", ["train.epochs=1"], set()),
         ("batch_norm", ["dropout.dense=0.5"], TWO),
         ("batch_norm", ["dropout.dense=0.5", "model.dense=[]"], TWO - {"variance shift"}),
+        ("batch_norm_after_activation", ["spatial_dropout=0.2"], {"variance shift"}),
+        ("batch_norm_after_activation", ["gaussian_dropout=0.5"], {"variance shift"}),
+        ("spatial_dropout", [], set()),
+        ("gaussian_dropout", ["layer_norm=true"], set()),
+        ("group_norm", [], set()),
+        ("group_norm", ["group_norm.groups=1"], {"group normalization with one group"}),
+        ("gaussian_noise", [], set()),
+        ("gaussian_noise", ["gaussian_noise.input=0.5"], {"large noise"}),
+        ("gaussian_noise", ["gaussian_noise={input: 0.1, hidden: 1.0}"], set()),
+        ("dropblock", [], set()),
+        ("dropblock", ["dropblock.size=4"], {"squares as large as maps"}),
+        ("mixed_pooling", ["model.activation=tanh"], set()),
+        ("stochastic_pooling", [], set()),
+        ("stochastic_pooling", ["model.activation=tanh"], {NEGATIVE}),
         ("l2", [], {"L2 with Adam"}),
         ("l2", ["train.optimizer=sgd"], set()),
         ("l1", [], set()),
@@ -88,11 +103,13 @@ def test_the_momentum_to_try_has_moving_averages_that_keep_up(batch_size, epochs
 
 
 def test_every_rule_speaks_in_some_case():
-    speaks = topics("all", "l1=1", "dropout.conv=0.1", "pooling.stride=3", "train.epochs=1")
+    changes = ["l1=1", "dropout.conv=0.1", "pooling.stride=3", "train.epochs=1", "group_norm=1"]
+    changes += ["gaussian_noise=0.5", "dropblock={rate: 0.1, size: 40}", "pooling.kind=stochastic"]
+    speaks = topics("all", *changes, "model.activation=tanh")
     assert len(set(speaks)) == len(ADVICE)
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("*.yaml")), ids=lambda p: p.stem)
 def test_no_config_that_comes_along_has_a_rate_or_stride_to_warn_of(path):
-    unwanted = {"dropout rate", "pool stride", "large penalty", TRAILING}
+    unwanted = {"dropout rate", "pool stride", "large penalty", TRAILING, NEGATIVE, "large noise"}
     assert not unwanted & set(topics(path.stem))

@@ -249,7 +249,7 @@ def test_keys_of_a_function_are_those_of_its_section(own, write):
     assert load(write("model: {name: branches, width: 9}")).model.width == 9
     with pytest.raises(ConfigError, match="unknown key of the model branches; did you mean"):
         load(write("model: {name: branches, widht: 9}"))
-    with pytest.raises(ConfigError, match="model.width: expected an integer"):
+    with pytest.raises(ConfigError, match=r"model\.width: expected an integer"):
         load(write("model: {name: branches, width: wide}"))
 
 
@@ -265,7 +265,7 @@ def test_penalties_and_constraints_reach_every_kernel_of_a_model_without_the_kit
 def test_a_technique_that_only_adds_layers_is_refused_where_no_kit_is_called(own):
     own("plain", plain)
     for toggles in ({"dropout": 0.5}, {"batch_norm": True}, {"pooling": "average"}):
-        with pytest.raises(RegbenchError, match="the model plain has no .*, where this adds"):
+        with pytest.raises(RegbenchError, match=r"the model plain has no .*, where this adds"):
             network("plain", (4, 4, 1), **toggles)
 
 

@@ -109,8 +109,8 @@ def test_layers_that_keras_does_not_have_draw_on_where_they_were(monkeypatch, tm
     random += ["gaussian_dropout=0.2", "dropout=null", "train.epochs=1"]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     run(whole, *random)
-    interrupt(monkeypatch, stopped, 2, "step 2 of epoch 1", *random)
-    assert run(stopped, *random) == ["resuming from step 2 of epoch 1"]
+    interrupt(monkeypatch, stopped, 2, "step 1 of epoch 1", *random)
+    assert run(stopped, *random) == ["resuming from step 1 of epoch 1"]
     assert outcome(stopped, *random) == outcome(whole, *random)
 
 
