@@ -294,11 +294,7 @@ def branching(*droppers):
 
 
 def test_spatial_dropout_beside_a_skip_is_the_ensemble_that_numpy_averages():
-<<<<<<< HEAD
-    """Of the branch alone, since the skip keeps every map. Masks differ: equal up to noise."""
-=======
     """Of the branch alone, since the skip keeps every map; equal up to the noise of the masks."""
->>>>>>> layers
     examined, _ = branching(keras.layers.SpatialDropout2D(0.4, seed=1))
     (images, labels), model = examined.test, examined.model
     found = dropout.measure(examined)
