@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import (
+    ConfigDict,
     GetJsonSchemaHandler,
     PlainSerializer,
     PlainValidator,
     SerializationInfo,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails
@@ -18,11 +20,19 @@ from regbench.builders import BUILDERS, DEFAULT, Builder
 from regbench.builders.cnn import CNN
 
 
-def _validated(value: Any) -> Builder:
+class Stored(Builder):
+    """A network of which only the name and keys are known: a finished run's, read without plugin."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def _validated(value: Any, info: ValidationInfo) -> Builder:
     """Return the builder that a mapping names, with its keys: looked up now, not at import."""
     if isinstance(value, Builder):
         return value
     name = value.get("name", DEFAULT) if isinstance(value, dict) else DEFAULT
+    if isinstance(name, str) and name not in BUILDERS and (info.context or {}).get("stored"):
+        return Stored.model_validate(value)
     if not isinstance(name, str) or name not in BUILDERS:
         expected = ", ".join(BUILDERS)
         detail = InitErrorDetails(

@@ -37,7 +37,7 @@ def own():
         ("all_cnn", {}, 1.37),  # "1.4 M", Springenberg et al., table 4
         ("vgg_small", {}, 4.66),
         ("resnet20", {}, 0.27),  # He et al., table 6
-        ("resnet20", {"depth": 32}, 0.47),  # "0.46 M" there, without the biases
+        ("resnet20", {"depth": 32}, 0.46),
         ("wide_resnet", {}, 2.75),  # "2.7 M", Zagoruyko and Komodakis, table 5
         ("mlp", {}, 1.84),
     ],
@@ -178,6 +178,14 @@ def test_naming_the_default_network_changes_no_hash_and_others_have_their_own():
 def test_a_dump_names_the_network_and_is_read_back():
     experiment = config.load("configs/wide_resnet.yaml", ["model.width=2"])
     assert config.parse(config.dump(experiment), "dump") == experiment
+
+
+def test_a_stored_config_keeps_the_keys_of_a_network_that_is_not_loaded():
+    values = Experiment(name="mine").values() | {"model": {"name": "theirs", "width": 3}}
+    found = Experiment.model_validate(values, context={"stored": True})
+    assert found.values()["model"] == {"name": "theirs", "width": 3}
+    with pytest.raises(ValueError, match="theirs"):
+        Experiment.model_validate(values)
 
 
 def test_what_another_network_changes_is_its_name_and_its_own_keys():
