@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from regbench.config.experiment import NAME, Data, Evaluation, Experiment, Model, Train, run_name
+from regbench.config.experiment import NAME, Data, Evaluation, Experiment, Train, run_name
 from regbench.config.inheritance import ConfigError
 from regbench.config.loading import dump, load, load_all, of_tree, parse, schema
 from regbench.config.yaml12 import MAX_BYTES
 
 __all__ = [
-    "MAX_BYTES", "NAME", "ConfigError", "Data", "Evaluation", "Experiment", "Model", "Train",
+    "MAX_BYTES", "NAME", "ConfigError", "Data", "Evaluation", "Experiment", "Train",
     "dump", "load", "load_all", "of_tree", "parse", "run_name", "schema",
 ]  # fmt: skip

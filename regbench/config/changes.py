@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
+from regbench.builders import BUILDERS, DEFAULT
+
 
 def changes(base: Any, config: Any) -> dict[str, Any] | None:
     """Return where a resolved config differs from `base`, as dotted key to value.
@@ -18,10 +22,26 @@ def changes(base: Any, config: Any) -> dict[str, Any] | None:
 
 def _differences(base: Any, config: Any, key: str) -> Iterator[tuple[str, Any]]:
     if isinstance(base, dict) and isinstance(config, dict):
+        if key == "model" and _name(base) != _name(config):
+            yield from _leaves(_changed_keys(config), key)
+            return
         for each in {**base, **config}:
             yield from _differences(base.get(each), config.get(each), f"{key}.{each}".strip("."))
     elif base != config:
         yield from _leaves(config, key)
+
+
+def _name(model: dict[str, Any]) -> Any:
+    return model.get("name", DEFAULT)  # written by a version that knew one network
+
+
+def _changed_keys(model: dict[str, Any]) -> dict[str, Any]:
+    """Return the name of another network, and what differs from its own defaults."""
+    builder = BUILDERS.get(_name(model))
+    fields = builder.model_fields if builder else {}  # of a plugin that is not loaded
+    defaults = {key: to_jsonable_python(field.default) for key, field in fields.items()}
+    keys = {key: value for key, value in model.items() if value != defaults.get(key)}
+    return {"name": _name(model)} | keys
 
 
 def _leaves(config: Any, key: str) -> Iterator[tuple[str, Any]]:

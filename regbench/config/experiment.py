@@ -16,11 +16,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    Strict,
     create_model,
     model_validator,
 )
 
+from regbench.builders.cnn import CNN
+from regbench.config.model import Network
 from regbench.regularizers import REGULARIZERS, Regularizer, combination
 from regbench.regularizers.hooks import has_hook
 
@@ -29,8 +30,6 @@ NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 CountOrAll = Count | Literal["all"]
-Size = Annotated[int, Field(ge=1, le=10**6)]
-Sizes = Annotated[tuple[Size, ...], Strict(False), Field(max_length=100)]
 Name = Annotated[
     str,
     Field(
@@ -69,19 +68,6 @@ class Data(Section):
         if self.name == "shapes" and (self.path or self.sha256):
             raise ValueError("shapes is drawn, not read: leave path and sha256 out, or set null")
         return self
-
-
-class Model(Section):
-    """The network: `convolutions` in each of `blocks`, then the head and its dense layers."""
-
-    blocks: Sizes = (32, 64, 128)
-    convolutions: Annotated[int, Field(ge=1, le=32)] = 2
-    kernel_size: Annotated[int, Field(ge=1, le=64)] = 3
-    activation: Literal[
-        "relu", "elu", "gelu", "leaky_relu", "selu", "sigmoid", "silu", "softplus", "tanh"
-    ] = "relu"
-    head: Literal["flatten", "global_max_pooling", "global_average_pooling"] = "flatten"
-    dense: Sizes = (128,)
 
 
 class Train(Section):
@@ -131,7 +117,7 @@ class _Experiment(Section):
     name: Name
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     data: Data = Data()
-    model: Model = Model()
+    model: Network = CNN()
     train: Train = Train()
     evaluation: Evaluation = Evaluation()
 
@@ -173,6 +159,10 @@ class _Experiment(Section):
     def with_seed(self, seed: int) -> Experiment:
         """Return the same experiment with another seed."""
         return self.model_copy(update={"seed": seed})
+
+    def shrunk(self) -> Experiment:
+        """Return the experiment with its network at the size of a smoke run."""
+        return Experiment.model_validate(self.values() | {"model": self.model.shrunk()})
 
     def values(self) -> dict[str, Any]:
         """Return every value, defaults included, as nested dicts, lists and scalars."""

@@ -4,7 +4,8 @@ How a file and the file that it extends are merged: a mapping changes only the k
 anything else replaces what was there, and `name` is not inherited. For a toggle that means: a bare
 value is the whole toggle, so `pooling: average` is average pooling with the default window
 whatever the base has, and `pooling: {kind: average}` keeps the base's window. A shorthand in the
-base is not lost: `pooling: {size: 3}` on top of `pooling: average` is average pooling.
+base is not lost: `pooling: {size: 3}` on top of `pooling: average` is average pooling. Another
+`model.name` starts from that network's defaults: the keys of the base's network are not its keys.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from regbench.builders import DEFAULT
 from regbench.config import shipped, yaml12
 from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
@@ -165,7 +167,27 @@ def nested(keys: Sequence[str], value: Node, place: Place) -> Node:
 
 def merge(base: Node, changes: Node) -> Node:
     """Return `base`, changed as one file changes another."""
-    return yaml12.merge(_written_out(base), changes)
+    return yaml12.merge(_without_other_model(_written_out(base), changes), changes)
+
+
+def models_first(changes: Iterable[Node]) -> list[Node]:
+    """Return changes in an order in which none undoes another: `model.name` before other keys."""
+    return sorted(changes, key=lambda change: _model_name(change) is None)
+
+
+def _without_other_model(base: Node, changes: Node) -> Node:
+    """Return `base` without its `model`, if the changes name another one."""
+    name = _model_name(changes)
+    if name is None or name == (_model_name(base) or DEFAULT):
+        return base
+    assert isinstance(base.content, dict)
+    return replace(base, content={k: v for k, v in base.content.items() if k != "model"})
+
+
+def _model_name(tree: Node) -> object:
+    model = tree.child("model")
+    name = model.child("name") if model else None
+    return name.content if name else None
 
 
 def _written_out(tree: Node) -> Node:

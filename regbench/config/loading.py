@@ -59,7 +59,8 @@ def load_all(
         overrides: changes such as "train.epochs=5". They may not make two files' experiments,
             which differ without them, the same one under two names.
         seeds: give every experiment each of these seeds; None keeps that of its config.
-        smoke: further overrides, applied last, which may make experiments the same.
+        smoke: further overrides, applied last, which may make experiments the same; with any,
+            networks are as small as their `Builder.smoke` says.
 
     Raises:
         ConfigError: with a line for everything that is wrong in any of them, and for each
@@ -71,6 +72,7 @@ def load_all(
         try:
             path = _found(asked)
             found = _experiments(path, [*overrides, *smoke])
+            found = [each.shrunk() for each in found] if smoke else found
             files.append((path, found))
         except ConfigError as error:
             problems += error.messages
@@ -218,8 +220,8 @@ def _experiments(path: Path, overrides: Sequence[str]) -> list[Experiment]:
     problems: list[Problem] = []
     try:
         tree = inheritance.read(path, problems)
-        for override in overrides:
-            change = inheritance.override(override, problems)
+        options = [inheritance.override(each, problems) for each in overrides]
+        for change in inheritance.models_first(options):
             matrix.check_override(tree, change)
             tree = inheritance.merge(tree, change)
         experiments = of_tree(tree, problems)

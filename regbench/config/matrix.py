@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from regbench.config.inheritance import dotted, merge, nested
+from regbench.config.inheritance import dotted, merge, models_first, nested
 from regbench.config.yaml12 import Node, Problem, YamlError
 
 # At a minute a run, more is over four hours for a single seed; ten short lists are thousands.
@@ -137,8 +137,11 @@ def _values(key: str, node: Node, problems: list[Problem]) -> list[Node]:
 
 
 def _changed(base: Node, combination: list[Change]) -> Node:
-    for key, value in combination:
-        base = merge(base, nested(key.split("."), value, value.key or value.place))
+    changes = [
+        nested(key.split("."), value, value.key or value.place) for key, value in combination
+    ]
+    for change in models_first(changes):
+        base = merge(base, change)
     name = base.child("name")
     if name is None or not isinstance(name.content, str):
         return base

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from regbench.config.model import named
 from regbench.config.yaml12 import Node, Problem
 
 Schema = dict[str, Any]
@@ -24,6 +25,7 @@ def explain(error: ValidationError, tree: Node, schema: Schema) -> list[Problem]
         schema: the JSON Schema that the values were checked against; it says what was expected.
     """
     problems: dict[tuple[str | int, ...], Problem] = {}
+    schema = named(schema, tree.plain().get("model"))
     details = error.errors(include_url=False)
     places = [detail["loc"] for detail in details]
     for detail in details:
@@ -79,7 +81,16 @@ def _unknown_key(path: tuple[str | int, ...], schema: Schema) -> str:
     *others, last = [f'"{key}"' for key in near] or [""]
     hint = f"{', '.join(others)} or {last}" if others else last
     hint = f"did you mean {hint}?" if near else f"expected one of {', '.join(valid)}"
-    return f"{_dotted(path)}: unknown key; {hint}"
+    whose = "" if elsewhere else _of_network(path, schema)
+    return f"{_dotted(path)}: unknown key{whose}; {hint}"
+
+
+def _of_network(path: tuple[str | int, ...], schema: Schema) -> str:
+    """Return which network it is whose keys are the valid ones, for a key of `model`."""
+    if path[0] != "model":
+        return ""
+    name = schema["properties"]["model"]["properties"]["name"].get("const")
+    return f" of the model {name}" if name else ""
 
 
 def _keys(fragment: Schema, schema: Schema) -> list[str]:

@@ -87,7 +87,7 @@ class Inspection:
     """All that `regbench inspect` shows.
 
     `batches` says what each technique does to a batch that changes them; `pooling` is what pooling
-    adds: mostly negative.
+    adds: mostly negative. None where the network without it is unknown.
     """
 
     name: str
@@ -100,7 +100,7 @@ class Inspection:
     changes: dict[str, Any]
     batches: dict[str, str]
     versus_baseline: Totals
-    pooling: Totals
+    pooling: Totals | None
     timing: Timing | None
     advice: list[Advice]
 
@@ -159,6 +159,7 @@ def answer(question: Question, emit: train.Emit) -> Inspection:
     totals = cost.totals(layers)
     base = cost.layers(build(baseline, base_size.input_shape, base_size.classes))
     updates = experiment.train.epochs * _batches_per_epoch(experiment, size)
+    unpooled = cost.without_pooling(layers, size.input_shape)
     network = Network(
         experiment=experiment,
         layers=layers,
@@ -179,7 +180,7 @@ def answer(question: Question, emit: train.Emit) -> Inspection:
         changes=changes(baseline.brief(), experiment.brief()) or {},
         batches={name: each.batch_effect() for name, each in experiment.changing("batch").items()},
         versus_baseline=totals - cost.totals(base),
-        pooling=totals - cost.without_pooling(layers, size.input_shape),
+        pooling=totals - unpooled if unpooled else None,
         timing=time_run(model, experiment, size, runtime) if question.measure_time else None,
         advice=advice.advise(network),
     )

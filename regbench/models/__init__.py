@@ -1,1 +1,10 @@
-"""From an experiment to a Keras model: its layers, weights, predictions and cost."""
+"""From an experiment to a Keras model: its layers, weights, predictions and cost.
+
+`BUILDERS` are the networks by name, `register` adds one of one's own, and `Kit` makes their parts.
+"""
+
+from __future__ import annotations
+
+from regbench.builders import BUILDERS, Builder, Kit, chain, register
+
+__all__ = ["BUILDERS", "Builder", "Kit", "chain", "register"]

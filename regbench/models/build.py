@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench import seeding
+from regbench.builders import Builder
+from regbench.builders.own import OwnModel
 from regbench.config import Experiment
 from regbench.errors import RegbenchError
 from regbench.models import optimizer
-from regbench.regularizers import Regularizer
-
-HEADS = {
-    "flatten": "Flatten",
-    "global_max_pooling": "GlobalMaxPooling2D",
-    "global_average_pooling": "GlobalAveragePooling2D",
-}
+from regbench.models.own import checked, fresh
+from regbench.models.weights import constrain, draw, penalize
+from regbench.text import one_line
 
 
 def to_inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -27,36 +24,37 @@ def to_inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) -> Any:
-    """Return the uncompiled `keras.Sequential` for images of (height, width, channels).
+    """Return the uncompiled `keras.Model` for images of (height, width, channels).
 
     Its initial weights depend only on the seed and on each layer's name and shape, so variants with
     the same seed start with equal weights in every layer that they share.
-    Raises RegbenchError if the feature maps would shrink to nothing.
+    Raises RegbenchError if the network can't be built for such images, a technique has no place in
+    it, or a network of one's own is not what a run needs.
     """
-    import keras
-
-    _refuse_idle(experiment)
+    builder, techniques = experiment.model, experiment.regularizers
+    kit = builder.kit(techniques)
+    own = isinstance(builder, OwnModel)
     try:
-        model = keras.Sequential(
-            [keras.Input(input_shape), *_layers(experiment, classes)], name=experiment.name
-        )
+        with fresh(experiment.seed) if own else contextlib.nullcontext():
+            model = builder.build(kit, input_shape, classes)
+    except RegbenchError:
+        raise
     except ValueError as error:
-        raise _too_small(input_shape, error) from error
-    _draw_weights(model, experiment.seed)
+        raise _cannot_be_built(builder, input_shape, str(error)) from error
+    except Exception as error:
+        if not own:
+            raise
+        # Whatever someone's function raises.
+        reason = f"{type(error).__name__}: {error}"
+        raise _cannot_be_built(builder, input_shape, reason) from error
+    kit.check_asked(builder.name)
+    if own:
+        model = checked(model, builder.name, input_shape, classes)
+    model.name = experiment.name
+    draw(model, experiment.seed)
+    penalize(model, list(techniques.values()))
+    constrain(model, list(techniques.values()))
     return model
-
-
-def _refuse_idle(experiment: Experiment) -> None:
-    """Refuse a technique whose layers have no place in this network: it would be the baseline."""
-    for name, each in experiment.regularizers.items():
-        missing = "a residual block" if each.around_block("unasked", 1.0) else ""
-        if each.optional and not experiment.model.blocks and each.after_block("unasked"):
-            missing = "a block of convolutions"
-        if missing:
-            raise RegbenchError(
-                f"{name}: expected a network with {missing}, where this adds layers, received one "
-                f"without; choose another model, or set {name}: null"
-            )
 
 
 def compile_model(model: Any, experiment: Experiment, steps_per_epoch: int) -> None:
@@ -91,111 +89,10 @@ def _make_variables(model: Any, targets: NDArray[Any]) -> None:
     model.reset_metrics()
 
 
-def _layers(experiment: Experiment, classes: int) -> Iterator[Any]:
-    """Yield the layers from the first convolution to the softmax."""
-    import keras
-
-    stack = _Stack(experiment)
-    yield from stack.on_input("input")
-    for block, channels in enumerate(experiment.model.blocks, start=1):
-        yield from stack.block(f"block{block}", channels)
-    head = HEADS[experiment.model.head]
-    yield getattr(keras.layers, head)(name=experiment.model.head)
-    for index, units in enumerate(experiment.model.dense, start=1):
-        yield from stack.dense(f"dense{index}", units)
-    yield from stack.output("output", classes)
-
-
-class _Stack:
-    """Makes the parts of the network, asking every active regularizer at each of its hooks."""
-
-    def __init__(self, experiment: Experiment) -> None:
-        self.model = experiment.model
-        self.regularizers: list[Regularizer] = list(experiment.regularizers.values())
-        self.stride = max([each.block_stride() for each in self.regularizers], default=1)
-
-    def on_input(self, name: str) -> Iterator[Any]:
-        yield from self._ask("on_input", name)
-
-    def block(self, name: str, channels: int) -> Iterator[Any]:
-        import keras
-
-        for index in range(1, self.model.convolutions + 1):
-            last = index == self.model.convolutions
-            layer_name = f"{name}_conv{index}"
-            yield from self._activated(
-                keras.layers.Conv2D,
-                layer_name,
-                filters=channels,
-                kernel_size=self.model.kernel_size,
-                strides=self.stride if last else 1,
-                padding="same",
-            )
-        yield from self._ask("after_block", name)
-
-    def dense(self, name: str, units: int) -> Iterator[Any]:
-        import keras
-
-        yield from self._ask("before_dense", name)
-        yield from self._activated(keras.layers.Dense, name, units=units)
-
-    def output(self, name: str, classes: int) -> Iterator[Any]:
-        import keras
-
-        yield from self._ask("before_dense", name)
-        yield keras.layers.Dense(
-            classes, activation="softmax", kernel_regularizer=self._penalty(), name=name
-        )
-
-    def _activated(self, layer: Any, name: str, **options: Any) -> Iterator[Any]:
-        """Yield a hidden layer; its activation is separate only if another layer precedes it."""
-        import keras
-
-        between = self._ask("before_activation", name)
-        yield layer(
-            **options,
-            activation=None if between else self.model.activation,
-            kernel_regularizer=self._penalty(),
-            name=name,
-        )
-        if between:
-            yield from between
-            yield keras.layers.Activation(self.model.activation, name=f"{name}_activation")
-        yield from self._ask("after_activation", name)
-
-    def _ask(self, hook: str, name: str) -> list[Any]:
-        return [layer for each in self.regularizers for layer in getattr(each, hook)(name)]
-
-    def _penalty(self) -> Any:
-        penalties = [each.kernel_penalty() for each in self.regularizers]
-        penalties = [penalty for penalty in penalties if penalty is not None]
-        if len(penalties) <= 1:
-            return penalties[0] if penalties else None
-        from regbench.regularizers.keras_penalties import PenaltySum
-
-        return PenaltySum(penalties)
-
-
-def _draw_weights(model: Any, seed: int) -> None:
-    # Seeds are not stored in the layers' configs, which then read like hand-written Keras.
-    for layer in model.layers:
-        if hasattr(layer, "kernel"):
-            initializer = type(layer.kernel_initializer)(
-                seed=seeding.derive(seed, "weights", layer.name)
-            )
-            layer.kernel.assign(initializer(layer.kernel.shape, dtype=layer.kernel.dtype))
-        if hasattr(layer, "seed_generator"):
-            first = seeding.derive(seed, "dropout", layer.name)
-            layer.seed_generator.state.assign(np.asarray([first, 0], "uint32"))
-            # If a layer was created without a seed, Keras on torch draws from torch's global
-            # generator, which is neither seeded nor in a checkpoint: two runs would differ.
-            layer.seed_generator._initial_seed = first
-
-
-def _too_small(input_shape: tuple[int, ...], error: ValueError) -> RegbenchError:
+def _cannot_be_built(builder: Builder, input_shape: tuple[int, ...], reason: str) -> RegbenchError:
     size = "x".join(map(str, input_shape[:2]))
-    reason = str(error).splitlines()[0]
+    first = (reason.strip() or "no reason given").splitlines()[0]
     return RegbenchError(
-        f"model: the network can't be built for images of {size} pixels: {reason} "
-        "Use fewer model.blocks, a smaller pooling.size or pooling.padding: same."
+        f"model: the network can't be built for images of {size} pixels: {one_line(first)} "
+        f"{builder.remedy}"
     )

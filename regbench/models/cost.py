@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from regbench.models.layers import Pass, kernels, leaves, names, passes
 
 FLOAT = 4  # bytes
 WINDOWS = ("MaxPooling2D", "AveragePooling2D", "StochasticPooling2D", "MixedPooling2D")
@@ -18,6 +20,8 @@ class Layer:
 
     `multiply_adds` are those of convolutions and dense layers, where nearly all the time goes.
     `activation_bytes` is what its output takes as float32, which training keeps for the gradients.
+    `inputs` are the numbers of the layers whose outputs it takes, and -1 is the image; empty where
+    that is unknown. A layer that is called several times has a line for each.
     """
 
     name: str
@@ -28,6 +32,8 @@ class Layer:
     activation_bytes: int
     kernel_shape: tuple[int, ...] = ()
     bias: bool = False
+    input_shape: tuple[int, ...] = ()
+    inputs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,21 @@ class Totals:
 
 
 def layers(model: Any) -> list[Layer]:
-    """Return the costs of every layer of a built `keras.Sequential`, in their order."""
-    return [of_layer(layer) for layer in model.layers]
+    """Return the costs of every layer of a built model, in the order in which they compute.
+
+    Of a layer that is called again only the computation counts; one that inference leaves out is
+    at the end, with its parameters.
+    """
+    counted: set[int] = set()
+    found = []
+    for each in passes(model):
+        found.append(_of_pass(each, again=id(each.layer) in counted))
+        counted.add(id(each.layer))
+    labels = names(model)
+    idle = [each for each in leaves(model) if id(each) not in counted]
+    return found + [
+        Layer(labels[id(each)], type(each).__name__, (), _parameters(each), 0, 0) for each in idle
+    ]
 
 
 def totals(layers: Sequence[Layer]) -> Totals:
@@ -60,18 +79,15 @@ def totals(layers: Sequence[Layer]) -> Totals:
     )
 
 
-def pooled_share(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> float | None:
+def pooled_share(layers: Sequence[Layer]) -> float | None:
     """Return the share of values that is left after pooling windows: 0.25 for 2x2, stride 2.
 
     None for a network without windows.
     """
-    shapes = [tuple(input_shape), *(layer.output_shape for layer in layers)]
-    sizes = [
-        (math.prod(before), math.prod(layer.output_shape))
-        for before, layer in zip(shapes, layers, strict=False)
-        if layer.kind in WINDOWS
-    ]
-    return sum(out for _, out in sizes) / sum(into for into, _ in sizes) if sizes else None
+    windows = [layer for layer in layers if layer.kind in WINDOWS]
+    out = sum(math.prod(layer.output_shape) for layer in windows)
+    into = sum(math.prod(layer.input_shape) for layer in windows)
+    return out / into if windows else None
 
 
 def pooling_parameters(layers: Sequence[Layer]) -> int | None:
@@ -80,51 +96,83 @@ def pooling_parameters(layers: Sequence[Layer]) -> int | None:
     return sum(pooling) if pooling else None
 
 
-def without_pooling(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Totals:
+def without_pooling(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Totals | None:
     """Return the totals of the same network if its feature maps kept the size of the images.
 
     Pooling windows are left out and strided convolutions get stride 1; global pooling stays. The
     network is not built: its first dense layer could have a hundred million weights.
+    None where it is unknown which layer follows which, or what a layer does.
     """
-    shape, rewritten = tuple(input_shape), []
+    shapes: list[tuple[int, ...]] = []  # the outputs of the layers then
+    rewritten = []
     for layer in layers:
-        if layer.kind in WINDOWS:
-            continue
-        parameters, multiply_adds = layer.parameters, layer.multiply_adds
-        if layer.kind == "Conv2D":
-            shape = (*shape[:2], layer.output_shape[-1])
-            multiply_adds = math.prod(layer.kernel_shape) * math.prod(shape[:2])
-        elif layer.kind == "Dense":
-            (inputs,), units = shape, layer.output_shape[-1]
-            multiply_adds = inputs * units
-            parameters = multiply_adds + units * layer.bias
-            shape = (units,)
-        elif layer.kind == "Flatten":
-            shape = (math.prod(shape),)
-        elif layer.kind in GLOBAL:
-            shape = (shape[-1],)
-        size = _bytes(layer.kind, shape)
-        rewritten.append(Layer(layer.name, layer.kind, shape, parameters, multiply_adds, size))
+        if not layer.inputs or (layer.kernel_shape and layer.kind not in ("Conv2D", "Dense")):
+            return None
+        given = [tuple(input_shape) if each < 0 else shapes[each] for each in layer.inputs]
+        shapes.append(_unpooled_shape(layer, given[0]))
+        if layer.kind not in WINDOWS:
+            rewritten.append(_unpooled(layer, given[0], shapes[-1]))
     return totals(rewritten)
 
 
-def of_layer(layer: Any) -> Layer:
-    """Return the costs of one layer of a built model."""
-    kind, shape = type(layer).__name__, tuple(layer.output.shape[1:])
+def _unpooled_shape(layer: Layer, given: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a layer's output where its input has the shape `given`."""
+    if layer.kind == "Flatten":
+        return (math.prod(given),)
+    if layer.kind in GLOBAL:
+        return given[-1:]
+    if layer.kind == "Dense" or len(layer.output_shape) == 3:  # maps keep their size
+        return (*given[:-1], layer.output_shape[-1])
+    return given if layer.input_shape == layer.output_shape else layer.output_shape
+
+
+def _unpooled(layer: Layer, given: tuple[int, ...], shape: tuple[int, ...]) -> Layer:
+    parameters, multiply_adds = layer.parameters, layer.multiply_adds
+    if layer.kind == "Conv2D":
+        multiply_adds = math.prod(layer.kernel_shape) * math.prod(shape[:-1])
+    elif layer.kind == "Dense":
+        weights = given[-1] * shape[-1]
+        multiply_adds = weights * math.prod(shape[:-1])
+        parameters = weights + shape[-1] * layer.bias if layer.parameters else 0
+    return Layer(layer.name, layer.kind, shape, parameters, multiply_adds, _bytes(layer, shape))
+
+
+def _of_pass(one: Pass, again: bool) -> Layer:
+    layer, kind, shape = one.layer, type(one.layer).__name__, one.output_shape
     kernel = tuple(layer.kernel.shape) if hasattr(layer, "kernel") else ()
-    places = math.prod(shape[:-1])  # 1 for a dense layer
-    return Layer(
-        name=layer.name,
+    found = Layer(
+        name=one.name,
         kind=kind,
         output_shape=shape,
-        parameters=int(layer.count_params()),
-        multiply_adds=math.prod(kernel) * places if kernel else 0,
-        activation_bytes=_bytes(kind, shape),
+        parameters=0 if again else _parameters(layer),
+        multiply_adds=_multiply_adds(one),
+        activation_bytes=0,
         kernel_shape=kernel,
         bias=getattr(layer, "bias", None) is not None,
+        input_shape=one.input_shape,
+        inputs=one.inputs,
     )
+    return replace(found, activation_bytes=_bytes(found, shape))
 
 
-def _bytes(kind: str, shape: tuple[int, ...]) -> int:
+def _multiply_adds(one: Pass) -> int:
+    """Return those of a convolution or a dense layer: each weight once for every place."""
+    import keras
+
+    if isinstance(one.layer, keras.layers.EinsumDense):
+        # Each index of the sum is one of two of the three: input, kernel and output.
+        shapes = one.input_shape, one.layer.kernel.shape, one.output_shape
+        return math.isqrt(math.prod(map(math.prod, shapes)))
+    weights = sum(math.prod(kernel.shape) for _, kernel in kernels(one.layer))
+    return weights * math.prod(one.output_shape[:-1])  # one place for a dense layer
+
+
+def _parameters(layer: Any) -> int:
+    """Return the number of a layer's own weights, without those of layers inside."""
+    own = [*layer._trainable_variables, *layer._non_trainable_variables]
+    return sum(math.prod(variable.shape) for variable in own)
+
+
+def _bytes(layer: Layer, shape: tuple[int, ...]) -> int:
     # Flattening copies nothing: it only changes the shape.
-    return 0 if kind == "Flatten" else FLOAT * math.prod(shape)
+    return 0 if layer.kind == "Flatten" else FLOAT * math.prod(shape)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from regbench.errors import RegbenchError
 from regbench.models import evaluate
+from regbench.models.layers import kernels, leaves
 from regbench.runs import probe_results
 from regbench.runs.files import MODEL
 from regbench.text import one_line
@@ -97,17 +98,18 @@ def _classes(folder: Path) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _without_penalties(model: Any) -> Iterator[None]:
-    """Hide what acts on kernels from what describes the layers; training keeps what it has."""
-    hidden = [
-        (layer, key, getattr(layer, key))
-        for layer in model.layers
-        for key in ("kernel_regularizer", "kernel_constraint")
-        if getattr(layer, key, None)
+    """Hide the kernel penalties from what describes the layers; training keeps those it has."""
+    penalties = [
+        (layer, f"{name}_regularizer", getattr(layer, f"{name}_regularizer", None))
+        for layer in leaves(model)
+        for name, _ in kernels(layer)
     ]
     try:
-        for layer, key, _ in hidden:
-            setattr(layer, key, None)
+        for layer, attribute, penalty in penalties:
+            if penalty is not None:
+                setattr(layer, attribute, None)
         yield
     finally:
-        for layer, key, value in hidden:
-            setattr(layer, key, value)
+        for layer, attribute, penalty in penalties:
+            if penalty is not None:
+                setattr(layer, attribute, penalty)

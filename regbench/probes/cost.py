@@ -18,5 +18,5 @@ def count(subject: Subject, train_examples: int) -> Costs:
         multiply_adds=totals.multiply_adds,
         activation_bytes=totals.activation_bytes,
         pooling_parameters=cost.pooling_parameters(layers),
-        pooled_share=cost.pooled_share(layers, subject.test[0].shape[1:]),
+        pooled_share=cost.pooled_share(layers),
     )

@@ -49,6 +49,8 @@ class Regularizer:
     bare: ClassVar[bool] = False
     # Whether it is an error without `data.validation_examples`.
     needs_validation: ClassVar[bool] = False
+    # Whether it shrinks the maps between blocks, as only networks with such places allow.
+    shrinks: ClassVar[bool] = False
 
     def is_idle(self) -> bool:
         """Return whether these values have no effect, which counts as switched off."""

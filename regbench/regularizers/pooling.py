@@ -24,6 +24,7 @@ class Pooling(Toggle):
     """
 
     optional: ClassVar[bool] = False
+    shrinks: ClassVar[bool] = True
     shorthand = "kind"
     kind: Literal["max", "average", "stochastic", "mixed", "none"] = "max"
     size: Annotated[int, Field(ge=1, le=64)] = 2

@@ -231,7 +231,7 @@ def _variants(
         if asked:
             added["matrix"] = asked
         found = Node(found.content | added, node.place)
-        for option in options:
+        for option in inheritance.models_first(options):
             matrix.check_override(found, option)
             found = inheritance.merge(found, option)
         for experiment in config.of_tree(found, problems):
@@ -255,9 +255,12 @@ def _config(tree: Node, profile: str, variant: str) -> tuple[Node, str]:
 
 
 def _with(tree: Node, settings: Node | None) -> Node:
-    for key, node in _items(settings):
-        keys = inheritance.dotted(key, node, "set")
-        tree = inheritance.merge(tree, inheritance.nested(keys, node, node.key or node.place))
+    changes = [
+        inheritance.nested(inheritance.dotted(key, node, "set"), node, node.key or node.place)
+        for key, node in _items(settings)
+    ]
+    for change in inheritance.models_first(changes):
+        tree = inheritance.merge(tree, change)
     return tree
 
 

@@ -76,7 +76,8 @@ def _facts(found: Inspection) -> Table:
     facts.add_row("changes", changes or "nothing: this is the baseline")
     if found.changes:
         facts.add_row("than baseline", _difference(found.totals, found.versus_baseline))
-    facts.add_row("than unpooled", _difference(found.totals, found.pooling))
+    unpooled = _difference(found.totals, found.pooling) if found.pooling else "not known"
+    facts.add_row("than unpooled", unpooled)
     for name, effect in found.batches.items():
         facts.add_row("batches", f"{name} {effect}")
     facts.add_row("memory", f"{magnitude(batch)}B of activations for a batch of {found.batch_size}")

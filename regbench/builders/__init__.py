@@ -1,0 +1,15 @@
+"""The networks that a config can name: one file each, and one line in `BUILDERS`.
+
+A class holds everything there is to know about its network: its keys and their limits (pydantic),
+where it comes from (docstring), and how it is put together from the parts of a `Kit`, which asks
+every technique for its layers.
+"""
+
+from __future__ import annotations
+
+from regbench.builders.builder import Builder
+from regbench.builders.kit import Kit, chain
+from regbench.builders.own import register
+from regbench.builders.registry import BUILDERS, DEFAULT
+
+__all__ = ["BUILDERS", "DEFAULT", "Builder", "Kit", "chain", "register"]

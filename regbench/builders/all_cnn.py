@@ -1,0 +1,42 @@
+"""The all-convolutional network All-CNN-C."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from regbench.builders.builder import Activation, Builder, Size
+from regbench.builders.kit import Kit
+
+
+class AllCNN(Builder):
+    """All-CNN-C: convolutions alone; strides shrink the maps, and a mean over places is the head.
+
+    `width` maps in the first block, twice as many in the other two. The last 3x3 convolution has no
+    padding, as in the paper: maps of 6x6 are left of 32x32 images. The paper's dropout (of the
+    input and after either stride) is left to the toggles.
+    Source: Springenberg et al., "Striving for Simplicity: The All Convolutional Net", 2015,
+    table 1.
+    """
+
+    smoke: ClassVar[dict[str, Any]] = {"width": 8}
+    name: Literal["all_cnn"] = "all_cnn"
+    width: Size = 96
+    activation: Activation = "relu"
+
+    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> Any:
+        import keras
+
+        layers = kit.on_input()
+        for block, channels in (("block1", self.width), ("block2", 2 * self.width)):
+            layers += kit.conv(f"{block}_conv1", channels)
+            layers += kit.conv(f"{block}_conv2", channels)
+            layers += kit.conv(f"{block}_conv3", channels, strides=2)
+            layers += kit.after_block(block)
+        layers += kit.conv("block3_conv1", 2 * self.width, padding="valid")
+        layers += kit.conv("block3_conv2", 2 * self.width, kernel_size=1)
+        # The output layer is a convolution: a dense layer at every place, before their mean.
+        layers += kit.before_dense("output")
+        layers.append(keras.layers.Conv2D(classes, 1, name="output"))
+        layers.append(keras.layers.GlobalAveragePooling2D(name="global_average_pooling"))
+        layers.append(keras.layers.Activation("softmax", name="softmax"))
+        return keras.Sequential([keras.Input(input_shape), *layers])

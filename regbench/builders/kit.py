@@ -1,0 +1,179 @@
+"""The parts that networks are built from; each asks the techniques for the layers that they add.
+
+A part is a list of Keras layers, for a `keras.Sequential` or, with `chain`, a functional model:
+
+    x = chain(inputs, kit.conv("conv1", 32), kit.conv("conv2", 32), kit.after_block("block1"))
+    outputs = chain(x, [keras.layers.Flatten()], kit.output("output", classes))
+
+A hook is asked with the name of the layer or block that it concerns. Give both names of your own:
+initial weights depend on the seed and the layer's name, so that variants share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from regbench.errors import RegbenchError
+from regbench.regularizers import Regularizer
+
+# The hooks that add layers, and what a network must have for them.
+PLACES = {
+    "on_input": "place for layers at its input",
+    "before_activation": "hidden layer that is prepared for layers before its activation",
+    "after_activation": "hidden layer that is prepared for layers after its activation",
+    "after_block": "block of convolutions",
+    "around_block": "residual block",
+    "before_dense": "dense layer that is prepared for layers before it",
+}
+POOLING = "pooling"
+
+
+class Kit:
+    """Makes the parts of one network, with the layers of every technique that is switched on."""
+
+    def __init__(
+        self, regularizers: Mapping[str, Regularizer] | None = None, activation: str = "relu"
+    ) -> None:
+        """Take the techniques by the name of their toggle, in the order in which they stack."""
+        self.regularizers = dict(regularizers or {})
+        self.activation = activation
+        self._asked: set[str] = set()
+
+    def on_input(self, name: str = "input") -> list[Any]:
+        """Return what techniques put between the input and the first layer with weights."""
+        return self._ask("on_input", name)
+
+    def conv(self, name: str, filters: int, kernel_size: int = 3, **options: Any) -> list[Any]:
+        """Return a convolution with its activation. `options` are those of `keras.layers.Conv2D`.
+
+        The maps keep their size, unless `strides` or `padding` say otherwise.
+        """
+        import keras
+
+        options = {"padding": "same"} | options
+        return self._activated(
+            keras.layers.Conv2D, name, filters=filters, kernel_size=kernel_size, **options
+        )
+
+    def block(
+        self, name: str, channels: int, convolutions: int = 2, kernel_size: int = 3
+    ) -> list[Any]:
+        """Return convolutions, `{name}_conv1` and so on, and the pooling that shrinks the maps."""
+        stride = self.block_stride()
+        layers = []
+        for index in range(1, convolutions + 1):
+            strides = stride if index == convolutions else 1
+            layers += self.conv(f"{name}_conv{index}", channels, kernel_size, strides=strides)
+        return [*layers, *self.after_block(name, pooling=True)]
+
+    def dense(self, name: str, units: int) -> list[Any]:
+        """Return a hidden dense layer with its activation."""
+        import keras
+
+        return [*self.before_dense(name), *self._activated(keras.layers.Dense, name, units=units)]
+
+    def output(self, name: str, classes: int) -> list[Any]:
+        """Return the dense layer that gives class probabilities."""
+        import keras
+
+        layer = keras.layers.Dense(classes, activation="softmax", name=name)
+        return [*self.before_dense(name), layer]
+
+    def activate(self, name: str) -> list[Any]:
+        """Return an activation and what comes before and after it, as in pre-activated blocks."""
+        return [
+            *self.before_activation(name),
+            self._activation(name),
+            *self.after_activation(name),
+        ]
+
+    def before_activation(self, name: str) -> list[Any]:
+        """Return what techniques put between a layer's weights and its activation."""
+        return self._ask("before_activation", name)
+
+    def after_activation(self, name: str) -> list[Any]:
+        """Return what techniques put after a hidden layer's activation."""
+        return self._ask("after_activation", name)
+
+    def after_block(self, name: str, pooling: bool = False) -> list[Any]:
+        """Return what techniques put after the last convolution of a block.
+
+        Args:
+            name: the block's.
+            pooling: whether the maps shrink here as `pooling` says; then give the last convolution
+                the stride `block_stride()`.
+        """
+        if pooling:
+            self._asked.add(POOLING)
+        return self._ask("after_block", name, shrink=pooling)
+
+    def around_block(self, name: str, depth: float) -> list[Any]:
+        """Return what techniques put at the end of a residual branch, before the addition.
+
+        `depth` is the block's place in the network, from above 0 to 1 for the last block.
+        """
+        return self._ask("around_block", name, depth)
+
+    def before_dense(self, name: str) -> list[Any]:
+        """Return what techniques put before a dense layer, including the output layer."""
+        return self._ask("before_dense", name)
+
+    def block_stride(self) -> int:
+        """Return the stride of a block's last convolution: 1 where layers after it pool."""
+        return max([each.block_stride() for each in self.regularizers.values()], default=1)
+
+    def check_asked(self, model: str) -> None:
+        """Raise RegbenchError for a technique that adds layers where no part was asked for.
+
+        To be called once the network is built: it would be the baseline under another name.
+        """
+        for name, regularizer in self.regularizers.items():
+            missing = self._missing(regularizer)
+            if missing:
+                raise RegbenchError(
+                    f"{name}: the model {model} has no {missing}, where this adds layers; "
+                    f"leave it out, or choose another model.name"
+                )
+
+    def _missing(self, regularizer: Regularizer) -> str:
+        """Return what the network lacks for a technique; "" where every layer found its place."""
+        if regularizer.shrinks:
+            # At its defaults it is part of every baseline, and leaves shrinking to the network.
+            idle = POOLING in self._asked or regularizer == type(regularizer)()
+            return "" if idle else "pooling between its blocks"
+        for hook, place in PLACES.items():
+            if hook not in self._asked and _layers(regularizer, hook, "unasked"):
+                return place
+        return ""
+
+    def _ask(self, hook: str, name: str, *depth: float, shrink: bool = True) -> list[Any]:
+        self._asked.add(hook)
+        asked = [each for each in self.regularizers.values() if shrink or not each.shrinks]
+        return [layer for each in asked for layer in getattr(each, hook)(name, *depth)]
+
+    def _activated(self, layer: Any, name: str, **options: Any) -> list[Any]:
+        """Return a hidden layer; its activation is separate only if another layer precedes it."""
+        between = self.before_activation(name)
+        weights = layer(**options, activation=None if between else self.activation, name=name)
+        separate = [*between, self._activation(name)] if between else []
+        return [weights, *separate, *self.after_activation(name)]
+
+    def _activation(self, name: str) -> Any:
+        import keras
+
+        return keras.layers.Activation(self.activation, name=f"{name}_activation")
+
+
+def chain(inputs: Any, *parts: Sequence[Any]) -> Any:
+    """Return the output of the layers of `parts`, one after the other, on a tensor."""
+    for part in parts:
+        for layer in part:
+            inputs = layer(inputs)
+    return inputs
+
+
+def _layers(regularizer: Regularizer, hook: str, name: str) -> list[Any]:
+    depth = (1.0,) if hook == "around_block" else ()
+    layers: list[Any] = getattr(regularizer, hook)(name, *depth)
+    return layers

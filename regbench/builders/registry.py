@@ -1,0 +1,23 @@
+"""The networks that a config can name, by `model.name`."""
+
+from __future__ import annotations
+
+from regbench.builders.all_cnn import AllCNN
+from regbench.builders.builder import Builder
+from regbench.builders.cnn import CNN
+from regbench.builders.mlp import MLP
+from regbench.builders.resnet20 import ResNet20
+from regbench.builders.vgg_small import VGGSmall
+from regbench.builders.wide_resnet import WideResNet
+
+# Open: `register` adds networks of one's own.
+BUILDERS: dict[str, type[Builder]] = {
+    "cnn": CNN,
+    "mlp": MLP,
+    "all_cnn": AllCNN,
+    "vgg_small": VGGSmall,
+    "resnet20": ResNet20,
+    "wide_resnet": WideResNet,
+}
+# The one that a config means which names none.
+DEFAULT = "cnn"

@@ -1,0 +1,85 @@
+"""The residual network for CIFAR, ResNet-20 and its deeper relatives."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from regbench.builders.builder import Activation, Builder, Size
+from regbench.builders.kit import Kit, chain
+
+INITIALIZER = "he_normal"
+
+
+def _six_n_plus_two(depth: int) -> int:
+    if depth % 6 != 2:
+        lower = max(8, depth - (depth - 2) % 6)
+        raise ValueError(f"expected 6n + 2, such as {lower} or {lower + 6}, received {depth}")
+    return depth
+
+
+class ResNet20(Builder):
+    """ResNet for CIFAR: a convolution, three stages of (depth - 2) / 6 residual blocks, a mean.
+
+    `width` maps in the first stage, twice and four times as many in the others. Shortcuts have no
+    parameters (the paper's option A): where the maps shrink they take every second place, and zeros
+    fill the added maps. Normalization is left to the toggles: the paper's network has
+    `batch_norm: true`.
+    Source: He et al., "Deep Residual Learning for Image Recognition", 2016, section 4.2.
+    """
+
+    smoke: ClassVar[dict[str, Any]] = {"depth": 8, "width": 8}
+    name: Literal["resnet20"] = "resnet20"
+    depth: Annotated[int, Field(ge=8, le=1202), AfterValidator(_six_n_plus_two)] = 20
+    width: Size = 16
+    activation: Activation = "relu"
+
+    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> Any:
+        import keras
+
+        blocks = (self.depth - 2) // 6
+        inputs = keras.Input(input_shape, name="input")
+        stem = kit.conv("conv1", self.width, kernel_initializer=INITIALIZER)
+        maps = chain(inputs, kit.on_input(), stem)
+        for stage, factor in enumerate((1, 2, 4), start=1):
+            for number in range(1, blocks + 1):
+                depth = ((stage - 1) * blocks + number) / (3 * blocks)
+                strides = 2 if stage > 1 and number == 1 else 1
+                name = f"block{stage}_{number}"
+                maps = _residual(kit, maps, name, factor * self.width, strides, depth)
+        mean = keras.layers.GlobalAveragePooling2D(name="global_average_pooling")
+        return keras.Model(inputs, chain(maps, [mean], kit.output("output", classes)))
+
+
+def _residual(kit: Kit, inputs: Any, name: str, filters: int, strides: int, depth: float) -> Any:
+    """Return the output of a residual block: its activation comes after the addition."""
+    import keras
+
+    second = keras.layers.Conv2D(
+        filters, 3, padding="same", kernel_initializer=INITIALIZER, name=f"{name}_conv2"
+    )
+    branch = chain(
+        inputs,
+        kit.conv(f"{name}_conv1", filters, strides=strides, kernel_initializer=INITIALIZER),
+        [second],
+        kit.before_activation(f"{name}_conv2"),
+        kit.after_block(name),
+        kit.around_block(name, depth),
+    )
+    total = keras.layers.Add(name=f"{name}_add")([_shortcut(inputs, filters, strides), branch])
+    activation = keras.layers.Activation(kit.activation, name=f"{name}_activation")
+    return chain(total, [activation], kit.after_activation(name))
+
+
+def _shortcut(maps: Any, filters: int, strides: int) -> Any:
+    """Return the maps (n, height, width, channels) in the shape of the branch, without weights."""
+    import keras
+
+    if strides > 1:
+        maps = maps[:, ::strides, ::strides, :]
+    added = filters - maps.shape[-1]
+    if added:
+        before = added // 2
+        maps = keras.ops.pad(maps, [(0, 0), (0, 0), (0, 0), (before, added - before)])
+    return maps

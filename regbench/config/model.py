@@ -1,0 +1,86 @@
+"""The `model` section of a config: the keys of the network that it names."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import (
+    ConfigDict,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    PlainValidator,
+    SerializationInfo,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails
+
+from regbench.builders import BUILDERS, DEFAULT, Builder
+from regbench.builders.cnn import CNN
+
+
+class Stored(Builder):
+    """A network of which only name and keys are known: a finished run's, read without plugin."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def _validated(value: Any, info: ValidationInfo) -> Builder:
+    """Return the builder that a mapping names, with its keys: looked up now, not at import."""
+    if isinstance(value, Builder):
+        return value
+    name = value.get("name", DEFAULT) if isinstance(value, dict) else DEFAULT
+    if isinstance(name, str) and name not in BUILDERS and (info.context or {}).get("stored"):
+        return Stored.model_validate(value)
+    if not isinstance(name, str) or name not in BUILDERS:
+        expected = ", ".join(BUILDERS)
+        detail = InitErrorDetails(
+            type="literal_error", loc=("name",), input=name, ctx={"expected": expected}
+        )
+        raise ValidationError.from_exception_data("model", [detail])
+    # pydantic adds the errors of this call to those of the whole config, below `model`.
+    return BUILDERS[name].model_validate(value)
+
+
+def _serialized(builder: Builder, info: SerializationInfo) -> dict[str, Any]:
+    mode = "json" if info.mode_is_json() else "python"
+    values = builder.model_dump(mode=mode, exclude_defaults=info.exclude_defaults)
+    # The name is the default of its class, and yet says which class that is.
+    named = {} if info.exclude_defaults and builder.name == DEFAULT else {"name": builder.name}
+    return named | values
+
+
+class _Keys:
+    """Describes the section to JSON Schema: the keys of any one network."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        branches = []
+        for builder in BUILDERS.values():
+            branch = handler.resolve_ref_schema(handler(builder.__pydantic_core_schema__))
+            branches.append({key: value for key, value in branch.items() if key != "required"})
+        return {"anyOf": branches, "default": CNN().model_dump(mode="json")}
+
+
+Network = Annotated[Builder, PlainValidator(_validated), PlainSerializer(_serialized), _Keys()]
+
+
+def named(schema: dict[str, Any], values: Any) -> dict[str, Any]:
+    """Return the schema of a config, of its `model` only the keys of the network that it names.
+
+    Args:
+        schema: the JSON Schema of any config.
+        values: what a config has for `model`.
+    """
+    name = values.get("name", DEFAULT) if isinstance(values, dict) else DEFAULT
+    branches = schema.get("properties", {}).get("model", {}).get("anyOf", [])
+    if not branches:  # of a study
+        return schema
+    found = [each for each in branches if each["properties"]["name"].get("const") == name]
+    if not found:
+        names = [each["properties"]["name"].get("const") for each in branches]
+        found = [{"type": "object", "properties": {"name": {"enum": names}}}]
+    return schema | {"properties": schema["properties"] | {"model": found[0]}}

@@ -1,0 +1,73 @@
+"""Models of one's own: built repeatably, and checked for what a run needs of them."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from regbench import seeding
+from regbench.errors import RegbenchError
+from regbench.text import one_line
+
+# Rows of float32 sums of probabilities differ from 1 by less.
+TOLERANCE = 1e-3
+
+
+@contextlib.contextmanager
+def fresh(seed: int) -> Iterator[None]:
+    """Name and seed layers inside as in a process that has built nothing before.
+
+    Keras numbers layers without a name through the process, but initial weights and what is told
+    of a layer go by its name. Weights that are no kernels get their seeds from Python's generator.
+    """
+    import keras
+
+    python, array = random.getstate(), np.random.get_state()
+    keras.backend.reset_uids()
+    drawn = seeding.derive(seed, "own model")
+    random.seed(drawn)
+    np.random.seed(drawn)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(array)
+
+
+def checked(model: Any, name: str, input_shape: tuple[int, ...], classes: int) -> Any:
+    """Return the model, a subclassed one as the only layer of a functional one.
+
+    Raises RegbenchError unless it is a Keras model from images to class probabilities that can be
+    saved: a run would end with that error after hours of training.
+    """
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise _error(name, f"a keras.Model, received {type(model).__name__}")
+    try:
+        if not isinstance(model, keras.Sequential) and not hasattr(model, "input_shape"):
+            inputs = keras.Input(input_shape, name="input")
+            model = keras.Model(inputs, model(inputs))
+        images = np.random.default_rng(0).random((2, *input_shape), np.float32)
+        outputs = keras.ops.convert_to_numpy(model(images, training=False))
+    except Exception as error:  # whatever someone's layers raise
+        reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+        raise _error(name, f"a model of images of {input_shape}, received {reason}") from error
+    if outputs.shape != (2, classes):
+        raise _error(name, f"an output (n, {classes}), received (n, {outputs.shape[1:]})")
+    if outputs.min() < 0 or not np.allclose(outputs.sum(axis=1), 1, atol=TOLERANCE):
+        raise _error(name, "class probabilities, received rows that don't sum to 1; add a softmax")
+    try:
+        keras.saving.serialize_keras_object(model)
+    except Exception as error:  # whatever someone's get_config raises
+        reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+        raise _error(name, f"layers that can be saved, received {reason}") from error
+    return model
+
+
+def _error(name: str, text: str) -> RegbenchError:
+    return RegbenchError(f"model {name}: expected {one_line(text)}")

@@ -1,0 +1,88 @@
+"""The weights of a built model: first values drawn from the seed, penalties, constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from regbench import seeding
+from regbench.models.layers import kernels, leaves, names
+from regbench.regularizers import Regularizer
+
+
+def draw(model: Any, seed: int) -> None:
+    """Draw the kernels, and seed the layers that draw random numbers, by seed and layer name."""
+    # Seeds are not stored in the layers' configs, which then read like hand-written Keras.
+    labels = names(model)
+    for layer in leaves(model):
+        label = labels[id(layer)]
+        for name, kernel in kernels(layer):
+            key = label if name == "kernel" else f"{label}/{name}"
+            _draw(kernel, getattr(layer, f"{name}_initializer", None), seed, key)
+        if hasattr(layer, "seed_generator"):
+            first = seeding.derive(seed, "dropout", label)
+            layer.seed_generator.state.assign(np.asarray([first, 0], "uint32"))
+            # If a layer was created without a seed, Keras on torch draws from torch's global
+            # generator, which is neither seeded nor in a checkpoint: two runs would differ.
+            layer.seed_generator._initial_seed = first
+
+
+def penalize(model: Any, regularizers: Sequence[Regularizer]) -> None:
+    """Give every kernel the penalties of the techniques, beside one that its layer has already."""
+    penalties = _given(each.kernel_penalty() for each in regularizers)
+    if not penalties:
+        return
+    for layer in leaves(model):
+        for name, kernel in kernels(layer):
+            penalty = _sum([*_given([kernel.regularizer]), *penalties])
+            kernel.regularizer = penalty
+            setattr(layer, f"{name}_regularizer", penalty)
+
+
+def constrain(model: Any, regularizers: Sequence[Regularizer]) -> None:
+    """Give every kernel the constraints of the techniques, after one that its layer has already.
+
+    Only the variable knows: constraints matter in training alone, and need not be in what is saved.
+    """
+    constraints = _given(each.kernel_constraint() for each in regularizers)
+    if not constraints:
+        return
+    for layer in leaves(model):
+        for _, kernel in kernels(layer):
+            kernel.constraint = _one_by_one([*_given([kernel.constraint]), *constraints])
+
+
+def _draw(kernel: Any, initializer: Any, seed: int, key: str) -> None:
+    if initializer is None or not hasattr(initializer, "get_config"):
+        return
+    config = initializer.get_config()
+    if "seed" in config:  # constants have none, and stay
+        seeded = config | {"seed": seeding.derive(seed, "weights", key)}
+        initializer = type(initializer).from_config(seeded)
+        kernel.assign(initializer(kernel.shape, dtype=kernel.dtype))
+
+
+def _given(values: Any) -> list[Any]:
+    return [value for value in values if value is not None]
+
+
+def _sum(penalties: list[Any]) -> Any:
+    if len(penalties) == 1:
+        return penalties[0]
+    from regbench.regularizers.keras_penalties import PenaltySum
+
+    return PenaltySum(penalties)
+
+
+def _one_by_one(constraints: list[Any]) -> Any:
+    if len(constraints) == 1:
+        return constraints[0]
+
+    def constrained(kernel: Any) -> Any:
+        for constraint in constraints:
+            kernel = constraint(kernel)
+        return kernel
+
+    return constrained

@@ -1,0 +1,163 @@
+"""Every technique in every network: built here, trained with `-m slow`, and the guide's table."""
+
+import csv
+import re
+from itertools import product
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from regbench import config
+from regbench.builders import BUILDERS
+from regbench.errors import RegbenchError
+from regbench.execution import signals
+from regbench.execution.environment import Runtime
+from regbench.models.build import build
+from regbench.models.layers import leaves
+from regbench.regularizers import REGULARIZERS
+from regbench.runs.files import HISTORY
+from regbench.runs.folder import RunFolder
+from regbench.training.train import Job, train
+
+PAGE = Path("docs/models.md")
+ROW = re.compile(r"^\| `(\w+)` \| (`[\w`, ]+`) \| (.+?) \|$", re.MULTILINE)
+DATA = {"name": "shapes", "train_examples": 60, "test_examples": 30}
+TRAIN = {"epochs": 2, "batch_size": 25}
+CNN = {"blocks": (8, 8), "dense": (16,)}
+
+
+def _techniques():
+    """Return the values of one toggle by the shipped config that sets only that, each once."""
+    found = {}
+    for path in sorted(Path("configs").glob("*.yaml")):
+        for experiment in config.load_all([path]):
+            name = experiment.model.name
+            base = config.load(f"configs/{'baseline' if name == 'cnn' else name}.yaml")
+            changed = [
+                each for each in REGULARIZERS if getattr(experiment, each) != getattr(base, each)
+            ]
+            value = {each: getattr(experiment, each) for each in changed}
+            if len(changed) == 1 and value not in found.values():
+                found[path.stem] = value
+    return found
+
+
+TECHNIQUES = _techniques()
+PAIRS = list(product(TECHNIQUES, BUILDERS))
+
+
+def experiment(technique, name, **keys):
+    """Return the experiment of a pair, as small as it can be."""
+    small = BUILDERS[name]().shrunk().model_dump() | (CNN if name == "cnn" else {})
+    small["name"] = name
+    made = {"data": DATA, "model": small, "train": TRAIN, **TECHNIQUES[technique], **keys}
+    if needs_validation(technique):
+        made["data"] = DATA | {"validation_examples": 20}
+    return config.Experiment(name=technique, **made)
+
+
+def needs_validation(technique):
+    return technique == "early_stopping"
+
+
+def refusals(name):
+    """Return what the network lacks by technique, of those that it refuses."""
+    builder = experiment("l2", name).model
+    kit = builder.kit({})
+    builder.build(kit, (32, 32, 3), 10)  # once: what it asks for depends on no technique
+    found = {}
+    for technique, value in TECHNIQUES.items():
+        kit.regularizers = value
+        try:
+            kit.check_asked(name)
+        except RegbenchError as error:
+            text = rf"(\w+): the model {name} has no (.*), where this adds .*"
+            found[technique] = re.fullmatch(text, str(error))[2]
+    return found
+
+
+def documented():
+    """Return what the guide says a network lacks, by technique and network."""
+    rows = ROW.findall(PAGE.read_text(encoding="utf-8"))
+    return {
+        (config, name): why for config, names, why in rows for name in re.findall(r"\w+", names)
+    }
+
+
+def test_every_technique_has_a_config_that_sets_it_alone():
+    assert {next(iter(value)) for value in TECHNIQUES.values()} == set(REGULARIZERS)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_the_guide_says_which_techniques_a_network_refuses_and_why(name):
+    """A new technique or network that fails here needs its rows in the table of the guide."""
+    told = {each: why for (each, other), why in documented().items() if other == name}
+    assert told == refusals(name)
+
+
+def test_every_network_has_a_line_in_the_guide():
+    text = PAGE.read_text(encoding="utf-8")
+    for name, builder in BUILDERS.items():
+        (line,) = re.findall(rf"^\| `{name}` \| (.*) \|$", text, re.MULTILINE)
+        for key in builder.model_fields:
+            assert key in ("name", "activation") or f"`{key}" in line, (name, key)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_penalties_reach_every_kernel_of_every_network(name):
+    model = build(experiment("l2", name), (28, 28, 1), 10)
+    kernels = [each for each in leaves(model) if hasattr(each, "kernel")]
+    assert len(model.losses) == len(kernels) > 1
+
+
+def outcome(results, made):
+    """Return the history without its seconds, and the bytes of all weights."""
+    folder = RunFolder.of(results, made).path
+    with (folder / "history.csv").open(encoding="utf-8") as file:
+        rows = [[*row.values()] for row in csv.DictReader(file)]
+    seconds = HISTORY.index("seconds")
+    model = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+    weights = [np.asarray(weight).tobytes() for weight in model.get_weights()]
+    return [row[:seconds] + row[seconds + 1 :] for row in rows], weights
+
+
+def run(results, made):
+    """Train in this process; return the summary."""
+    runtime = Runtime(keras.backend.backend(), "cpu", 1)
+    return train(Job(made, results, runtime, ["regbench", "run"]), lambda *_: None)
+
+
+def trained_and_resumed(monkeypatch, tmp_path, made):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    summary = run(whole, made)
+    answers = iter(range(1, 10**6))
+    with monkeypatch.context() as patch:  # stops in the middle of the first epoch
+        patch.setattr(signals, "stop_requested", lambda: next(answers) >= 4)
+        with pytest.raises(signals.Stopped, match="stopped at step"):
+            run(parts, made)
+    run(parts, made)
+    assert outcome(parts, made) == outcome(whole, made)
+    assert summary.get("probes_failed", {}) == {}
+    return summary
+
+
+@pytest.mark.parametrize("name", ["resnet20"])
+def test_a_network_with_skips_trains_is_probed_and_resumes_exactly(monkeypatch, tmp_path, name):
+    made = experiment("batch_norm", name, dropout={"dense": 0.5, "conv": 0.1})
+    summary = trained_and_resumed(monkeypatch, tmp_path, made)
+    assert summary["probes"]["dropout"]["layers"][0]["layer"] == "block1_1_dropout"
+    assert len(summary["probes"]["batch_norm"]["layers"]) == 7
+    assert summary["probes"]["costs"]["multiply_adds"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("technique", "name"), PAIRS)
+def test_every_pair_trains_and_resumes_exactly(monkeypatch, tmp_path, technique, name):
+    made = experiment(technique, name)
+    if (technique, name) in documented():
+        with pytest.raises(RegbenchError, match=f"the model {name} has no "):
+            build(made, (32, 32, 3), 10)
+        return
+    trained_and_resumed(monkeypatch, tmp_path, made)
