@@ -21,7 +21,7 @@ from regbench.builders.cnn import CNN
 
 
 class Stored(Builder):
-    """A network of which only the name and keys are known: a finished run's, read without plugin."""
+    """A network of which only the name and keys are known: a run's, read without its plugin."""
 
     model_config = ConfigDict(extra="allow")
 
