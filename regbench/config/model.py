@@ -21,7 +21,7 @@ from regbench.builders.cnn import CNN
 
 
 class Stored(Builder):
-    """A network of which only name and keys are known: a finished run's, read without plugin."""
+    """A network of which only the name and keys are known: a run's, read without its plugin."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -76,11 +76,10 @@ def named(schema: dict[str, Any], values: Any) -> dict[str, Any]:
         values: what a config has for `model`.
     """
     name = values.get("name", DEFAULT) if isinstance(values, dict) else DEFAULT
-    branches = schema.get("properties", {}).get("model", {}).get("anyOf", [])
-    if not branches:  # of a study
+    if "model" not in schema.get("properties", {}):  # of a study
         return schema
-    found = [each for each in branches if each["properties"]["name"].get("const") == name]
-    if not found:
-        names = [each["properties"]["name"].get("const") for each in branches]
-        found = [{"type": "object", "properties": {"name": {"enum": names}}}]
-    return schema | {"properties": schema["properties"] | {"model": found[0]}}
+    if isinstance(name, str) and name in BUILDERS:  # perhaps since the schema was made
+        found = BUILDERS[name].model_json_schema()
+    else:
+        found = {"type": "object", "properties": {"name": {"enum": list(BUILDERS)}}}
+    return schema | {"properties": schema["properties"] | {"model": found}}

@@ -24,10 +24,10 @@ def fresh(seed: int) -> Iterator[None]:
     Keras numbers layers without a name through the process, but initial weights and what is told
     of a layer go by its name. Weights that are no kernels get their seeds from Python's generator.
     """
-    import keras
+    from keras.src.utils import naming  # which has no public name; clear_session forgets far more
 
     python, array = random.getstate(), np.random.get_state()
-    keras.backend.reset_uids()
+    naming.reset_uids()
     drawn = seeding.derive(seed, "own model")
     random.seed(drawn)
     np.random.seed(drawn)

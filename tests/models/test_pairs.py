@@ -123,15 +123,16 @@ def outcome(results, made):
     return [row[:seconds] + row[seconds + 1 :] for row in rows], weights
 
 
-def run(results, made):
+def run(results, made, probes=False):
     """Train in this process; return the summary."""
     runtime = Runtime(keras.backend.backend(), "cpu", 1)
-    return train(Job(made, results, runtime, ["regbench", "run"]), lambda *_: None)
+    job = Job(made, results, runtime, ["regbench", "run"], probes=probes)
+    return train(job, lambda *_: None)
 
 
 def trained_and_resumed(monkeypatch, tmp_path, made):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    summary = run(whole, made)
+    summary = run(whole, made, probes=True)
     answers = iter(range(1, 10**6))
     with monkeypatch.context() as patch:  # stops in the middle of the first epoch
         patch.setattr(signals, "stop_requested", lambda: next(answers) >= 4)
