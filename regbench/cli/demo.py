@@ -63,12 +63,14 @@ def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
     )
     folder = results or (RESULTS / "smoke" if smoke else RESULTS)
     command, observer = environment.command_line(), observer_for(quiet)
+    # There is nothing to learn from a network that has learned nothing.
+    own = options | {"probes": not smoke}
     began = time.monotonic()
     try:
         told = None if quiet else _announce(asked, folder, smoke, options)
         with signals.raised(observer.stopping):
             found = studies.run_study(
-                asked, folder, warn=warn, command=command, observer=observer, **options
+                asked, folder, warn=warn, command=command, observer=observer, **own
             )
     except KeyboardInterrupt as error:
         click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)

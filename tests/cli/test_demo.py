@@ -41,7 +41,7 @@ def test_a_demo_ends_with_a_table_verdicts_curves_and_a_report(tiny):
     for claim in study_file.read("demo").claims:
         assert f"{claim.text}." in text
     assert f"Open {results / 'report.html'} in a browser" in done.stdout
-    assert (results / "report.html").read_text().startswith("<!doctype html>")
+    assert (results / "report.html").read_text().startswith("<!DOCTYPE html>")
     assert (results / "curves.svg").stat().st_size > 1000
     assert (results / "verdicts.json").exists()
 
