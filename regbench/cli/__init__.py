@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from regbench.cli import bundle, compare, data, inspect, report, run, schema, study
+from regbench.cli import bundle, compare, data, inspect, plugins, report, run, schema, study
 from regbench.cli.printing import complain
 from regbench.errors import RegbenchError
 from regbench.execution import failures, signals
@@ -27,6 +27,7 @@ COMMANDS = (
     inspect.inspect,
     data.data,
     schema.schema,
+    plugins.plugins,
 )
 
 

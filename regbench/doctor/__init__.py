@@ -1,0 +1,1 @@
+"""Numeric proofs of what a technique does, one function for each."""
