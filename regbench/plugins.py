@@ -58,7 +58,7 @@ class Kind:
 KINDS = {
     "regularizer": Kind("regbench.config.experiment", "REGULARIZERS"),
     "dataset": Kind("regbench.datasets", "DATASETS"),
-    "model": Kind("regbench.models.own", "OWN"),
+    "model": Kind("regbench.builders", "BUILDERS"),
     "executor": Kind("regbench.execution.local", "EXECUTORS"),
     "metric": Kind("regbench.analysis.metrics", "METRICS"),
     "figure": Kind("regbench.figures", "FIGURES"),

@@ -12,7 +12,19 @@ from collections.abc import Sequence
 
 import click
 
-from regbench.cli import bundle, compare, data, inspect, plugins, report, run, schema, study
+from regbench.cli import (
+    bundle,
+    compare,
+    data,
+    doctor,
+    init,
+    inspect,
+    plugins,
+    report,
+    run,
+    schema,
+    study,
+)
 from regbench.cli.printing import complain
 from regbench.errors import RegbenchError
 from regbench.execution import failures, signals
@@ -27,7 +39,9 @@ COMMANDS = (
     inspect.inspect,
     data.data,
     schema.schema,
+    init.init,
     plugins.plugins,
+    doctor.doctor,
 )
 
 

@@ -49,6 +49,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 # Names that regbench itself has; plugins add theirs.
 DATASETS = ("cifar10", "image_folder", "shapes")
+MODELS = ("cnn",)
 # The validation context of a finished run's config, which is read without its plugins.
 STORED = {"stored": True}
 
@@ -75,6 +76,11 @@ def _listed(kind: str, own: tuple[str, ...]) -> Callable[[dict[str, Any]], None]
     return describe
 
 
+ModelName = Annotated[
+    str,
+    Field(pattern=f"^{NAME}$", json_schema_extra=_listed("model", MODELS)),
+    AfterValidator(_known("model", MODELS)),
+]
 DataName = Annotated[
     str,
     Field(pattern=f"^{NAME}$", json_schema_extra=_listed("dataset", DATASETS)),
@@ -110,6 +116,7 @@ class Data(Section):
 class Model(Section):
     """The network: `convolutions` in each of `blocks`, then the head and its dense layers."""
 
+    name: ModelName = "cnn"
     blocks: Sizes = (32, 64, 128)
     convolutions: Annotated[int, Field(ge=1, le=32)] = 2
     kernel_size: Annotated[int, Field(ge=1, le=64)] = 3
@@ -194,7 +201,9 @@ class Experiment(Section):
         if info.context is STORED:
             return self
         toggles = [("regularizer", name) for name in self.regularizers]
-        used = plugins.digests([("dataset", self.data.name), *toggles])
+        used = plugins.digests(
+            [("dataset", self.data.name), ("model", self.model.name), *toggles]
+        )
         if self.plugins and self.plugins != used:
             raise ValueError(
                 f"plugins: made with {_shown(self.plugins)}, received {_shown(used)}; give the "
@@ -260,8 +269,9 @@ class Experiment(Section):
         return values | ({"plugins": dict(self.plugins)} if self.plugins else {})
 
     def _of_plugins(self) -> dict[str, Any]:
-        """Return all values of the plugins' toggles that are on."""
+        """Return all values of the plugins' toggles that are on, and of a plugin's network."""
         own = {name for name in self.own_toggles if getattr(self, name) is not None}
+        own |= {"model"} if self.model.name in plugins.names("model") else set()
         return self.model_dump(mode="json", include=own)
 
     def _absent(self) -> list[str]:

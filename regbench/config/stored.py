@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from regbench import plugins
 from regbench.config import experiment, yaml12
-from regbench.config.experiment import STORED, experiment_class
+from regbench.config.experiment import MODELS, STORED, experiment_class
 from regbench.config.inheritance import ConfigError
 from regbench.config.messages import explain
 from regbench.config.yaml12 import Node, YamlError
@@ -47,7 +47,7 @@ def parse(text: str, source: str) -> Stored:
         tree = document.root
         if not isinstance(tree.content, dict):
             raise YamlError(tree.place, "expected a resolved config, a mapping")
-        own = _own_toggles(tree, made) if tree.child("plugins") else {}
+        own = _own_values(tree, made) if tree.child("plugins") else {}
         known = Node({k: v for k, v in tree.content.items() if k not in own}, tree.place)
         found = made.model_validate(known.plain(), context=STORED)
     except YamlError as error:
@@ -61,18 +61,23 @@ def parse(text: str, source: str) -> Stored:
     return Stored(experiment.digest(changed), found.brief() | own)
 
 
-def _own_toggles(tree: Node, made: type[experiment.Experiment]) -> dict[str, Any]:
-    """Return the values of the toggles that no technique of regbench has. Raises YamlError."""
+def _own_values(tree: Node, made: type[experiment.Experiment]) -> dict[str, Any]:
+    """Return the values of toggles, and of a network, that regbench has not. Raises YamlError."""
     assert isinstance(tree.content, dict)
     own = {}
     for name, node in tree.content.items():
-        if name in made.model_fields or node.content is None:
+        if name in made.model_fields and not (name == "model" and _is_own(node)):
             continue
         if not plugins.NAME.fullmatch(name) or name in ("extends", "matrix"):
             raise YamlError(node.key or node.place, f"{name:.60}: unknown key")
         _check_keys(node)
         own[name] = node.plain()
     return own
+
+
+def _is_own(model: Node) -> bool:
+    name = model.child("name")
+    return name is not None and isinstance(name.content, str) and name.content not in MODELS
 
 
 def _check_keys(node: Node) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench import seeding
+from regbench import plugins, seeding
+from regbench.builders import BUILDERS, Function
 from regbench.config import Experiment
 from regbench.errors import RegbenchError
 from regbench.regularizers import Regularizer
@@ -34,6 +35,10 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
     """
     import keras
 
+    if experiment.model.name in BUILDERS:
+        model = _own(BUILDERS[experiment.model.name], input_shape, classes)
+        _draw_weights(model, experiment.seed)
+        return model
     try:
         model = keras.Sequential(
             [keras.Input(input_shape), *_layers(experiment, classes)], name=experiment.name
@@ -41,6 +46,19 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
     except ValueError as error:
         raise _too_small(input_shape, error) from error
     _draw_weights(model, experiment.seed)
+    return model
+
+
+def _own(function: Function, input_shape: tuple[int, ...], classes: int) -> Any:
+    """Return the network of a plugin's function. Raises RegbenchError where it fails."""
+    import keras
+
+    try:
+        model = function(input_shape, classes)
+    except Exception as error:  # whatever a plugin raises
+        raise RegbenchError(f"model: {plugins.blame(error)}") from error
+    if not isinstance(model, keras.Model):
+        raise RegbenchError(f"model: expected a keras.Model, received {type(model).__name__}")
     return model
 
 
