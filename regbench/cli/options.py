@@ -95,6 +95,8 @@ results_to_read = click.argument(
 baseline = click.option(
     "--baseline", metavar="NAME", help="What the others are compared with.  [default: baseline]"
 )
+
+
 def _load_plugins(context: click.Context, option: click.Parameter, value: Any) -> None:
     if not context.resilient_parsing:
         from regbench import plugins
@@ -118,6 +120,8 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def training(command: Any) -> Any:
     """Give a command that trains runs the options of `regbench.sweep.run`, and `--dry-run`."""
     # Decorators are applied from the last to the first, and `--help` shows them in this order.
-    for option in reversed((backend, device, executor, jobs, threads, force, fail_fast, no_probes, dry_run)):
+    for option in reversed(
+        (backend, device, executor, jobs, threads, force, fail_fast, no_probes, dry_run)
+    ):
         command = option(command)
     return command

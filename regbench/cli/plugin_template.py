@@ -41,9 +41,7 @@ class SoftTargets(regbench.Toggle):
     def is_idle(self) -> bool:
         return self.strength == 0  # which then counts as switched off
 
-    def batch(
-        self, images: Floats, targets: Floats, rng: Generator
-    ) -> tuple[Floats, Floats]:
+    def batch(self, images: Floats, targets: Floats, rng: Generator) -> tuple[Floats, Floats]:
         # Everything random comes from `rng`, and the arrays are not changed in place.
         share = rng.uniform(0, self.strength, (len(targets), 1)).astype(np.float32)
         return images, targets * (1 - share) + share / np.float32(targets.shape[1])

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -189,8 +189,7 @@ class Experiment(Section):
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
         """Return an instance with a key for every technique that is registered now."""
-        made: Self = super().__new__(experiment_class() if cls is Experiment else cls)
-        return made
+        return super().__new__(cast(type[Self], experiment_class()) if cls is Experiment else cls)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the experiment with its plugins: unpickling loads them first, and checks them."""
@@ -201,9 +200,7 @@ class Experiment(Section):
         if info.context is STORED:
             return self
         toggles = [("regularizer", name) for name in self.regularizers]
-        used = plugins.digests(
-            [("dataset", self.data.name), ("model", self.model.name), *toggles]
-        )
+        used = plugins.digests([("dataset", self.data.name), ("model", self.model.name), *toggles])
         if self.plugins and self.plugins != used:
             raise ValueError(
                 f"plugins: made with {_shown(self.plugins)}, received {_shown(used)}; give the "
@@ -298,10 +295,18 @@ def of_plugins(used: Mapping[str, str]) -> dict[str, Any]:
 def register(name: str, technique: type[Regularizer]) -> None:
     """Add a plugin's technique. Raises TypeError or ValueError for what can't be a toggle."""
     is_class = isinstance(technique, type)
-    if not is_class or not issubclass(technique, Regularizer) or not issubclass(technique, BaseModel):
-        raise TypeError(f"expected a class that extends regbench.Toggle, received {technique!r:.80}")
+    if (
+        not is_class
+        or not issubclass(technique, Regularizer)
+        or not issubclass(technique, BaseModel)
+    ):
+        raise TypeError(
+            f"expected a class that extends regbench.Toggle, received {technique!r:.80}"
+        )
     if not technique.optional:
-        raise ValueError("expected optional = True: a plugin's technique is off unless it is asked for")
+        raise ValueError(
+            "expected optional = True: a plugin's technique is off unless it is asked for"
+        )
     if hasattr(Experiment, name) or name in {*Experiment.model_fields, "extends", "matrix"}:
         raise ValueError("a config has another key of this name; choose another")
     REGULARIZERS[name] = technique

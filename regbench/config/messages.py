@@ -17,9 +17,7 @@ LONGEST_VALUE = 60
 MISSPELT = 0.8
 
 
-def explain(
-    error: ValidationError, tree: Node, schema: Schema, hint: str = ""
-) -> list[Problem]:
+def explain(error: ValidationError, tree: Node, schema: Schema, hint: str = "") -> list[Problem]:
     """Return a problem for every value that is wrong, cited where it was written.
 
     Args:

@@ -51,9 +51,7 @@ class Event:
     failure: Failure | None = None
 
 
-Executor = Callable[
-    [Function, Sequence[Any], int, Mapping[str, str]], Generator[Event, None, None]
-]
+Executor = Callable[[Function, Sequence[Any], int, Mapping[str, str]], Generator[Event, None, None]]
 
 
 def local(
