@@ -63,6 +63,10 @@ class Run:
         """Return a column of the history after the last epoch."""
         return float(self.history[column][-1])
 
+    def last_of(self, column: str) -> float | None:
+        """Return a column that only some runs have after the last epoch; None without it."""
+        return self.last(column) if column in self.history else None
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -182,6 +186,10 @@ METRICS = {
                          lambda run: run.last("train_loss"), "lower"),
     "test_loss": Metric("cross-entropy on the test set, in nats",
                         lambda run: run.last("test_loss"), "lower"),
+    "validation_accuracy": Metric("share of the validation examples that is right",
+                                  lambda run: run.last_of("validation_accuracy"), "higher"),
+    "validation_loss": Metric("cross-entropy on the validation examples, in nats",
+                              lambda run: run.last_of("validation_loss"), "lower"),
     "gap": Metric("train less test accuracy",
                   lambda run: gap(run.last("train_accuracy"), run.last("test_accuracy")), "lower",
                   counts="test examples"),

@@ -25,7 +25,8 @@ from pydantic import (
 )
 
 from regbench import plugins
-from regbench.regularizers import REGULARIZERS, Regularizer
+from regbench.regularizers import REGULARIZERS, Regularizer, combination
+from regbench.regularizers.hooks import has_hook
 
 # A name that is safe in a path, a table and a web page.
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
@@ -45,6 +46,7 @@ Sha256 = Annotated[
     str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits in lower case")
 ]
 Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 # Names that regbench itself has; plugins add theirs.
@@ -103,6 +105,7 @@ class Data(Section):
     train_examples: CountOrAll = 5000
     test_examples: CountOrAll = "all"
     label_noise: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    validation_examples: Count | Share | None = None
 
     @model_validator(mode="after")
     def _path_fits_name(self) -> Data:
@@ -209,6 +212,11 @@ class Experiment(Section):
         self.__dict__["plugins"] = used  # frozen for everybody else
         return self
 
+    @model_validator(mode="after")
+    def _techniques_fit(self) -> Self:
+        combination.check(self.regularizers, self.data.validation_examples is not None)
+        return self
+
     @functools.cached_property
     def hash(self) -> str:
         """Eight hex digits that identify a config, regardless of its name and seed."""
@@ -224,6 +232,10 @@ class Experiment(Section):
         """The techniques that are switched on, in the order of `REGULARIZERS`."""
         toggles = {name: getattr(self, name) for name in self.toggles}
         return {name: toggle for name, toggle in toggles.items() if toggle is not None}
+
+    def changing(self, hook: str) -> dict[str, Regularizer]:
+        """Return the techniques that are switched on and have a hook of their own, by name."""
+        return {name: each for name, each in self.regularizers.items() if has_hook(each, hook)}
 
     def with_seed(self, seed: int) -> Experiment:
         """Return the same experiment with another seed."""

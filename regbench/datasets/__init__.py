@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regbench import plugins, seeding
-from regbench.datasets import cifar10, fingerprint, image_folder, shapes
+from regbench.datasets import cifar10, fingerprint, image_folder, shapes, validation_examples
 from regbench.datasets.errors import DataError
 from regbench.datasets.own import OwnDataset
 from regbench.datasets.sampling import stratified, with_noise
@@ -51,10 +51,13 @@ def register(name: str, function: Callable[[Path | None], Splits]) -> None:
 
 
 def load(data: Data, seed: int, progress: Progress | None = None) -> Splits:
-    """Return the training and test examples of a run: subsets drawn, labels corrupted.
+    """Return the examples of a run, for training, testing and validation; labels are corrupted.
 
     The same data, seed and counts give the same examples in every process. With "all" the arrays
-    are the cache's own, mapped read-only and in their original order.
+    are the cache's own, mapped read-only and in their original order. Validation examples come from
+    what the training subset leaves of its pool, so that subset is the same without them; only where
+    it would be the whole pool are they taken out of it. They have as many wrong labels as training
+    examples: who trains on noisy labels has no others to choose with.
 
     Raises:
         DataError: the data set is missing, damaged, or smaller than asked for.
@@ -62,17 +65,22 @@ def load(data: Data, seed: int, progress: Progress | None = None) -> Splits:
     whole = open_dataset(data, progress)
     train = _chosen(whole.train_labels, "train", data.train_examples, seed)
     test = _chosen(whole.test_labels, "test", data.test_examples, seed)
-    train_labels = whole.train_labels[train]
-    if data.label_noise:
-        rng = seeding.generator(seed, "label_noise")
-        train_labels = with_noise(train_labels, data.label_noise, len(whole.classes), rng)
+    train, validation = validation_examples.choose(whole.train_labels, train, data, seed)
+
+    def labels(chosen: NDArray[np.int64] | slice, *purpose: str) -> NDArray[np.int64]:
+        rng = seeding.generator(seed, "label_noise", *purpose)
+        found, noise = whole.train_labels[chosen], data.label_noise
+        return with_noise(found, noise, len(whole.classes), rng) if noise else found
+
     return Splits(
         train_images=whole.train_images[train],
-        train_labels=train_labels,
+        train_labels=labels(train),
         test_images=whole.test_images[test],
         test_labels=whole.test_labels[test],
         classes=whole.classes,
         pool=whole.pool,
+        validation_images=None if validation is None else whole.train_images[validation],
+        validation_labels=None if validation is None else labels(validation, "validation"),
     )
 
 

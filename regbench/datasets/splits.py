@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from regbench.datasets.errors import DataError
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+VALIDATION_ARRAYS = ("validation_images", "validation_labels")
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Splits:
 
     Images are uint8 (n, height, width, 3); labels are int64 (n,), indices into `classes`. `pool`
     is the fingerprint of the whole data set that these examples come from, "" if not yet computed.
+    A run has validation examples only where its config asks for some; a data set has none.
     """
 
     train_images: NDArray[np.uint8]
@@ -26,6 +28,15 @@ class Splits:
     test_labels: NDArray[np.int64]
     classes: tuple[str, ...]
     pool: str = ""
+    validation_images: NDArray[np.uint8] | None = None
+    validation_labels: NDArray[np.int64] | None = None
+
+    @property
+    def validation(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+        """Images and labels of the validation examples; None without any."""
+        if self.validation_images is None or self.validation_labels is None:
+            return None
+        return self.validation_images, self.validation_labels
 
     def __post_init__(self) -> None:
         """Check what a model relies on.
@@ -35,6 +46,8 @@ class Splits:
         """
         self._check("train", self.train_images, self.train_labels)
         self._check("test", self.test_images, self.test_labels)
+        if self.validation:
+            self._check("validation", *self.validation)
         if self.train_images.shape[1:] != self.test_images.shape[1:]:
             raise DataError(
                 f"test images: expected the size of the training images, "

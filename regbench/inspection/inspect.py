@@ -17,7 +17,7 @@ import numpy as np
 from regbench import datasets
 from regbench.config import Data, Evaluation, Experiment
 from regbench.config.changes import changes
-from regbench.datasets import Splits
+from regbench.datasets import Splits, validation_examples
 from regbench.errors import RegbenchError
 from regbench.execution import environment
 from regbench.execution.environment import Runtime
@@ -40,24 +40,29 @@ SECONDS_TO_MEASURE = 2.0
 
 @dataclass(frozen=True)
 class Size:
-    """What a network must know of its data: (height, width, channels), classes, examples."""
+    """What a network must know of its data: (height, width, channels), classes, examples.
+
+    `train_examples` are those that are left after validation examples were taken out of them.
+    """
 
     input_shape: tuple[int, ...]
     classes: int
     train_examples: int
     test_examples: int
+    validation_examples: int = 0
 
     @property
     def measured(self) -> int:
-        """How many examples a measurement on all reads, train and test together."""
-        return self.test_examples + min(self.test_examples, self.train_examples)
+        """How many examples a measurement on all reads, those for validation included."""
+        most = min(self.test_examples, self.train_examples)
+        return self.test_examples + most + self.validation_examples
 
     def measured_between(self, evaluation: Evaluation) -> float:
         """Return how many examples are measured after an epoch, but for the last; a mean."""
         if evaluation.examples == "all":
             return self.measured / evaluation.every
         few = min(evaluation.examples, self.test_examples, self.train_examples)
-        return 2 * few / evaluation.every
+        return (2 * few + self.validation_examples) / evaluation.every
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,9 @@ def answer(question: Question, emit: train.Emit) -> Inspection:
     totals = cost.totals(layers)
     base = cost.layers(build(baseline, base_size.input_shape, base_size.classes))
     updates = experiment.train.epochs * _batches_per_epoch(experiment, size)
-    network = Network(experiment, layers, size.classes, evaluate.penalty(model), updates)
+    network = Network(
+        experiment, layers, size.classes, evaluate.penalty(model), updates, size.validation_examples
+    )
     return Inspection(
         name=experiment.name,
         config_hash=experiment.hash,
@@ -174,11 +181,14 @@ def size_of(data: Data) -> Size:
         whole = datasets.open_dataset(data)
         shape, classes = whole.train_images.shape[1:], len(whole.classes)
         train_examples, test_examples = len(whole.train_labels), len(whole.test_labels)
+    validation = validation_examples.count(data, train_examples)
+    left = max(1, train_examples - validation)
     return Size(
         shape,
         classes,
-        train_examples if data.train_examples == "all" else data.train_examples,
+        left if data.train_examples == "all" else data.train_examples,
         test_examples if data.test_examples == "all" else data.test_examples,
+        validation,
     )
 
 

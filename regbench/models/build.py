@@ -12,6 +12,7 @@ from regbench import plugins, seeding
 from regbench.builders import BUILDERS, Function
 from regbench.config import Experiment
 from regbench.errors import RegbenchError
+from regbench.models import optimizer
 from regbench.regularizers import Regularizer
 
 HEADS = {
@@ -63,31 +64,34 @@ def _own(function: Function, input_shape: tuple[int, ...], classes: int) -> Any:
 
 
 def compile_model(model: Any, experiment: Experiment, steps_per_epoch: int) -> None:
-    """Compile for cross-entropy with the experiment's optimizer and learning-rate schedule."""
+    """Compile for cross-entropy with the experiment's optimizer and learning-rate schedule.
+
+    Where a technique changes batches, targets are class probabilities: the loss is the
+    cross-entropy against them, and the accuracy that Keras reports is the share of examples whose
+    most probable class is the target's most probable one (of a tie, the first).
+    """
     import keras
 
-    train = experiment.train
-    rate: Any = train.learning_rate
-    if train.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, train.epochs * steps_per_epoch)
-    optimizer = (
-        keras.optimizers.Adam(rate)
-        if train.optimizer == "adam"
-        else keras.optimizers.SGD(rate, momentum=train.momentum)
-    )
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-    _make_variables(model)
+    made = optimizer.make(experiment, model, steps_per_epoch)
+    if experiment.changing("batch"):
+        accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+        model.compile(made, "categorical_crossentropy", metrics=[accuracy])
+        _make_variables(model, np.zeros((1, model.output_shape[-1]), np.float32))
+    else:
+        model.compile(made, "sparse_categorical_crossentropy", metrics=["accuracy"])
+        _make_variables(model, np.zeros(1, np.int64))
 
 
-def _make_variables(model: Any) -> None:
+def _make_variables(model: Any, targets: NDArray[Any]) -> None:
     """Create the variables of the optimizer and the metrics now, not in the first step.
 
     TensorFlow traces a step that creates variables twice, and never frees the functions that
     initialize them: half of the first step's time, and a quarter of what a run leaves in memory.
+    `targets` are those of one example, of the type and rank that training batches have.
     """
     model.optimizer.build(model.trainable_variables)
     classes = model.output_shape[-1]
-    model.compute_metrics(None, np.zeros(1, np.int64), np.zeros((1, classes), np.float32))
+    model.compute_metrics(None, targets, np.zeros((1, classes), np.float32))
     model.reset_metrics()
 
 

@@ -50,10 +50,10 @@ class LoadedModel:
 
 
 def save(model: Any, path: Path) -> None:
-    """Write a model without its penalties.
+    """Write a model without its penalties and constraints.
 
-    Penalties matter only in training, and `config.yaml` records them; one that Keras does not have,
-    such as a p-norm, would keep plain Keras from loading the file.
+    They matter only in training, and `config.yaml` records them; one that Keras does not have, such
+    as a p-norm, would keep plain Keras from loading the file.
     """
     with _without_penalties(model):
         model.save(path)
@@ -97,13 +97,17 @@ def _classes(folder: Path) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _without_penalties(model: Any) -> Iterator[None]:
-    """Hide the kernel penalties from what describes the layers; training keeps those it has."""
-    layers = [layer for layer in model.layers if getattr(layer, "kernel_regularizer", None)]
-    penalties = [layer.kernel_regularizer for layer in layers]
+    """Hide what acts on kernels from what describes the layers; training keeps what it has."""
+    hidden = [
+        (layer, key, getattr(layer, key))
+        for layer in model.layers
+        for key in ("kernel_regularizer", "kernel_constraint")
+        if getattr(layer, key, None)
+    ]
     try:
-        for layer in layers:
-            layer.kernel_regularizer = None
+        for layer, key, _ in hidden:
+            setattr(layer, key, None)
         yield
     finally:
-        for layer, penalty in zip(layers, penalties, strict=True):
-            layer.kernel_regularizer = penalty
+        for layer, key, value in hidden:
+            setattr(layer, key, value)

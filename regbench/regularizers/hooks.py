@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,24 @@ from pydantic_core import CoreSchema
 
 Images = NDArray[np.float32]
 Targets = NDArray[np.float32]
+# The rows of `history.csv` so far, epoch 0 first, without what was measured on the test set.
+History = Sequence[Mapping[str, float | None]]
+
+
+class Averaging:
+    """Averages of a compiled model's trainable weights, kept while the model trains."""
+
+    @property
+    def variables(self) -> Sequence[Any]:
+        """Keras variables with its state, for checkpoints, beyond model and optimizer."""
+        return ()
+
+    def end_epoch(self, epoch: int, epochs: int) -> None:
+        """Take in the weights after an epoch, of so many in all."""
+
+    def weights(self) -> Sequence[Any] | None:
+        """Return the averages in the order of `model.trainable_variables`; None before any."""
+        return None
 
 
 class Regularizer:
@@ -27,6 +46,8 @@ class Regularizer:
     optional: ClassVar[bool] = True
     # Whether `true` switches it on with its defaults.
     bare: ClassVar[bool] = False
+    # Whether it is an error without `data.validation_examples`.
+    needs_validation: ClassVar[bool] = False
 
     def is_idle(self) -> bool:
         """Return whether these values have no effect, which counts as switched off."""
@@ -72,7 +93,10 @@ class Regularizer:
         return None
 
     def optimizer(self) -> dict[str, Any]:
-        """Return arguments for the Keras optimizer, such as `weight_decay` or `clipnorm`."""
+        """Return arguments for the Keras optimizer, such as `weight_decay` or `clipnorm`.
+
+        `weight_decay` applies to kernels alone. Two techniques can't give the same argument.
+        """
         return {}
 
     def batch(self, images: Images, targets: Targets, rng: Generator) -> tuple[Images, Targets]:
@@ -87,6 +111,34 @@ class Regularizer:
                 comes from it: only then does a resumed run repeat what an uninterrupted one draws.
         """
         return images, targets
+
+    def averaging(self, model: Any) -> Averaging | None:
+        """Return what averages the weights of a compiled model, or None.
+
+        The averages are evaluated, saved and probed; training goes on with the weights themselves.
+        """
+        return None
+
+    def stop(self, history: History) -> str | None:
+        """Return why training ends after the last epoch of the history, or None to continue.
+
+        It must depend on the arguments alone: only then does a resumed run end where an
+        uninterrupted one does.
+        """
+        return None
+
+    def kept_epoch(self, history: History) -> int | None:
+        """Return the epoch whose weights become the trained model's; None for the last one's.
+
+        Asked after each epoch that is measured: of the epochs to choose from, only the one that
+        was chosen last is still there.
+        """
+        return None
+
+
+def has_hook(technique: Regularizer, hook: str) -> bool:
+    """Return whether a technique has a hook of its own, such as "batch"."""
+    return getattr(type(technique), hook) is not getattr(Regularizer, hook)
 
 
 class Toggle(Regularizer, BaseModel):

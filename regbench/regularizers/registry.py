@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from regbench.regularizers.averaging import EMA, SWA
 from regbench.regularizers.batch_norm import BatchNorm
 from regbench.regularizers.dropout import Dropout
+from regbench.regularizers.early_stopping import EarlyStopping
+from regbench.regularizers.gradient_clipping import GradientClipping
 from regbench.regularizers.hooks import Regularizer
+from regbench.regularizers.max_norm import MaxNorm
 from regbench.regularizers.penalties import L1, L2, Lp
 from regbench.regularizers.pooling import Pooling
+from regbench.regularizers.weight_decay import WeightDecay
 
 # In the order in which their layers are stacked where several share a place.
 REGULARIZERS: dict[str, type[Regularizer]] = {
@@ -16,4 +21,10 @@ REGULARIZERS: dict[str, type[Regularizer]] = {
     "batch_norm": BatchNorm,
     "pooling": Pooling,
     "dropout": Dropout,
+    "weight_decay": WeightDecay,
+    "max_norm": MaxNorm,
+    "gradient_clipping": GradientClipping,
+    "ema": EMA,
+    "swa": SWA,
+    "early_stopping": EarlyStopping,
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench.errors import Warn
-from regbench.runs.files import HISTORY
+from regbench.runs.files import HISTORY, VALIDATION
 from regbench.runs.results import Results, results_of
 from regbench.text import listed, one_line
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SAME = ("name", "config_hash", "seed")
 KEYS = ["results", "run", *SAME]
 # Two runs that compute the same take different times.
-NUMBERS = [column for column in HISTORY if column != "seconds"]
+NUMBERS = [column for column in HISTORY + VALIDATION if column != "seconds"]
 
 
 def distinct(runs: Results | pandas.DataFrame, warn: Warn | None = None) -> pandas.DataFrame:
@@ -59,7 +59,8 @@ def _keys(runs: pandas.DataFrame) -> list[tuple[Any, ...]]:
 
 
 def _equal(one: pandas.DataFrame, other: pandas.DataFrame) -> bool:
-    columns = [*NUMBERS, "status", "data_pool", "data_examples"]
+    columns = [column for column in NUMBERS if column in one]
+    columns += ["status", "data_pool", "data_examples"]
     return one[columns].reset_index(drop=True).equals(other[columns].reset_index(drop=True))
 
 

@@ -41,6 +41,8 @@ HISTORY = (
     "reported_loss", "reported_accuracy", "penalty",
     "train_evaluated", "test_evaluated",  # examples behind the row; 0 where none was measured
 )  # fmt: skip
+# The columns that follow where a config sets `data.validation_examples`.
+VALIDATION = ("validation_loss", "validation_accuracy", "validation_evaluated")
 # The columns that every version has written; others may be missing from an older history.
 REQUIRED = (
     "epoch", "seconds", "learning_rate",

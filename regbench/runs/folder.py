@@ -33,6 +33,7 @@ from regbench.runs.files import (
     MADE,
     PROFILE,
     SUMMARY,
+    VALIDATION,
 )  # fmt: skip
 from regbench.runs.summary import Summary
 from regbench.text import one_line
@@ -213,7 +214,8 @@ class RunFolder:
     def append(self, row: Mapping[str, Any]) -> None:
         """Add an epoch, a value for each column of `HISTORY`, to `history.csv`.
 
-        Where that file has grown so long that writing it takes a while, it is written now and then.
+        Every row of a run with validation examples has those of `VALIDATION` too. Where that file
+        has grown so long that writing it takes a while, it is written now and then.
         """
         self._rows.append(dict(row))
         if time.monotonic() >= self._pause_ends:
@@ -222,7 +224,8 @@ class RunFolder:
     def _write_history(self) -> None:
         began = time.monotonic()
         text = io.StringIO()
-        writer = csv.DictWriter(text, HISTORY, lineterminator="\n")
+        further = VALIDATION if VALIDATION[0] in self._rows[0] else ()
+        writer = csv.DictWriter(text, HISTORY + further, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
         self._write(HISTORY_FILE, text.getvalue())

@@ -25,6 +25,7 @@ from regbench.runs.files import (
     PROFILE,
     REQUIRED,
     SUMMARY,
+    VALIDATION,
 )  # fmt: skip
 from regbench.runs.folder import RunFolder
 from regbench.runs.limits import MOST
@@ -36,7 +37,8 @@ from regbench.text import one_line
 def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> Results:
     """Return every finished run: one tidy frame with a row per run and epoch, runs and configs.
 
-    The frame's columns are those of `RUN` and `HISTORY`. Keys of `summary.json` and columns of
+    The frame's columns are those of `RUN` and `HISTORY`, and those of `VALIDATION` if any of the
+    runs has them. Keys of `summary.json` and columns of
     `history.csv` that are not known here come from another version and are ignored.
 
     Args:
@@ -64,7 +66,10 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
             values = _config(folder, summary.config_hash, warn)
             if values is not None:
                 configs[summary.config_hash] = values
-    frame = pandas.DataFrame(rows, columns=[*RUN, *HISTORY])
+    columns = [*RUN, *HISTORY, *VALIDATION]
+    # Runs without validation examples have shorter rows, which pandas fills with NaN.
+    longest = max(map(len, rows), default=len(columns) - len(VALIDATION))
+    frame = pandas.DataFrame(rows, columns=columns[:longest])
     frame = frame.astype(dict.fromkeys(("seed", "parameters", "epoch"), "int64"))
     return Results(frame, configs)
 
@@ -145,7 +150,8 @@ def _history(text: str) -> Iterator[tuple[float, ...]]:
         raise ValueError("expected a line end after the last row")
     lines = csv.reader(io.StringIO(text))
     header = next(lines, [])
-    places, usual = _places(header), tuple(header) == HISTORY
+    columns = HISTORY + (VALIDATION if set(VALIDATION) <= set(header) else ())
+    places, usual = _places(header, columns), tuple(header) == columns
     underscores = "_" in text.partition("\n")[2]
     rows = []
     for number, line in enumerate(lines):
@@ -155,36 +161,36 @@ def _history(text: str) -> Iterator[tuple[float, ...]]:
         if underscores and any("_" in cell for cell in cells):  # Python would read 1_0 as a number
             raise ValueError("expected numbers, received _")
         rows.append((number, *(float(cell) if cell else math.nan for cell in cells[1:])))
-    _check_bounds(rows)
+    _check_bounds(rows, columns)
     yield from rows
 
 
-def _places(header: list[str]) -> list[int]:
-    """Return where each column of `HISTORY` is; -1 for one that an older version did not write."""
-    counts = {column: header.count(column) for column in HISTORY}
-    if any(counts[column] > 1 or (column in REQUIRED and not counts[column]) for column in HISTORY):
-        raise ValueError(f"expected the columns {','.join(HISTORY)}, each once")
-    return [header.index(column) if counts[column] else -1 for column in HISTORY]
+def _places(header: list[str], columns: tuple[str, ...]) -> list[int]:
+    """Return where each of the columns is; -1 for one that an older version did not write."""
+    counts = {column: header.count(column) for column in columns}
+    if any(counts[column] > 1 or (column in REQUIRED and not counts[column]) for column in columns):
+        raise ValueError(f"expected the columns {','.join(columns)}, each once")
+    return [header.index(column) if counts[column] else -1 for column in columns]
 
 
-def _check_bounds(rows: list[tuple[float, ...]]) -> None:
+def _check_bounds(rows: list[tuple[float, ...]], columns: tuple[str, ...]) -> None:
     """Refuse finite numbers that no network has. A diverged run's last row is not finite."""
     import numpy as np
 
-    shares = np.array([column.endswith("accuracy") for column in HISTORY])
-    numbers = np.array(rows).reshape(-1, len(HISTORY))  # ten thousand runs: not one by one
+    shares = np.array([column.endswith("accuracy") for column in columns])
+    numbers = np.array(rows).reshape(-1, len(columns))  # ten thousand runs: not one by one
     lowest, highest = np.where(shares, 0.0, -MOST), np.where(shares, 1.0, MOST)
     bad = np.isfinite(numbers) & ((numbers < lowest) | (numbers > highest))
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise ValueError(f"{HISTORY[column]}: unexpected value {numbers[row, column]:g}")
+        raise ValueError(f"{columns[column]}: unexpected value {numbers[row, column]:g}")
 
 
 def _check_agreement(summary: Summary, history: list[tuple[float, ...]]) -> None:
     """Compare the last row with the summary: a file that lost its end must not go unnoticed."""
     if not history or history[-1][0] != summary.epochs:
         raise ValueError(f"{HISTORY_FILE} is damaged: expected {summary.epochs} epochs")
-    last = dict(zip(HISTORY, history[-1], strict=True))
+    last = dict(zip(HISTORY, history[-1], strict=False))
     for key in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
         told = getattr(summary, key)
         if told != last[key] if math.isfinite(last[key]) else not math.isnan(told):

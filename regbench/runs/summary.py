@@ -33,13 +33,28 @@ class DataDigests(BaseModel):
     examples: Digest | None = None
 
 
+class Stopped(BaseModel):
+    """Where a run ended that a technique may end: after which epoch, and why.
+
+    The model is that of `kept_epoch`, and so is the last row of the history.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
+
+    epoch: Count
+    reason: str
+    kept_epoch: Count
+
+
 class Summary(BaseModel):
     """What a finished run says of itself; the fields are the keys of `summary.json`, in its order.
 
     Accuracies, losses and the gap are those after the last epoch, on `train_evaluated` and
-    `test_evaluated` examples; NaN where the run diverged. `seconds` is training alone, without the
-    measurements, which `wall_seconds` includes. `probes_failed` maps each probe that failed to its
-    error; `probes` is checked by `regbench.runs.probe_results`.
+    `test_evaluated` examples; NaN where the run diverged. Those on validation examples, and
+    `stopped`, are there only where the config has such examples, and a technique that may stop.
+    `seconds` is training alone, without the measurements, which `wall_seconds` includes.
+    `probes_failed` maps each probe that failed to its error; `probes` is checked by
+    `regbench.runs.probe_results`.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
@@ -59,6 +74,10 @@ class Summary(BaseModel):
     test_examples: Count | None = None
     train_evaluated: Count | None = None
     test_evaluated: Count | None = None
+    validation_loss: Measured | None = None
+    validation_accuracy: Measured | None = None
+    validation_evaluated: Count | None = None
+    stopped: Stopped | None = None
     seconds: Number | None = None
     images_per_second: Number | None = None
     data: DataDigests | None = None

@@ -8,7 +8,7 @@ generator, and the position in the data. Keras' own checkpoints lose the generat
 with
 
 - `arrays.npz`: every variable of the model (weights, moving averages, states of random generators)
-  and of its optimizer, in Keras' order;
+  and of its optimizer, in Keras' order, and of what else a run keeps (averages, the best weights);
 - `state.json`: the position of the run, and the backend, versions, threads and data it uses,
   which must not change;
 - `SHA256SUMS`: the checksums of both files, in the format of sha256sum.
@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from regbench import files
 from regbench.errors import RunFailed
-from regbench.runs.files import HISTORY
+from regbench.runs.files import HISTORY, VALIDATION
 from regbench.text import one_line
 
 # After a save that took long, no other is made until this many times its duration has passed.
@@ -111,18 +111,23 @@ class Checkpoint:
                 f"step {position.step} of epoch {position.epoch}; start over with --force"
             )
 
-    def restore(self, model: Any) -> None:
-        """Assign the checkpoint's variables to the compiled model. Raises CheckpointRefused."""
+    def restore(self, model: Any, further: Sequence[Any] = ()) -> None:
+        """Assign the checkpoint's variables to the compiled model, and to further variables.
+
+        Raises:
+            CheckpointRefused: they do not match.
+        """
+        variables = _variables(model, further)
         # All arrays are read and checked before the first is assigned: a mismatch must not leave a
         # model that is half of one run and half of another.
         try:
-            arrays = self._arrays(_variables(model))
+            arrays = self._arrays(variables)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, MemoryError) as error:
             raise CheckpointRefused(
                 f"{self.path}: the checkpoint does not match this model "
                 f"({one_line(str(error))}); start over with --force"
             ) from error
-        for key, variable in _variables(model).items():
+        for key, variable in variables.items():
             variable.assign(arrays[key])
 
     def _arrays(self, variables: dict[str, Any]) -> dict[str, NDArray[Any]]:
@@ -166,15 +171,16 @@ class Checkpoints:
         """Whether the last checkpoint has reached the age at which another one is written."""
         return time.monotonic() - self._last >= self._seconds
 
-    def save(self, model: Any, position: Position) -> None:
+    def save(self, model: Any, position: Position, further: Sequence[Any] = ()) -> None:
         """Write a checkpoint, unless losses or weights are not finite; then keep the earlier ones.
 
-        A run that resumed from NaN could only end as diverged again.
+        `further` are variables beyond those of the model and its optimizer. A run that resumed from
+        NaN could only end as diverged again.
         """
         self._last = time.monotonic()
         # Copies, taken before the next update changes the variables in place.
         arrays: dict[str, Any] = {
-            key: _array(variable) for key, variable in _variables(model).items()
+            key: _array(variable) for key, variable in _variables(model, further).items()
         }
         if not (position.is_finite and all(map(_finite, _weights(arrays)))):
             return
@@ -308,7 +314,7 @@ def _position(
     """Return the position, if the values can be one. Raises ValueError or TypeError."""
     # The rows go into history.csv as they are, so each must be what training would have written.
     for number, row in enumerate(rows):
-        if tuple(row) != HISTORY or row["epoch"] != number:
+        if tuple(row) not in (HISTORY, HISTORY + VALIDATION) or row["epoch"] != number:
             raise ValueError(f"expected the row of epoch {number}")
         if not all(value is None or type(value) in (int, float) for value in row.values()):
             raise ValueError("expected numbers")
@@ -327,7 +333,7 @@ def _checksum(path: Path) -> str:
         return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n"
 
 
-def _variables(model: Any) -> dict[str, Any]:
+def _variables(model: Any, further: Sequence[Any]) -> dict[str, Any]:
     """Return every variable that training changes, keyed by its owner and its place there."""
     # An optimizer creates its slots (Adam's moments, SGD's momentum) lazily, in its first update.
     # A model that has not trained yet must have them before they can be restored.
@@ -340,6 +346,7 @@ def _variables(model: Any) -> dict[str, Any]:
             # which dropout would draw other masks after a resume.
             ("model", model.variables),
             ("optimizer", model.optimizer.variables),
+            ("further", further),
         )
         for index, variable in enumerate(variables)
     }

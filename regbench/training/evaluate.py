@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from regbench import seeding
 from regbench.config.experiment import Evaluation
 from regbench.datasets import Splits, stratified
-from regbench.models.evaluate import Outputs, measure_of, penalty, predict
+from regbench.models.evaluate import Outputs, measure, measure_of, penalty, predict
 
 # Images uint8 (n, height, width, channels) and labels int64 (n,).
 Examples = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -42,12 +42,14 @@ class Curves:
     """Measures a model on the test set, or a sample of it, and on as many training examples.
 
     If there are fewer training examples than that, all are used. Samples are stratified and depend
-    only on the seed, so all variants are measured on the same examples.
+    only on the seed, so all variants are measured on the same examples. Validation examples, where
+    there are any, are all measured each time: they choose.
     """
 
     def __init__(self, splits: Splits, seed: int, evaluation: Evaluation | None = None) -> None:
         training = splits.train_images, splits.train_labels
         self.test: Examples = splits.test_images, splits.test_labels
+        self.validation: Examples | None = splits.validation
         # As many training as test examples: both accuracies then have similar sampling errors, and
         # measuring takes at most twice as long as the test set alone. The probes examine the same
         # sample, so their numbers agree with the last row of the history.
@@ -66,7 +68,7 @@ class Curves:
     def measure(self, model: Any) -> Measurement:
         """Measure the model on the whole test set and as many training examples."""
         # Kept: predictions and probes need the same probabilities after the last epoch.
-        self._last = _measure(model, self.train, self.test)
+        self._last = _measure(model, self.train, self.test, self.validation)
         return self._last
 
     def outputs(self, model: Any) -> Outputs:
@@ -75,15 +77,15 @@ class Curves:
 
     def measure_few(self, model: Any) -> Measurement:
         """Measure the model on the small samples of both sets."""
-        return _measure(model, *self._few)
+        return _measure(model, *self._few, self.validation)
 
-
-def unmeasured(model: Any) -> dict[str, float | None]:
-    """Return the columns of an epoch after which nothing is evaluated, except for the penalty."""
-    # The penalty depends on the weights alone, so it is known without looking at an example.
-    unknown = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-    counts = {"train_evaluated": 0, "test_evaluated": 0}
-    return dict.fromkeys(unknown) | {"penalty": penalty(model)} | counts
+    def unmeasured(self, model: Any) -> dict[str, float | None]:
+        """Return the columns of an epoch after which nothing is evaluated, except the penalty."""
+        # The penalty depends on the weights alone, so it is known without looking at an example.
+        sets = ("train", "test") + (("validation",) if self.validation else ())
+        unknown = [f"{name}_{quantity}" for name in sets for quantity in ("loss", "accuracy")]
+        counts = {f"{name}_evaluated": 0 for name in sets}
+        return dict.fromkeys(unknown) | {"penalty": penalty(model)} | counts
 
 
 def has_finite_weights(model: Any) -> bool:
@@ -102,7 +104,9 @@ def _sample(examples: Examples, count: int, seed: int, side: str) -> Examples:
     return images[chosen], labels[chosen]
 
 
-def _measure(model: Any, train: Examples, test: Examples) -> Measurement:
+def _measure(
+    model: Any, train: Examples, test: Examples, validation: Examples | None
+) -> Measurement:
     # Inference mode: dropout is off, and batch normalization uses its moving averages. These are
     # the predictions that a user of the model would get.
     outputs = Outputs(train=predict(model, train[0]), test=predict(model, test[0]))
@@ -118,4 +122,11 @@ def _measure(model: Any, train: Examples, test: Examples) -> Measurement:
         "train_evaluated": len(train[1]),
         "test_evaluated": len(test[1]),
     }
+    if validation:
+        on_validation = measure(model, *validation)
+        columns |= {
+            "validation_loss": on_validation.loss,
+            "validation_accuracy": on_validation.accuracy,
+            "validation_evaluated": len(validation[1]),
+        }
     return Measurement(columns, outputs)

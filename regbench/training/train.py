@@ -17,22 +17,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench import config, datasets, probes, seeding
+from regbench import config, datasets, probes
 from regbench.analysis.gap import gap
 from regbench.config import Experiment
 from regbench.datasets import Splits, fingerprint
 from regbench.execution import environment, signals
 from regbench.execution.environment import Runtime
-from regbench.models.build import build, compile_model, to_inputs
+from regbench.models.batches import batches, steps
+from regbench.models.build import build, compile_model
 from regbench.models.evaluate import Outputs
 from regbench.models.saving import save
 from regbench.runs import predictions
-from regbench.runs.files import DETAILS, HISTORY, MODEL, PREDICTIONS
+from regbench.runs.files import DETAILS, HISTORY, MODEL, PREDICTIONS, VALIDATION
 from regbench.runs.folder import RunFolder
 from regbench.runs.summary import Summary
 from regbench.training import checkpoints, evaluate, memory
+from regbench.training.averages import Averages
 from regbench.training.checkpoints import Checkpoint, Checkpoints, Position
 from regbench.training.evaluate import Curves
+from regbench.training.selection import Selection
 from regbench.training.stopwatch import Stopwatch
 
 # How a run reports its progress: a kind of event ("step", "epoch" or "note") and its figures.
@@ -67,6 +70,8 @@ class _Run:
     model: Any
     splits: Splits
     curves: Curves
+    averages: Averages
+    selection: Selection
     keeper: Checkpoints
     position: Position
     watch: Stopwatch
@@ -75,7 +80,19 @@ class _Run:
     @property
     def steps(self) -> int:
         """The number of updates in an epoch."""
-        return _steps(self.experiment, self.splits)
+        return steps(self.experiment, self.splits)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to train: the last epoch is done, or a technique ended it."""
+        last = self.position.epoch > self.experiment.train.epochs
+        # A loss of NaN makes every later gradient NaN too, so there is no point in continuing.
+        return last or not self.position.is_finite or self.selection.reason is not None
+
+    @property
+    def further(self) -> list[Any]:
+        """The variables that a checkpoint must have beyond those of model and optimizer."""
+        return [*self.averages.variables, *self.selection.variables]
 
 
 @memory.cleared()
@@ -109,9 +126,13 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             # so two variants with the same seed start out equal wherever they share layers. Runs
             # can then be paired by seed, which removes most of the noise from a comparison.
             model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
-            compile_model(model, experiment, _steps(experiment, splits))
+            compile_model(model, experiment, steps(experiment, splits))
             curves = Curves(splits, experiment.seed, experiment.evaluation)
-        run = _Run(experiment, model, splits, curves, keeper, position, watch, emit)
+            averages = Averages(model, experiment, splits)
+            selection = Selection(experiment, model)
+        run = _Run(
+            experiment, model, splits, curves, averages, selection, keeper, position, watch, emit
+        )
         if checkpoint:
             _resume(run, checkpoint)
 
@@ -121,7 +142,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             emit("epoch", row | {"images_per_second": _speed(splits, [row])})
             # No checkpoint after the last epoch: the model itself is saved next.
             affordable = keeper.is_affordable or signals.stop_requested()
-            if position.epoch <= experiment.train.epochs and affordable:
+            if not run.is_over and affordable:
                 _checkpoint(run)
         return _finish(job, folder, run, data)
 
@@ -133,8 +154,8 @@ def _resume(run: _Run, checkpoint: Checkpoint) -> None:
     # the two may round their sums differently. An uninterrupted run meets a full batch first. A run
     # that resumes at an epoch's smaller last batch would not, so it trains on a full batch once;
     # restoring the checkpoint then undoes that update.
-    run.model.train_on_batch(*next(_batches(run.experiment, run.splits, epoch=1)))
-    checkpoint.restore(run.model)
+    run.model.train_on_batch(*next(batches(run.experiment, run.splits, epoch=1)))
+    checkpoint.restore(run.model, run.further)
     done = run.position.epoch - 1 + run.position.step / run.steps
     run.emit("note", {"text": f"resuming from {run.position}", "done": done})
 
@@ -162,15 +183,16 @@ def _finish(job: Job, folder: RunFolder, run: _Run, data: dict[str, str]) -> dic
 def time_epoch(model: Any, experiment: Experiment, splits: Splits) -> float:
     """Return the seconds a compiled model needs for one epoch of updates on `splits`."""
     began = time.perf_counter()
-    for images, labels in _batches(experiment, splits, epoch=1):
-        model.train_on_batch(images, labels, return_dict=True)
+    for images, targets in batches(experiment, splits, epoch=1):
+        model.train_on_batch(images, targets, return_dict=True)
     return time.perf_counter() - began
 
 
 def _epochs(run: _Run) -> Iterator[dict[str, Any]]:
     """Yield the rows of the history: epoch 0 before training, then one after each epoch.
 
-    Starts at the run's position and advances it. Stops early once a loss is not finite.
+    Starts at the run's position and advances it. Stops early once a loss is not finite, or where a
+    technique says so.
     """
     position = run.position
     if not position.rows:
@@ -178,9 +200,10 @@ def _epochs(run: _Run) -> Iterator[dict[str, Any]]:
         # a check that data, labels and initial weights are sound. Keras has reported nothing yet.
         position.end_epoch(_row(run, {"reported_loss": None, "reported_accuracy": None}))
         yield position.rows[-1]
-    # A loss of NaN makes every later gradient NaN too, so there is no point in continuing.
-    while position.epoch <= run.experiment.train.epochs and position.is_finite:
-        position.end_epoch(_row(run, _train_one_epoch(run)))
+    while not run.is_over:
+        reported = _train_one_epoch(run)
+        run.averages.end_epoch(position.epoch)
+        position.end_epoch(_row(run, reported))
         yield position.rows[-1]
 
 
@@ -192,21 +215,21 @@ def _train_one_epoch(run: _Run) -> dict[str, float]:
     position, watch = run.position, run.watch
     # In a resumed epoch, the seconds of the earlier session still count.
     reported_at, began = time.monotonic(), time.perf_counter() - position.seconds
-    batches = _batches(run.experiment, run.splits, position.epoch, position.step)
-    for images, labels in watch.each("data", batches):
+    left = batches(run.experiment, run.splits, position.epoch, position.step)
+    for images, targets in watch.each("data", left):
         # The first step also traces and compiles the graph, which takes seconds.
         with watch.time("step" if "compile" in watch.seconds else "compile"):
             # One update: forward pass in training mode (dropout active, batch normalization using
             # the batch's own statistics), cross-entropy plus the kernel penalties, gradients by
             # backpropagation, one optimizer step. train_on_batch is the compiled step that fit()
             # runs too; fit() itself would add a tf.data pipeline that stalls between epochs.
-            logs = run.model.train_on_batch(images, labels, return_dict=True)
+            logs = run.model.train_on_batch(images, targets, return_dict=True)
         # The logs cover this batch alone. Weighting each batch by its size gives the mean over all
         # examples, as fit() reports it; the last batch of an epoch may be smaller than the others.
         # That loss includes the penalty, and each batch was seen by a different, less trained
         # model than the next: hence "reported", as opposed to measured after the epoch's end.
-        position.loss += float(logs["loss"]) * len(labels)
-        position.correct += round(float(logs["accuracy"]) * len(labels))
+        position.loss += float(logs["loss"]) * len(images)
+        position.correct += round(float(logs["accuracy"]) * len(images))
         position.step += 1
         if time.monotonic() - reported_at > SECONDS_BETWEEN_STEP_REPORTS:
             reported_at = time.monotonic()
@@ -230,28 +253,10 @@ def _train_one_epoch(run: _Run) -> dict[str, float]:
 def _checkpoint(run: _Run) -> None:
     """Write a checkpoint; if the run was asked to stop, it ends here."""
     with run.watch.time("save"):
-        run.keeper.save(run.model, replace(run.position, wall_seconds=_wall_seconds(run)))
+        position = replace(run.position, wall_seconds=_wall_seconds(run))
+        run.keeper.save(run.model, position, run.further)
     if signals.stop_requested():
         raise signals.Stopped(f"stopped at {run.position}; the same command resumes it")
-
-
-def _batches(
-    experiment: Experiment, splits: Splits, epoch: int, done: int = 0
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    """Yield an epoch's batches, except for the first `done`."""
-    # Each epoch visits every example once, in a new order. The order depends only on the seed and
-    # the epoch: variants with the same seed see the same batches, and a resumed run can skip to
-    # its position without any stored state.
-    order = seeding.generator(experiment.seed, "order", epoch).permutation(len(splits.train_labels))
-    size = experiment.train.batch_size
-    for start in range(done * size, len(order), size):
-        batch = order[start : start + size]
-        # Images stay uint8 in memory (a quarter of float32); only a batch at a time is converted.
-        yield to_inputs(splits.train_images[batch]), splits.train_labels[batch]
-
-
-def _steps(experiment: Experiment, splits: Splits) -> int:
-    return math.ceil(len(splits.train_labels) / experiment.train.batch_size)
 
 
 def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, Any]:
@@ -267,32 +272,57 @@ def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, Any]:
         **measured,
         **reported,
     }
-    return {column: row[column] for column in HISTORY}
+    columns = HISTORY + (VALIDATION if run.splits.validation else ())
+    return {column: row[column] for column in columns}
 
 
 def _measure(run: _Run, reported: Mapping[str, float | None]) -> Mapping[str, float | None]:
     """Measure the model on all examples, on a small sample, or not at all, as configured.
 
     The first and the last row of a history always cover all examples, even when a run ends
-    because it diverged.
+    because it diverged, or because a technique stopped it.
     """
-    epoch, train, curves = run.position.epoch, run.experiment.train, run.curves
-    loss = reported["reported_loss"]
-    ends = epoch in (0, train.epochs) or (loss is not None and not math.isfinite(loss))
-    # Between the ends a sample is enough to draw a curve, and measuring everything after each epoch
-    # could take longer than training. If the sample gives NaN, the run ends with this row, which
-    # is then measured on all examples like any last row.
-    if not ends and epoch % run.experiment.evaluation.every == 0:
-        few = curves.measure_few(run.model)
-        if few.is_finite:
+    epoch, loss, curves = run.position.epoch, reported["reported_loss"], run.curves
+    if loss is None:  # before training
+        return curves.measure(run.model).columns
+    last, finite = epoch == run.experiment.train.epochs, math.isfinite(loss)
+    if finite and not last and epoch % run.experiment.evaluation.every:
+        finite = evaluate.has_finite_weights(run.model)
+        if finite:
+            with run.averages.evaluated(epoch, with_statistics=False):
+                return curves.unmeasured(run.model)
+    elif finite and (not last or run.selection.is_active):
+        # Between the ends a sample is enough to draw a curve, and measuring everything after each
+        # epoch could take longer than training. If it gives NaN, the run ends with this row.
+        with run.averages.evaluated(epoch):
+            few = curves.measure_few(run.model)
+            finite = few.is_finite
+            if finite:
+                row = {"epoch": epoch, **few.columns, **reported}
+                run.selection.see(run.position.rows, row)
+        if finite and not last and run.selection.reason is None:
             return few.columns
-    elif not ends and evaluate.has_finite_weights(run.model):
-        return evaluate.unmeasured(run.model)
+    # Training is over: from here on the model has the weights that it is saved with. One that
+    # diverged keeps the weights that did, so that nobody takes it for a good one.
+    if finite and run.selection.kept not in (None, epoch):
+        run.selection.restore()
+    else:
+        run.averages.settle(epoch)
     return curves.measure(run.model).columns
 
 
 def _summary(run: _Run) -> Summary:
     rows, last = run.position.rows, run.position.rows[-1]
+    further: dict[str, Any] = {}
+    if run.splits.validation:
+        further |= {key: last[key] for key in VALIDATION}
+    if run.selection.is_active and run.position.is_finite:
+        kept = run.selection.kept
+        further["stopped"] = {
+            "epoch": last["epoch"],
+            "reason": run.selection.reason or "the last epoch",
+            "kept_epoch": last["epoch"] if kept is None else kept,
+        }
     return Summary(
         name=run.experiment.name,
         config_hash=run.experiment.hash,
@@ -313,6 +343,7 @@ def _summary(run: _Run) -> Summary:
         # difference between a slow regularizer and a fast one.
         seconds=sum(row["seconds"] for row in rows),
         images_per_second=_speed(run.splits, rows),
+        **further,
     )
 
 

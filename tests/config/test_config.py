@@ -23,6 +23,21 @@ def messages(path, *overrides):
     return error.value.messages
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("early_stopping: 5", "early_stopping: expected validation examples, since the test set"),
+        ("{ema: true, swa: true}", "ema and swa: expected one technique that averages weights"),
+        ("gradient_clipping: {clipnorm: 1, clipvalue: 1}", "received clipnorm and clipvalue"),
+        ("gradient_clipping: {}", "expected one of global_clipnorm, clipnorm and clipvalue"),
+        ("data: {validation_examples: 1.5}", "expected an integer >= 1"),
+    ],
+)
+def test_techniques_that_do_not_fit_are_an_error(write, text, expected):
+    (line,) = messages(write(text))
+    assert expected in line
+
+
 @pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "---\n"])
 def test_an_empty_file_is_an_error_and_never_the_baseline(write, text):
     path = write(text)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from regbench import config
+from regbench.datasets import validation_examples
 from regbench.inspection import advice
 from regbench.inspection.advice import ADVICE, Network
 from regbench.models import cost
@@ -20,7 +21,8 @@ def advised(name, *overrides):
     batches = math.ceil((10_000 if examples == "all" else examples) / experiment.train.batch_size)
     model = build(experiment, (32, 32, 3), 10)
     layers, penalty = cost.layers(model), evaluate.penalty(model)
-    network = Network(experiment, layers, 10, penalty, experiment.train.epochs * batches)
+    chosen = validation_examples.count(experiment.data, 10_000)
+    network = Network(experiment, layers, 10, penalty, experiment.train.epochs * batches, chosen)
     return advice.advise(network)
 
 
@@ -63,6 +65,18 @@ TWO = {"variance shift", "bias before batch normalization"}
         ("overlapping_pooling", [], set()),
         ("max_pooling", ["pooling.stride=3"], {"pool stride"}),
         ("no_pooling", ["pooling.stride=3"], set()),
+        ("weight_decay", [], set()),
+        ("weight_decay", ["weight_decay=0.02"], {"weak weight decay"}),
+        ("weight_decay", ["l2=1e-4"], {"weight decay with L2", "L2 with Adam"}),
+        ("max_norm", [], set()),
+        ("gradient_clipping", [], {"clipping with Adam"}),
+        ("gradient_clipping", ["train.optimizer=sgd"], set()),
+        ("ema", [], set()),
+        ("ema", ["train.epochs=6"], {"trailing average"}),
+        ("swa", [], set()),
+        ("swa", ["train.schedule=cosine"], {"SWA with a falling rate"}),
+        ("early_stopping", [], set()),
+        ("early_stopping", ["data.validation_examples=100"], {"few validation examples"}),
     ],
 )
 def test_advice_is_given_where_it_applies_and_nowhere_else(name, overrides, expected):
@@ -89,6 +103,9 @@ def test_the_momentum_to_try_has_moving_averages_that_keep_up(batch_size, epochs
 
 def test_every_rule_speaks_in_some_case():
     speaks = topics("all", "l1=1", "dropout.conv=0.1", "pooling.stride=3", "train.epochs=1")
+    speaks += topics("weight_decay", "weight_decay=1e-3", "l2=1e-3", "gradient_clipping=1")
+    speaks += topics("ema", "train.epochs=1") + topics("swa", "train.schedule=cosine")
+    speaks += topics("early_stopping", "data.validation_examples=10")
     assert len(set(speaks)) == len(ADVICE)
 
 

@@ -11,9 +11,10 @@ import textwrap
 import pytest
 
 from regbench import config, runs
+from regbench.analysis.compare import compare
 from regbench.errors import RegbenchError
 from regbench.runs import loading
-from regbench.runs.files import HISTORY, LIMITS
+from regbench.runs.files import HISTORY, LIMITS, VALIDATION
 from regbench.runs.folder import RunFolder
 from regbench.runs.summary import Summary
 
@@ -24,11 +25,12 @@ def row(epoch, **values):
     return numbers | unreported | values
 
 
-def written(results, name="baseline", seed=0, epochs=2, status="completed", **last):
+def written(results, name="baseline", seed=0, epochs=2, status="completed", further=(), **last):
     """Write a finished run as training does, without training; return its folder."""
     experiment = config.load("configs/baseline.yaml", [f"name={name}"]).with_seed(seed)
     folder = RunFolder.of(results, experiment)
     rows = [row(epoch) for epoch in range(epochs)] + [row(epochs, **last)]
+    rows = [each | dict.fromkeys(further, 0.25) for each in rows]
     with folder.lock():
         folder.start(config.dump(experiment), {"backend": "tensorflow"})
         for each in rows:
@@ -61,6 +63,23 @@ def test_what_was_written_is_read(tmp_path):
     assert math.isnan(frame.reported_loss[0])
     assert frame.configs["44136fa3"]["train"]["epochs"] == 25
     assert "seed" not in frame.configs["44136fa3"]
+
+
+def test_columns_of_validation_are_there_where_a_run_has_them(tmp_path):
+    written(tmp_path, "a")
+    written(tmp_path, "b", further=VALIDATION)
+    frame, warnings = loaded(tmp_path)
+    assert warnings == []
+    assert list(frame.columns) == [*loading.RUN, *HISTORY, *VALIDATION]
+    assert frame[frame.name == "a"].validation_accuracy.isna().all()
+    assert frame[frame.name == "b"].validation_accuracy.tolist() == [0.25] * 3
+    rows = compare(frame, metrics=["validation_accuracy"])
+    assert [row.metrics["validation_accuracy"].mean for row in rows] == [None, 0.25]
+    (row,) = compare(loaded(tmp_path)[0].only(frame["name"] == "a"), metrics=["validation_loss"])
+    assert row.metrics["validation_loss"].mean is None
+    again, _ = loaded(next(tmp_path.glob("a-*")))
+    (row,) = compare(again, metrics=["validation_loss"])  # whose frame lacks the columns
+    assert row.metrics["validation_loss"].mean is None
 
 
 def test_floats_survive_to_the_last_bit(tmp_path):

@@ -18,6 +18,7 @@ from PIL import Image
 from regbench import config, files
 from regbench.execution import signals
 from regbench.execution.environment import Runtime
+from regbench.regularizers.dropout import Dropout
 from regbench.runs.files import HISTORY
 from regbench.runs.folder import RunFolder
 from regbench.training import checkpoints, train
@@ -68,9 +69,9 @@ def interrupt(monkeypatch, results, asked, position, *overrides, **options):
             run(results, *overrides, **options)
 
 
-def outcome(results):
+def outcome(results, *overrides):
     """Return the history without its seconds, the bytes of all weights, and the folder's names."""
-    folder = RunFolder.of(results, experiment()).path
+    folder = RunFolder.of(results, experiment(*overrides)).path
     with (folder / "history.csv").open() as file:
         rows = [[*row.values()] for row in csv.DictReader(file)]
     seconds = HISTORY.index("seconds")
@@ -103,6 +104,47 @@ def test_a_run_that_is_stopped_and_goes_on_is_the_run_that_never_was(
     assert not RunFolder.of(tmp_path, experiment()).checkpoints.exists()
 
 
+def test_a_technique_that_changes_batches_draws_after_a_stop_what_it_would_have_drawn(
+    monkeypatch, tmp_path
+):
+    def noise(technique, images, targets, rng):
+        mixed = rng.permutation(len(images))
+        return images + rng.normal(0, 0.1, images.shape).astype("float32"), (
+            np.float32(0.5) * targets + np.float32(0.5) * targets[mixed]
+        )
+
+    monkeypatch.setattr(Dropout, "batch", noise)
+    assert_resumes(monkeypatch, tmp_path)
+
+
+EVERY_TECHNIQUE = [
+    "weight_decay=0.1",
+    "gradient_clipping=1.0",
+    "max_norm=1",
+    "ema=0.9",
+    "data.validation_examples=20",
+    # Best after the first epoch: the last one restores weights that a checkpoint brought along.
+    "early_stopping={patience: 9, metric: validation_accuracy}",
+    "train.learning_rate=1.0",
+]
+
+
+@pytest.mark.parametrize("overrides", [EVERY_TECHNIQUE, ["swa={start: 0.3}"]], ids=["all", "swa"])
+def test_averages_and_the_best_weights_are_those_of_a_run_that_never_was_stopped(
+    monkeypatch, tmp_path, overrides
+):
+    assert_resumes(monkeypatch, tmp_path, *overrides)
+
+
+def assert_resumes(monkeypatch, results, *overrides):
+    """Stop a run within an epoch and between two; it ends as one that was never stopped."""
+    run(results / "whole", *overrides)
+    interrupt(monkeypatch, results, 3, "step 2 of epoch 1", *overrides)
+    interrupt(monkeypatch, results, 6, "epoch 3", *overrides)
+    assert run(results, *overrides) == ["resuming from epoch 3"]
+    assert outcome(results, *overrides) == outcome(results / "whole", *overrides)
+
+
 def test_the_time_of_a_run_is_that_of_all_its_sessions(monkeypatch, tmp_path):
     interrupt(monkeypatch, tmp_path, 2, "step 1 of epoch 1")
     path = RunFolder.of(tmp_path, experiment()).checkpoints / "000001-000000001" / "state.json"
@@ -129,7 +171,7 @@ def test_two_runs_of_a_seed_are_equal_on_another_backend_too(backend):
     variables = os.environ | Runtime(backend, "cpu", 1).variables()
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    assert "4 passed" in done.stdout
 
 
 def test_a_finished_run_is_not_trained_again_by_a_sweep_that_began_before_its_end(tmp_path):

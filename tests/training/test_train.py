@@ -8,11 +8,15 @@ import keras
 import numpy as np
 import pytest
 
+import regbench
 from regbench import config, datasets
 from regbench.datasets import fingerprint
 from regbench.execution.environment import Runtime
 from regbench.models import evaluate
+from regbench.models.build import to_inputs
 from regbench.models.evaluate import measure
+from regbench.regularizers import penalties
+from regbench.runs.files import VALIDATION
 from regbench.training import train
 from regbench.training.train import Job
 
@@ -200,9 +204,9 @@ def test_a_history_is_that_of_plain_keras(tmp_path, toggles):
     splits = datasets.load(experiment.data, 0)
     model = train.build(experiment, splits.train_images.shape[1:], 10)
     train.compile_model(model, experiment, 3)
-    test = train.to_inputs(splits.test_images), splits.test_labels
+    test = to_inputs(splits.test_images), splits.test_labels
     for epoch in (1, 2):
-        batches = list(train._batches(experiment, splits, epoch))
+        batches = list(train.batches(experiment, splits, epoch))
         images, labels = (np.concatenate(each) for each in zip(*batches, strict=True))
         fitted = model.fit(images, labels, batch_size=64, shuffle=False, verbose=0).history
         evaluated = model.evaluate(*test, verbose=0, return_dict=True)
@@ -213,11 +217,48 @@ def test_a_history_is_that_of_plain_keras(tmp_path, toggles):
         assert row["test_accuracy"] == pytest.approx(evaluated["accuracy"], abs=1e-6)
 
 
+def soften(technique, images, targets, rng):
+    """Stand in for a technique that draws, changes images and softens targets."""
+    share = np.float32(rng.uniform(0.1, 0.3))
+    return images * (1 - share), (1 - share) * targets + share / np.float32(targets.shape[1])
+
+
+def test_the_reported_loss_is_the_cross_entropy_against_the_targets_of_the_batch(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(penalties.L2, "batch", soften)
+    whole = ["train.batch_size=150", "train.epochs=1", "l2=1e-9"]
+    _, history, _, _ = run(tmp_path, *whole, probes=False)
+    experiment = config.load("configs/baseline.yaml", [*TINY, *whole])
+    splits = datasets.load(experiment.data, 0)
+    untrained = train.build(experiment, splits.train_images.shape[1:], 10)
+    ((images, targets),) = train.batches(experiment, splits, 1)
+    outputs = untrained.predict_on_batch(images)
+    expected = -(targets * np.log(outputs)).sum(axis=1).mean()
+    assert history[1]["reported_loss"] == pytest.approx(expected, rel=1e-5)
+    right = (outputs.argmax(axis=1) == targets.argmax(axis=1)).mean()
+    assert history[1]["reported_accuracy"] == pytest.approx(right)
+    # The curves stay those of the true labels and pixels.
+    epoch_0 = evaluate.measure(untrained, splits.test_images, splits.test_labels)
+    assert history[0]["test_loss"] == epoch_0.loss
+
+
+def test_an_estimate_times_what_the_techniques_do_to_batches(monkeypatch):
+    called = []
+    monkeypatch.setattr(penalties.L2, "batch", lambda *args: (called.append(1), soften(*args))[1])
+    experiment = config.load("configs/baseline.yaml", [*TINY, "l2=1e-9"])
+    splits = datasets.load(experiment.data, 0)
+    model = train.build(experiment, splits.train_images.shape[1:], 10)
+    train.compile_model(model, experiment, 3)
+    assert train.time_epoch(model, experiment, splits) > 0
+    assert len(called) == 3
+
+
 def test_the_data_order_depends_on_the_seed_and_the_epoch_alone():
     def order(overrides, epoch):
         experiment = config.load("configs/baseline.yaml", [*TINY, *overrides])
         splits = datasets.load(experiment.data, 0)
-        return np.concatenate([labels for _, labels in train._batches(experiment, splits, epoch)])
+        return np.concatenate([labels for _, labels in train.batches(experiment, splits, epoch)])
 
     first = order([], 1)
     np.testing.assert_array_equal(first, order(["dropout.dense=0.5", "train.epochs=9"], 1))
@@ -228,11 +269,100 @@ def test_the_data_order_depends_on_the_seed_and_the_epoch_alone():
 def test_every_training_example_is_seen_once_an_epoch():
     experiment = config.load("configs/baseline.yaml", TINY)
     splits = datasets.load(experiment.data, 0)
-    batches = [images for images, _ in train._batches(experiment, splits, 1)]
+    batches = [images for images, _ in train.batches(experiment, splits, 1)]
     assert [len(batch) for batch in batches] == [64, 64, 22]
     seen = np.sort(np.concatenate(batches).sum(axis=(1, 2, 3)))
-    expected = np.sort(train.to_inputs(splits.train_images).sum(axis=(1, 2, 3)))
+    expected = np.sort(to_inputs(splits.train_images).sum(axis=(1, 2, 3)))
     np.testing.assert_allclose(seen, expected, rtol=1e-5)
+
+
+FEW = ["model={blocks: [2], convolutions: 1, dense: [4]}", "data.test_examples=40"]
+
+
+def weights_of(folder):
+    return keras.saving.load_model(folder / "model.keras", safe_mode=True).get_weights()
+
+
+@pytest.mark.parametrize(
+    "technique", [["swa={start: 0}"], ["ema=0.5", "batch_norm=true"]], ids=["swa", "ema"]
+)
+def test_averages_are_what_is_measured_and_saved_while_training_is_the_baselines(
+    tmp_path, technique
+):
+    normalized = technique[1:]
+    plain = [
+        run(tmp_path / str(n), *FEW, *normalized, f"train.epochs={n}", probes=False) for n in (1, 2)
+    ]
+    folder, history, _, _ = run(tmp_path, *FEW, *technique)
+    reported = [row["reported_loss"] for row in history]
+    assert reported == [row["reported_loss"] for row in plain[1][1]]
+    if technique == ["swa={start: 0}"]:
+        after = zip(weights_of(plain[0][0]), weights_of(plain[1][0]), strict=True)
+        expected = [(first + second) / 2 for first, second in after]
+        for mine, mean in zip(weights_of(folder), expected, strict=True):
+            np.testing.assert_allclose(mine, mean, rtol=1e-4, atol=1e-6)
+    assert history[-1]["test_loss"] != plain[1][1][-1]["test_loss"]
+    model = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+    splits = datasets.load(config.load(folder / "config.yaml").data, seed=0)
+    measured = measure(model, splits.test_images, splits.test_labels)
+    assert measured.loss == pytest.approx(history[-1]["test_loss"], abs=1e-6)
+
+
+STOPS = [*FEW, "data.validation_examples=0.2", "train.epochs=40", "train.learning_rate=0.03"]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run that early stopping ends long before its last epoch: so few examples soon tie."""
+    toggle = "early_stopping={patience: 2, metric: validation_accuracy}"
+    return run(tmp_path_factory.mktemp("stopped"), *STOPS, toggle)
+
+
+def test_a_run_that_is_stopped_is_that_of_its_best_epoch_and_says_why_it_ended(stopped):
+    folder, history, summary, _ = stopped
+    last = int(history[-1]["epoch"])
+    assert last < 40
+    accuracies = [row["validation_accuracy"] for row in history[1:-1]]
+    best = 1 + accuracies.index(max(accuracies))
+    reason = f"validation_accuracy has not improved since epoch {best}, for 2 epochs"
+    assert summary["stopped"] == {
+        "epoch": last, "reason": f"early_stopping: {reason}", "kept_epoch": best,
+    }  # fmt: skip
+    assert best == last - 2
+    assert summary["status"] == "completed"
+    # The last row is measured with the weights that are kept, on all examples.
+    for column in ("validation_loss", "validation_accuracy"):
+        assert history[-1][column] == history[best][column] == summary[column]
+    assert {row["validation_evaluated"] for row in history} == {30}
+    assert (history[-1]["train_evaluated"], history[-1]["test_evaluated"]) == (40, 40)
+    model = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+    splits = datasets.load(config.load(folder / "config.yaml").data, seed=0)
+    measured = measure(model, *splits.validation)
+    assert measured.accuracy == history[best]["validation_accuracy"]
+    assert not (folder / "checkpoint").exists()
+
+
+def test_a_run_that_was_stopped_compares_as_any_finished_run(stopped):
+    warnings = []
+    results = regbench.load(stopped[0].parent, warn=warnings.append)
+    (row,) = regbench.compare(results, metrics=["validation_accuracy"], warn=warnings.append)
+    assert warnings == []
+    assert (row.runs, row.diverged) == (1, 0)
+    found = row.metrics["validation_accuracy"].mean
+    assert found == stopped[1][-1]["validation_accuracy"]
+
+
+def test_validation_examples_change_nothing_but_what_is_measured(tmp_path):
+    _, plain, summary, _ = run(tmp_path, *FEW, probes=False)
+    validated = "data.validation_examples=30"
+    _, history, more, _ = run(tmp_path, *FEW, validated, "evaluation.every=5", probes=False)
+    assert not {*plain[0]} & {*VALIDATION}
+    assert "stopped" not in more
+    assert set(more) - set(summary) == {*VALIDATION}
+    assert [row["reported_loss"] for row in history] == [row["reported_loss"] for row in plain]
+    assert history[-1]["test_loss"] == plain[-1]["test_loss"]
+    assert [row["validation_evaluated"] for row in history] == [30, 0, 30]
+    assert history[1]["validation_loss"] is None
 
 
 def test_a_diverging_run_ends_early_and_says_so_without_nan_in_json(tmp_path):

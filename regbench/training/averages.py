@@ -1,0 +1,95 @@
+"""The weights that are evaluated, where a technique averages those that are trained.
+
+The averages take the place of the weights while the model is measured, and in the end for good: so
+they are what the history, the saved model, the predictions and the probes are of. In between,
+training goes on with its own weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from regbench.config import Experiment
+from regbench.datasets import Splits
+from regbench.models.batches import batches
+from regbench.probes.harness import numpy, unchanged
+from regbench.regularizers.hooks import Averaging
+
+
+class Averages:
+    """The averages of a compiled model's weights; without a technique that averages, it is idle."""
+
+    def __init__(self, model: Any, experiment: Experiment, splits: Splits) -> None:
+        self._model, self._experiment, self._splits = model, experiment, splits
+        # Two of them are refused with the config.
+        found = [each.averaging(model) for each in experiment.changing("averaging").values()]
+        self._averaging: Averaging = next((each for each in found if each), Averaging())
+
+    @property
+    def variables(self) -> Sequence[Any]:
+        """Keras variables that a checkpoint must have, beyond those of model and optimizer."""
+        return self._averaging.variables
+
+    def end_epoch(self, epoch: int) -> None:
+        """Take in the weights after an epoch."""
+        self._averaging.end_epoch(epoch, self._experiment.train.epochs)
+
+    @contextlib.contextmanager
+    def evaluated(self, epoch: int, with_statistics: bool = True) -> Iterator[None]:
+        """Put the averages in the weights' place inside, and the weights back at the end.
+
+        Without the statistics, the model can't be measured: only its weights can be looked at.
+        """
+        weights = self._averaging.weights()
+        if weights is None:
+            yield
+            return
+        with unchanged(self._model):
+            self._assign(weights, epoch, with_statistics)
+            yield
+
+    def settle(self, epoch: int) -> None:
+        """Put the averages in the weights' place for good: training is over."""
+        weights = self._averaging.weights()
+        if weights is not None:
+            self._assign(weights, epoch)
+
+    def _assign(self, weights: Sequence[Any], epoch: int, with_statistics: bool = True) -> None:
+        for variable, average in zip(self._model.trainable_variables, weights, strict=True):
+            variable.assign(numpy(average).copy())  # on JAX they would share an array
+        if with_statistics:
+            # The batches that the weights have just been trained on, as augmented then: a resumed
+            # run has the same ones.
+            of_epoch = batches(self._experiment, self._splits, epoch)
+            take_statistics(self._model, (images for images, _ in of_epoch))
+
+
+def take_statistics(model: Any, images: Iterable[Any]) -> None:
+    """Replace batch normalization's moving averages by the means over these batches.
+
+    In training mode, with the weights as they are. A model without batch normalization is left as
+    it is, and no batch is computed.
+    Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization",
+    2018, section 3.2.
+    """
+    import keras
+
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    if not layers:
+        return
+    momenta = [layer.momentum for layer in layers]
+    try:
+        for count, batch in enumerate(images):
+            # With this momentum, the moving average is the plain mean of all batches so far.
+            for layer in layers:
+                layer.momentum = count / (count + 1)
+            model(batch, training=True)
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
