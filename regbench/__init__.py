@@ -17,9 +17,9 @@ The same calls as the commands make, for scripts and notebooks too:
 Functions: `compare`, `load`, `load_model`, `study`. Modules, each with a docstring of its own:
 `bundle`, `config`, `datasets`, `figures`, `inspection`, `plugins`, `regularizers`, `report`,
 `runs`, `sweep`. In a plugin, a file of one's own: the decorators `dataset`, `executor`, `figure`,
-`metric`, `model` and `regularizer`, with `Toggle` and `Splits`. Mistakes of a caller, such as a path
-that does not exist, raise `RegbenchError`. Runs are trained in worker processes, which import the
-script that starts them: call `sweep.run` and `study` under `if __name__ == "__main__":`.
+`metric`, `model` and `regularizer`, with `Toggle` and `Splits`. Mistakes of a caller, such as a
+path that does not exist, raise `RegbenchError`. Runs are trained in worker processes, which import
+the script that starts them: call `sweep.run` and `study` under `if __name__ == "__main__":`.
 """
 
 from __future__ import annotations

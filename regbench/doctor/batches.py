@@ -5,9 +5,9 @@ Each check is a function `(name, technique) -> Check`, and a line in `CHECKS`. T
 
 from __future__ import annotations
 
-import functools
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.random import Generator
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from regbench import plugins
 from regbench.doctor.check import Check
 from regbench.regularizers import Regularizer
+from regbench.regularizers.hooks import has_hook
 
 Floats = NDArray[np.float32]
 Rule = Callable[[str, Regularizer], Check]
@@ -24,11 +25,6 @@ Rule = Callable[[str, Regularizer], Check]
 BATCHES = ((1, 8, 8, 3), (2, 8, 12, 1), (8, 8, 8, 3), (32, 12, 8, 3))
 CLASSES = 5
 SUM_ERROR = 1e-5
-
-
-def has_hook(technique: Regularizer) -> bool:
-    """Return whether a technique changes batches at all."""
-    return type(technique).batch is not Regularizer.batch
 
 
 def draws(name: str, technique: Regularizer) -> Check:
@@ -67,7 +63,7 @@ def shapes(name: str, technique: Regularizer) -> Check:
         kept += not wrong
         other = other or ", ".join(wrong)
     check = _counted(name, "shapes and float32 are kept", kept, "keep them")
-    return check if check.passed else _with(check, f"{check.measured}; received {other}")
+    return check if check.passed else replace(check, measured=f"{check.measured}; received {other}")
 
 
 def inputs(name: str, technique: Regularizer) -> Check:
@@ -85,7 +81,7 @@ CHECKS: dict[str, Rule] = {"draws": draws, "sums": sums, "shapes": shapes, "inpu
 
 def check(name: str, technique: Regularizer) -> Iterator[Check]:
     """Yield a check for every rule; one that the hook fails in says where."""
-    for rule in CHECKS.values() if has_hook(technique) else ():
+    for rule in CHECKS.values() if has_hook(technique, "batch") else ():
         try:
             yield rule(name, technique)
         except Exception as error:  # whatever a technique raises
@@ -123,7 +119,3 @@ def _described(array: object) -> str:
 def _counted(name: str, rule: str, count: int, what: str) -> Check:
     total = len(BATCHES)
     return Check(name, rule, f"{count} of {total} batches {what}", f"{total}", count == total)
-
-
-_with = functools.partial(lambda check, measured: Check(
-    check.technique, check.rule, measured, check.expected, check.passed))  # fmt: skip

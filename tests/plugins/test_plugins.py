@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import textwrap
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,7 +107,9 @@ def test_a_config_names_what_a_plugin_has(plugin, write):
 
 def test_a_plugins_keys_are_checked_as_all_others_are(plugin, write):
     path = write("soften: {shaer: 0.2}\nl2: 0.1\n")
-    with pytest.raises(ConfigError, match='1:10: soften.shaer: unknown key; did you mean "share"?'):
+    with pytest.raises(
+        ConfigError, match=r'1:10: soften\.shaer: unknown key; did you mean "share"\?'
+    ):
         config.load(path)
     with pytest.raises(ConfigError, match=r"soften: expected .*a number >= 0 and < 1.* received 2"):
         config.load(write("soften: 2\n"))
@@ -150,7 +150,7 @@ def test_a_plugins_file_can_be_called_anything_and_its_experiment_is_the_same(wr
 def test_a_config_without_its_plugin_is_refused_and_told_how_to_give_it(write, capsys):
     code, _, text = said(capsys, "run", write(USES))
     assert code == 2
-    assert 'data.name: expected one of cifar10, ' in text
+    assert "data.name: expected one of cifar10, " in text
     for name in ('received "stripes"', 'received "two_branches"', "soften: unknown key"):
         (line,) = [line for line in text.splitlines() if name in line]
         assert "--plugin FILE, or the variable REGBENCH_PLUGINS" in line
@@ -162,7 +162,7 @@ def test_a_run_asks_for_the_plugin_that_it_was_made_with(write, plugin):
     assert config.load(resolved).hash == config.load(write(USES)).hash
     write(PLUGIN + "\n# another version\n", "mine.py")
     plugins.load(plugin)
-    with pytest.raises(ConfigError, match="plugins: made with mine of SHA-256 .*, received mine"):
+    with pytest.raises(ConfigError, match=r"plugins: made with mine of SHA-256 .*, received mine"):
         config.load(resolved)
 
 
@@ -179,7 +179,7 @@ def test_a_run_asks_for_the_plugin_that_it_was_made_with(write, plugin):
         (PLUGIN.replace('("stripes")', '("shapes")'), 'dataset("shapes"): there is one of this'),
         (PLUGIN + PLUGIN, 'regularizer("soften"): there is one of this name in this plugin'),
         ('import regbench\nregbench.regularizer("a")(int)\n', "a class that extends regbench.Togg"),
-        ('import regbench\nregbench.figure("a")(3)\n', "expected a function of a frame, received 3"),
+        ('import regbench\nregbench.figure("a")(3)\n', "expected a function of a frame, received"),
     ],
 )  # fmt: skip
 def test_a_plugin_that_cannot_be_loaded_is_one_line_and_leaves_nothing(
@@ -208,9 +208,7 @@ def test_a_plugin_given_twice_and_two_of_one_name_are_refused(write, capsys, mon
     assert "gone.py: No such file" in text
 
 
-def test_plugins_come_from_options_and_from_the_variable_and_are_listed(
-    write, capsys, monkeypatch
-):
+def test_plugins_come_from_options_and_from_the_variable_and_are_listed(write, capsys, monkeypatch):
     second = write('import regbench\n@regbench.dataset("b")\ndef b(path): ...\n', "second.py")
     monkeypatch.setenv("REGBENCH_PLUGINS", str(second))
     code, text, _ = said(capsys, "plugins", "--plugin", write(PLUGIN, "mine.py"), "--json")
@@ -326,10 +324,10 @@ def test_a_metric_and_a_figure_of_a_plugin_are_in_tables_and_in_the_report(
     assert row.as_dict()["metrics"]["last_gain"]["mean"] == pytest.approx(expected)
     regbench.report.write(results, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "<h2 id=\"ends-title\">Where the variants end</h2>" in page
+    assert '<h2 id="ends-title">Where the variants end</h2>' in page
     assert "<p>Test accuracy after the last epoch.</p>" in page
     plugins.unload()
-    with pytest.raises(RegbenchError, match="metric: expected one of .*--plugin FILE"):
+    with pytest.raises(RegbenchError, match=r"metric: expected one of .*--plugin FILE"):
         metrics.metric("last_gain")
 
 
@@ -344,12 +342,14 @@ def test_what_a_plugins_function_raises_names_the_plugin_and_the_line(write):
 
 def test_an_executor_is_chosen_by_name(plugin, tmp_path):
     experiment = Experiment(name="baseline", data={"name": "shapes"})
-    with pytest.raises(RegbenchError, match='--executor: .* received "in_ordr"; did you mean "in_'):
+    with pytest.raises(
+        RegbenchError, match=r'--executor: .* received "in_ordr"; did you mean "in_'
+    ):
         sweep.run([experiment], tmp_path, executor="in_ordr")
 
 
 def test_the_data_sets_of_plugins_are_listed(plugin, capsys):
     code, text, _ = said(capsys, "data", "--plugin", plugin)
     assert code == 0
-    assert f"stripes       from a plugin" in text
+    assert "stripes       from a plugin" in text
     assert str(plugin) in text
