@@ -230,7 +230,8 @@ class Experiment(Section):
     @property
     def regularizers(self) -> dict[str, Regularizer]:
         """The techniques that are switched on, in the order of `REGULARIZERS`."""
-        toggles = {name: getattr(self, name) for name in self.toggles}
+        # One that was registered after this experiment was made may be missing from it.
+        toggles = {name: getattr(self, name, None) for name in self.toggles}
         return {name: toggle for name, toggle in toggles.items() if toggle is not None}
 
     def changing(self, hook: str) -> dict[str, Regularizer]:
@@ -275,16 +276,17 @@ class Experiment(Section):
             if toggle.optional and values.get(name) is not None and name not in self.own_toggles:
                 short = self.model_dump(mode="json", include={name}, exclude_defaults=True)[name]
                 values[name] = True if short == {} else short
-        return values | ({"plugins": dict(self.plugins)} if self.plugins else {})
+        short_digests = {name: sha256[:12] for name, sha256 in self.plugins.items()}
+        return values | ({"plugins": short_digests} if self.plugins else {})
 
     def _of_plugins(self) -> dict[str, Any]:
         """Return all values of the plugins' toggles that are on, and of a plugin's network."""
-        own = {name for name in self.own_toggles if getattr(self, name) is not None}
+        own = {name for name in self.own_toggles if getattr(self, name, None) is not None}
         own |= {"model"} if self.model.name in plugins.names("model") else set()
         return self.model_dump(mode="json", include=own)
 
     def _absent(self) -> list[str]:
-        off = [name for name in self.own_toggles if getattr(self, name) is None]
+        off = [name for name in self.own_toggles if getattr(self, name, None) is None]
         return off if self.plugins else [*off, "plugins"]
 
 
