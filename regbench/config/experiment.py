@@ -194,6 +194,12 @@ class Experiment(Section):
         """Return an instance with a key for every technique that is registered now."""
         return super().__new__(cast(type[Self], experiment_class()) if cls is Experiment else cls)
 
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Return the experiment of these values, with a key for every technique."""
+        made = cast(type[Self], experiment_class()) if cls is Experiment else cls
+        return super(Experiment, made).model_validate(obj, **options)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the experiment with its plugins: unpickling loads them first, and checks them."""
         return _blank, (plugins.manifest(self.plugins),), self.__getstate__()

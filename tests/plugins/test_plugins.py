@@ -13,6 +13,7 @@ from regbench.config import ConfigError, Experiment
 from regbench.errors import RegbenchError
 from regbench.execution.local import local
 from regbench.plugins import PluginError
+from regbench.studies import file as study_file
 from regbench.sweeps import sweep
 from tests import made_up_runs
 
@@ -339,6 +340,27 @@ def test_what_a_plugins_function_raises_names_the_plugin_and_the_line(write):
     line = text.splitlines().index("    oops = np.zeros(3)[4]") + 1
     with pytest.raises(datasets.DataError, match=f"stripes: .*mine.py:{line}: IndexError"):
         datasets.load(config.load(write("data: {name: stripes}\n")).data, 0)
+
+
+STUDY = """
+question: Does softening help?
+base: base.yaml
+profiles: {quick: {seeds: 0-1}}
+variants: {baseline: {}, softened: {set: {soften: 0.2}}}
+claims:
+  - {text: It does, metric: last_gain, variant: softened, against: baseline, expect: higher}
+"""
+
+
+def test_a_study_varies_and_judges_what_a_plugin_has(plugin, write):
+    write("data: {name: stripes}\n", "base.yaml")
+    study = study_file.read(write(STUDY, "softening.yaml"))
+    assert study.variants["softened"].soften.share == 0.2
+    plugins.unload()
+    with pytest.raises(ConfigError) as error:
+        study_file.read(write(STUDY, "softening.yaml"))
+    assert "soften: unknown key" in str(error.value)
+    assert "claims[0].metric: expected one of" in str(error.value)
 
 
 def test_an_executor_is_chosen_by_name(plugin, tmp_path):

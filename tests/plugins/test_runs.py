@@ -31,6 +31,24 @@ class Counting(regbench.Toggle):
         return images * np.float32(self.by ** len(calls)), targets
 '''
 
+RESTLESS = '''
+
+@regbench.regularizer("restless")
+class Restless(regbench.Toggle):
+    """Adds noise to the inputs of dense layers, at inference too."""
+
+    by: float = 0.5
+
+    def before_dense(self, name):
+        import keras
+
+        class Noise(keras.layers.GaussianNoise):
+            def call(self, inputs, training=False):
+                return super().call(inputs, training=True)
+
+        return [Noise(self.by, name=f"{name}_noise")]
+'''
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -81,9 +99,9 @@ def test_the_template_is_not_written_over_a_file(folder, capsys, monkeypatch):
     assert Path("my_plugin.py").read_text() == before
 
 
-def test_the_doctor_passes_the_template_and_finds_a_technique_with_a_memory(folder, capsys):
+def test_the_doctor_passes_the_template_and_finds_memory_and_noise_at_inference(folder, capsys):
     both = folder / "both.py"
-    both.write_text((folder / "my_plugin.py").read_text() + COUNTING)
+    both.write_text((folder / "my_plugin.py").read_text() + COUNTING + RESTLESS)
     try:
         with pytest.raises(SystemExit) as ended:
             cli.main(["doctor", "--plugin", str(both), "--json"])
@@ -92,9 +110,10 @@ def test_the_doctor_passes_the_template_and_finds_a_technique_with_a_memory(fold
     checks = json.loads(capsys.readouterr().out)
     passed = {(each["technique"], each["rule"]): each["passed"] for each in checks}
     assert ended.value.code == 1
-    assert [key for key, each in passed.items() if not each] == [
+    assert {key for key, each in passed.items() if not each} == {
         ("counting", "draws depend on rng alone"), ("counting", "resume is exact"),
-    ]  # fmt: skip
+        ("restless", "evaluation draws nothing"),
+    }  # fmt: skip
     assert [rule for technique, rule in passed if technique == "soft_targets"] == [
         "draws depend on rng alone", "targets sum to one", "shapes and float32 are kept",
         "inputs are not changed in place", "evaluation draws nothing", "resume is exact",
