@@ -9,7 +9,7 @@ import sys
 import types
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -112,17 +112,20 @@ def _execute(plugin: Plugin, source: bytes) -> None:
 
 def _installed() -> dict[str, Plugin]:
     """Return the installed packages with entry points in a group such as `regbench.metrics`."""
+    from importlib import metadata  # takes a while, and the rest does without
+
     points: dict[str, list[tuple[str, str, str]]] = {}
     places: dict[str, str] = {}
+    found = metadata.entry_points()  # reads every package that is installed: once
     for kind in KINDS:
-        for point in metadata.entry_points(group=f"regbench.{kind}s"):
+        for point in found.select(group=f"regbench.{kind}s"):
             package = point.dist.name if point.dist else point.module
             name = re.sub(r"\W", "_", package, flags=re.ASCII)
             places[name] = f"{package} {point.dist.version}" if point.dist else package
             points.setdefault(name, []).append((kind, point.name, point.value))
     return {
-        name: Plugin(name, places[name], "", entry_points=tuple(dict.fromkeys(found)))
-        for name, found in points.items()
+        name: Plugin(name, places[name], "", entry_points=tuple(dict.fromkeys(each)))
+        for name, each in points.items()
     }
 
 
