@@ -156,12 +156,14 @@ def _sources(modules: Iterable[str]) -> str:
     """Return the SHA-256 over every Python file of some packages, with their names."""
     digest = hashlib.sha256()
     for name in sorted(modules):
-        file = Path(sys.modules[name].__file__ or "")
-        found = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
-        for path in found:
-            relative = path.relative_to(file.parent).as_posix()
-            digest.update(f"{relative}\n{path.stat().st_size}\n".encode())
-            digest.update(path.read_bytes())
+        module = sys.modules[name]
+        folders = [Path(each) for each in getattr(module, "__path__", ())]
+        found = {path.relative_to(each): path for each in folders for path in each.rglob("*.py")}
+        found = found or {Path(name): Path(str(module.__file__))}
+        for relative, path in sorted(found.items()):
+            source = path.read_bytes()
+            digest.update(f"{relative.as_posix()}\n{len(source)}\n".encode())
+            digest.update(source)
     return digest.hexdigest()
 
 
