@@ -13,12 +13,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from regbench import plugins
+from regbench.builders import BUILDERS
 from regbench.config import experiment, yaml12
-from regbench.config.experiment import MODELS, STORED, experiment_class
+from regbench.config.experiment import STORED, experiment_class
 from regbench.config.inheritance import ConfigError
 from regbench.config.messages import explain
 from regbench.config.yaml12 import Node, YamlError
 
+DEFAULT_MODEL = "cnn"
 # Keys below the toggle of a plugin, which tables show.
 MOST_CHARACTERS = 64
 
@@ -76,8 +78,9 @@ def _own_values(tree: Node, made: type[experiment.Experiment]) -> dict[str, Any]
 
 
 def _is_own(model: Node) -> bool:
+    shipped = {DEFAULT_MODEL, *BUILDERS} - set(plugins.names("model"))
     name = model.child("name")
-    return name is not None and isinstance(name.content, str) and name.content not in MODELS
+    return name is not None and isinstance(name.content, str) and name.content not in shipped
 
 
 def _check_keys(node: Node) -> None:
