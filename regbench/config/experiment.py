@@ -119,7 +119,6 @@ class Data(Section):
 class Model(Section):
     """The network: `convolutions` in each of `blocks`, then the head and its dense layers."""
 
-    name: ModelName = "cnn"
     blocks: Sizes = (32, 64, 128)
     convolutions: Annotated[int, Field(ge=1, le=32)] = 2
     kernel_size: Annotated[int, Field(ge=1, le=64)] = 3
@@ -128,6 +127,7 @@ class Model(Section):
     ] = "relu"
     head: Literal["flatten", "global_max_pooling", "global_average_pooling"] = "flatten"
     dense: Sizes = (128,)
+    name: ModelName = "cnn"
 
 
 class Train(Section):
