@@ -15,10 +15,11 @@ The same calls as the commands make, for scripts and notebooks too:
     regbench.load_model("results/dropout-c554be80-s0").predict(images)
 
 Functions: `compare`, `load`, `load_model`, `study`. Modules, each with a docstring of its own:
-`bundle`, `config`, `datasets`, `figures`, `inspection`, `report`, `runs`, `sweep`. Mistakes of a
-caller, such as a path that does not exist, raise `RegbenchError`. Runs are trained in worker
-processes, which import the script that starts them: call `sweep.run` and `study` under
-`if __name__ == "__main__":`.
+`bundle`, `config`, `datasets`, `figures`, `inspection`, `plugins`, `regularizers`, `report`,
+`runs`, `sweep`. In a plugin, a file of one's own: the decorators `dataset`, `executor`, `figure`,
+`metric`, `model` and `regularizer`, with `Toggle` and `Splits`. Mistakes of a caller, such as a
+path that does not exist, raise `RegbenchError`. Runs are trained in worker processes, which import
+the script that starts them: call `sweep.run` and `study` under `if __name__ == "__main__":`.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from regbench import config, datasets, figures, report, runs
+    from regbench import config, datasets, figures, plugins, regularizers, report, runs
     from regbench.analysis.compare import compare
+    from regbench.datasets import Splits
     from regbench.errors import RegbenchError
     from regbench.inspection import inspect as inspection
     from regbench.models.saving import load_model
+    from regbench.plugins import dataset, executor, figure, metric, model, regularizer
+    from regbench.regularizers import Regularizer, Toggle
     from regbench.runs import Results, bundle, load
     from regbench.studies.run import run as study
     from regbench.sweeps import sweep
@@ -39,18 +43,30 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "RegbenchError", "Results", "__version__", "bundle", "compare", "config", "datasets", "figures",
-    "inspection", "load", "load_model", "report", "runs", "study", "sweep",
+    "RegbenchError", "Regularizer", "Results", "Splits", "Toggle", "__version__", "bundle",
+    "compare", "config", "dataset", "datasets", "executor", "figure", "figures", "inspection",
+    "load", "load_model", "metric", "model", "plugins", "regularizer", "regularizers", "report",
+    "runs", "study", "sweep",
 ]  # fmt: skip
 
 # Imported when first used, so that `import regbench` costs nothing: names of modules, and modules.
 _NAMES = {
     "RegbenchError": ("regbench.errors", "RegbenchError"),
+    "Regularizer": ("regbench.regularizers", "Regularizer"),
     "Results": ("regbench.runs", "Results"),
+    "Splits": ("regbench.datasets", "Splits"),
+    "Toggle": ("regbench.regularizers", "Toggle"),
     "compare": ("regbench.analysis.compare", "compare"),
     "load": ("regbench.runs", "load"),
     "load_model": ("regbench.models.saving", "load_model"),
     "study": ("regbench.studies.run", "run"),
+    # Decorators for plugins.
+    "dataset": ("regbench.plugins", "dataset"),
+    "executor": ("regbench.plugins", "executor"),
+    "figure": ("regbench.plugins", "figure"),
+    "metric": ("regbench.plugins", "metric"),
+    "model": ("regbench.plugins", "model"),
+    "regularizer": ("regbench.plugins", "regularizer"),
 }
 _MODULES = {
     "bundle": "regbench.runs.bundle",
@@ -58,6 +74,8 @@ _MODULES = {
     "datasets": "regbench.datasets",
     "figures": "regbench.figures",
     "inspection": "regbench.inspection.inspect",
+    "plugins": "regbench.plugins",
+    "regularizers": "regbench.regularizers",
     "report": "regbench.report",
     "runs": "regbench.runs",
     "sweep": "regbench.sweeps.sweep",

@@ -77,6 +77,8 @@ def test_every_command_of_a_page_runs(page, home):
     study = [body for body in blocks(page, "yaml") if body.startswith("question:")]
     if page.name == "tutorial.md":  # which has its reader save the study that it shows
         (home / "first.yaml").write_text(study[0])
+    if page.name == "plugins.md":
+        (home / "mine.yaml").write_text(blocks(page, "yaml")[0])
     commands = "\n".join(map(as_tested, blocks(page, "sh")))
     run_in(home, "bash", "-euo", "pipefail", "-c", commands)
 

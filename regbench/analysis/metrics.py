@@ -7,6 +7,7 @@ Each metric is a line in `METRICS`. One in `LEVELS` asks for a level too, in par
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from regbench import plugins
 from regbench.analysis import statistics
 from regbench.analysis.gap import gap
 from regbench.analysis.statistics import Interval, Sample
@@ -243,6 +245,28 @@ METRICS = {
 }  # fmt: skip
 
 
+def register(
+    name: str,
+    function: Callable[[Run], float | None],
+    better: Literal["lower", "higher"] | None = None,
+) -> None:
+    """Add a plugin's metric, described by the first line of its docstring."""
+    if not callable(function):
+        raise TypeError(f"expected a function of a run, received {function!r:.80}")
+    if name in LEVELS:
+        raise ValueError("there is one of this name in regbench itself; choose another")
+
+    def of(run: Run) -> float | None:
+        try:
+            found = function(run)
+            return None if found is None else float(found)
+        except Exception as error:  # whatever a plugin raises
+            raise RegbenchError(f"metric {name}: {plugins.blame(error)}") from error
+
+    text = (inspect.getdoc(function) or "").partition("\n")[0]
+    METRICS[name] = Metric(text.rstrip(".") or f"{name}, of a plugin", of, better)
+
+
 def _epochs_to(column: str) -> Callable[[Run, float], float]:
     """Return the metric: the first measured epoch, on a sample or on all, that has the level."""
 
@@ -275,7 +299,8 @@ def metric(name: str) -> Metric:
     near = get_close_matches(name, [*METRICS, *levels], 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise RegbenchError(
-        f"metric: expected one of {', '.join([*METRICS, *levels])}, received {name!r}{hint}"
+        f"metric: expected one of {', '.join([*METRICS, *levels])}, received {name!r}{hint}; "
+        f"{plugins.HINT}"
     )
 
 

@@ -12,7 +12,20 @@ from collections.abc import Sequence
 
 import click
 
-from regbench.cli import bundle, compare, data, demo, init, inspect, report, run, schema, study
+from regbench.cli import (
+    bundle,
+    compare,
+    data,
+    demo,
+    doctor,
+    init,
+    inspect,
+    plugins,
+    report,
+    run,
+    schema,
+    study,
+)
 from regbench.cli.printing import complain
 from regbench.errors import RegbenchError
 from regbench.execution import failures, signals
@@ -29,6 +42,8 @@ COMMANDS = (
     inspect.inspect,
     data.data,
     schema.schema,
+    plugins.plugins,
+    doctor.doctor,
 )
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Show what each config changes, and the test accuracy or each --metric.",
 )
+@options.plugins
 def compare(
     results: tuple[Path, ...],
     baseline: str | None,

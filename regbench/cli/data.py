@@ -11,6 +11,7 @@ from regbench.cli.printing import console, print_json
 @click.command()
 @click.argument("name", required=False)
 @options.as_json
+@options.plugins
 def data(name: str | None, as_json: bool) -> None:
     """Show what of each data set is on this machine; first fetch and verify NAME, if given.
 

@@ -6,25 +6,37 @@ from pathlib import Path
 
 import click
 
+from regbench.cli import plugin_file
+
 
 @click.command()
 @click.argument(
     "folder",
     metavar="[DIR]",
-    default="configs",
+    required=False,
     type=click.Path(path_type=Path, file_okay=False),
 )
-def init(folder: Path) -> None:
+@click.option(
+    "--plugin",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a plugin to start from: a technique, a data set and a network.",
+)
+def init(folder: Path | None, plugin: Path | None) -> None:
     """Write the starter configs and studies into DIR (by default configs), to be edited.
 
-    No file is ever overwritten.
+    With --plugin alone, only the plugin is written. No file is ever overwritten.
 
     \b
     Examples:
       regbench init
       regbench init experiments
+      regbench init --plugin my_plugin.py
     """
-    write_configs(folder)
+    if folder or not plugin:
+        write_configs(folder or Path("configs"))
+    if plugin:
+        plugin_file.write(plugin)
 
 
 def write_configs(folder: Path) -> None:

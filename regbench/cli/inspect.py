@@ -21,6 +21,7 @@ from regbench.cli.printing import busy, console, print_json
 @options.threads
 @click.option("--no-time", is_flag=True, help="Do not measure the time of an epoch.")
 @options.as_json
+@options.plugins
 def inspect(
     config_path: str,
     overrides: tuple[str, ...],

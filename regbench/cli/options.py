@@ -55,6 +55,9 @@ threads = click.option(
     show_default=True,
     help="CPU threads of each run.",
 )
+executor = click.option(
+    "--executor", default="local", show_default=True, metavar="NAME", help="Where runs execute."
+)
 seeds = click.option(
     "--seeds", type=SeedRange(), help="Seeds to train: 0-4 or 0,3,7.  [default: 0]"
 )
@@ -92,12 +95,33 @@ results_to_read = click.argument(
 baseline = click.option(
     "--baseline", metavar="NAME", help="What the others are compared with.  [default: baseline]"
 )
+
+
+def _load_plugins(context: click.Context, option: click.Parameter, value: Any) -> None:
+    if not context.resilient_parsing:
+        from regbench import plugins
+
+        plugins.load(*value)
+
+
+plugins = click.option(
+    "--plugin",
+    "plugin_files",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    callback=_load_plugins,
+    expose_value=False,
+    help="Load techniques, data sets and more from a Python file.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def training(command: Any) -> Any:
     """Give a command that trains runs the options of `regbench.sweep.run`, and `--dry-run`."""
     # Decorators are applied from the last to the first, and `--help` shows them in this order.
-    for option in reversed((backend, device, jobs, threads, force, fail_fast, no_probes, dry_run)):
+    for option in reversed(
+        (backend, device, executor, jobs, threads, force, fail_fast, no_probes, dry_run)
+    ):
         command = option(command)
     return command

@@ -28,6 +28,7 @@ from regbench.cli.printing import busy, warn
     metavar="DIR",
     help="Write each figure as SVG and PNG too, as wide as a paper's column.",
 )
+@options.plugins
 def report(
     results: tuple[Path, ...], output: Path, baseline: str | None, folder: Path | None
 ) -> None:

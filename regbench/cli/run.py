@@ -45,6 +45,7 @@ SMOKE = (
 @click.option("--profile", is_flag=True, help="Write and print where the time goes.")
 @options.smoke
 @options.quiet
+@options.plugins
 def run(
     configs: tuple[str, ...],
     overrides: tuple[str, ...],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from regbench.cli import options
 from regbench.cli.printing import print_json
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(["config", "study"]), default="config")
+@options.plugins
 def schema(kind: str) -> None:
     """Print the JSON Schema of a config or a study, for editors that check and complete YAML.
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
 @options.quiet
+@options.plugins
 def study(
     path: str,
     profile: str | None,

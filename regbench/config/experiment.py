@@ -1,6 +1,7 @@
 """An `Experiment`: all that decides what a run does, frozen and validated.
 
 The keys of the toggles are those of `REGULARIZERS`; everything else that a config can say is here.
+Names of data sets and networks are those below, and what plugins have registered.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -16,10 +18,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     create_model,
     model_validator,
 )
 
+from regbench import plugins
 from regbench.builders.cnn import CNN
 from regbench.config.model import Network
 from regbench.regularizers import REGULARIZERS, Regularizer, combination
@@ -44,6 +48,47 @@ Text = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
+# Names that regbench itself has; plugins add theirs.
+DATASETS = ("cifar10", "image_folder", "shapes")
+MODELS = ("cnn",)
+# The validation context of a finished run's config, which is read without its plugins.
+STORED = {"stored": True}
+
+
+def _known(kind: str, own: tuple[str, ...]) -> Callable[[str, ValidationInfo], str]:
+    """Return the check of a name that regbench has, or a plugin that is loaded."""
+
+    def check(name: str, info: ValidationInfo) -> str:
+        known = [*own, *plugins.names(kind)]
+        if name not in known and info.context is not STORED:
+            raise ValueError(plugins.unknown(name, known))
+        return name
+
+    return check
+
+
+def _listed(kind: str, own: tuple[str, ...]) -> Callable[[dict[str, Any]], None]:
+    """Return what puts the names that there are into the JSON Schema."""
+
+    def describe(schema: dict[str, Any]) -> None:
+        schema.pop("pattern", None)
+        schema["enum"] = [*own, *plugins.names(kind)]
+
+    return describe
+
+
+ModelName = Annotated[
+    str,
+    Field(pattern=f"^{NAME}$", json_schema_extra=_listed("model", MODELS)),
+    AfterValidator(_known("model", MODELS)),
+]
+DataName = Annotated[
+    str,
+    Field(pattern=f"^{NAME}$", json_schema_extra=_listed("dataset", DATASETS)),
+    AfterValidator(_known("dataset", DATASETS)),
+]
+
+
 class Section(BaseModel):
     """A mapping in a config: unknown keys and values of another type are errors."""
 
@@ -53,7 +98,7 @@ class Section(BaseModel):
 class Data(Section):
     """The data set and how much of it; `path` is relative to the current directory."""
 
-    name: Literal["cifar10", "image_folder", "shapes"] = "cifar10"
+    name: DataName = "cifar10"
     path: Text | None = None
     sha256: Sha256 | None = None
     train_examples: CountOrAll = 5000
@@ -111,8 +156,16 @@ class Evaluation(Section):
     examples: CountOrAll = 500
 
 
-class _Experiment(Section):
-    """A config with nothing left open: all that decides what a run does."""
+class Experiment(Section):
+    """A config with nothing left open: all that decides what a run does.
+
+    `plugins` maps each plugin whose names the config uses to the SHA-256 of its source. It is
+    filled in; a config that has it, as that of a run does, asks for exactly that source.
+    """
+
+    # The techniques that this class has a key for, and which of them are a plugin's.
+    toggles: ClassVar[Mapping[str, type[Regularizer]]] = {}
+    own_toggles: ClassVar[frozenset[str]] = frozenset()
 
     name: Name
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -120,6 +173,35 @@ class _Experiment(Section):
     model: Network = CNN()
     train: Train = Train()
     evaluation: Evaluation = Evaluation()
+    plugins: Annotated[dict[Name, Sha256], Field(max_length=20)] = {}
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Return an instance with a key for every technique that is registered now."""
+        return super().__new__(cast(type[Self], experiment_class()) if cls is Experiment else cls)
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Return the experiment of these values, with a key for every technique."""
+        made = cast(type[Self], experiment_class()) if cls is Experiment else cls
+        return super(Experiment, made).model_validate(obj, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the experiment with its plugins: unpickling loads them first, and checks them."""
+        return _blank, (plugins.manifest(self.plugins),), self.__getstate__()
+
+    @model_validator(mode="after")
+    def _record_plugins(self, info: ValidationInfo) -> Self:
+        if info.context is STORED:
+            return self
+        toggles = [("regularizer", name) for name in self.regularizers]
+        used = plugins.digests([("dataset", self.data.name), ("model", self.model.name), *toggles])
+        if self.plugins and self.plugins != used:
+            raise ValueError(
+                f"plugins: made with {_shown(self.plugins)}, received {_shown(used)}; give the "
+                "same source with --plugin FILE, or leave plugins out"
+            )
+        self.__dict__["plugins"] = used  # frozen for everybody else
+        return self
 
     @model_validator(mode="after")
     def _techniques_fit(self) -> Self:
@@ -128,18 +210,8 @@ class _Experiment(Section):
 
     @functools.cached_property
     def hash(self) -> str:
-        """Eight hex digits that identify a config, regardless of its name and seed.
-
-        Only values that differ from the defaults count, so that a key added in a later version
-        does not change the hashes of older configs.
-        """
-        minutes = Train.model_fields["checkpoint_minutes"].default
-        train = self.train.model_copy(update={"checkpoint_minutes": minutes})
-        changed = self.model_copy(update={"train": train}).model_dump(
-            mode="json", exclude_defaults=True, exclude={"name", "seed"}
-        )
-        canonical = json.dumps(changed, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+        """Eight hex digits that identify a config, regardless of its name and seed."""
+        return digest(self.changed())
 
     @property
     def run_name(self) -> str:
@@ -149,7 +221,8 @@ class _Experiment(Section):
     @property
     def regularizers(self) -> dict[str, Regularizer]:
         """The techniques that are switched on, in the order of `REGULARIZERS`."""
-        toggles = {name: getattr(self, name) for name in REGULARIZERS}
+        # One that was registered after this experiment was made may be missing from it.
+        toggles = {name: getattr(self, name, None) for name in self.toggles}
         return {name: toggle for name, toggle in toggles.items() if toggle is not None}
 
     def changing(self, hook: str) -> dict[str, Regularizer]:
@@ -165,27 +238,122 @@ class _Experiment(Section):
         return Experiment.model_validate(self.values() | {"model": self.model.shrunk()})
 
     def values(self) -> dict[str, Any]:
-        """Return every value, defaults included, as nested dicts, lists and scalars."""
-        return self.model_dump(mode="json")
+        """Return every value, defaults included, as nested dicts, lists and scalars.
+
+        A plugin's technique that is off is left out: without the plugin there is no such key.
+        """
+        return self.model_dump(mode="json", exclude=dict.fromkeys(self._absent(), True))
+
+    def changed(self) -> dict[str, Any]:
+        """Return the values that the hash is made of.
+
+        Only values that differ from the defaults count, so that a key added in a later version
+        does not change the hashes of older configs. The toggles of plugins count whole, and so do
+        the plugins: without them, the hash can be made from the values alone.
+        """
+        minutes = Train.model_fields["checkpoint_minutes"].default
+        train = self.train.model_copy(update={"checkpoint_minutes": minutes})
+        changed = self.model_copy(update={"train": train}).model_dump(
+            mode="json", exclude_defaults=True, exclude={"name", "seed", "plugins"}
+        )
+        return changed | self._of_plugins() | of_plugins(self.plugins)
 
     def brief(self) -> dict[str, Any]:
         """Return the values without name and seed, with toggles in their shortest form.
 
         This is what a comparison of two configs uses.
         """
+        left_out = dict.fromkeys({"name", "seed", "plugins", *self._absent()}, True)
         values = self.model_dump(
-            mode="json", exclude={"name": True, "seed": True, "train": {"checkpoint_minutes"}}
+            mode="json", exclude=left_out | {"train": {"checkpoint_minutes": True}}
         )
-        for name, toggle in REGULARIZERS.items():
-            if toggle.optional and values[name] is not None:
+        for name, toggle in self.toggles.items():
+            if toggle.optional and values.get(name) is not None and name not in self.own_toggles:
                 short = self.model_dump(mode="json", include={name}, exclude_defaults=True)[name]
                 values[name] = True if short == {} else short
-        return values
+        short_digests = {name: sha256[:12] for name, sha256 in self.plugins.items()}
+        return values | ({"plugins": short_digests} if self.plugins else {})
+
+    def _of_plugins(self) -> dict[str, Any]:
+        """Return all values of the plugins' toggles that are on, and of a plugin's network."""
+        own = {name for name in self.own_toggles if getattr(self, name, None) is not None}
+        own |= {"model"} if self.model.name in plugins.names("model") else set()
+        return self.model_dump(mode="json", include=own)
+
+    def _absent(self) -> list[str]:
+        off = [name for name in self.own_toggles if getattr(self, name, None) is None]
+        return off if self.plugins else [*off, "plugins"]
 
 
 def run_name(name: str, config_hash: str, seed: int) -> str:
     """Return the name of a run's folder."""
     return f"{name}-{config_hash}-s{seed}"
+
+
+def digest(changed: Mapping[str, Any]) -> str:
+    """Return the hash of a config, given the values that it is made of."""
+    canonical = json.dumps(changed, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+def of_plugins(used: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the hash has of plugins: their sources, whatever their files are called."""
+    return {"plugins": sorted(used.values())} if used else {}
+
+
+def register(name: str, technique: type[Regularizer]) -> None:
+    """Add a plugin's technique. Raises TypeError or ValueError for what can't be a toggle."""
+    is_class = isinstance(technique, type)
+    if (
+        not is_class
+        or not issubclass(technique, Regularizer)
+        or not issubclass(technique, BaseModel)
+    ):
+        raise TypeError(
+            f"expected a class that extends regbench.Toggle, received {technique!r:.80}"
+        )
+    if not technique.optional:
+        raise ValueError(
+            "expected optional = True: a plugin's technique is off unless it is asked for"
+        )
+    if hasattr(Experiment, name) or name in {*Experiment.model_fields, "extends", "matrix"}:
+        raise ValueError("a config has another key of this name; choose another")
+    REGULARIZERS[name] = technique
+
+
+def experiment_class(stored: bool = False) -> type[Experiment]:
+    """Return the experiment with a key for each technique that is registered now.
+
+    With `stored`, for those alone that need no plugin.
+    """
+    own = frozenset(plugins.names("regularizer"))
+    toggles = REGULARIZERS.items()
+    return _with_toggles(
+        tuple(each for each in toggles if each[0] not in own) if stored else tuple(toggles),
+        frozenset() if stored else own,
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _with_toggles(
+    toggles: tuple[tuple[str, type[Regularizer]], ...], own: frozenset[str]
+) -> type[Experiment]:
+    made = create_model(
+        "Experiment",
+        __base__=Experiment,
+        __doc__=Experiment.__doc__,
+        __module__=__name__,
+        **{name: _switch(toggle) for name, toggle in toggles},
+    )
+    made.toggles, made.own_toggles = dict(toggles), own
+    return made
+
+
+def _blank(needed: tuple[plugins.Plugin, ...]) -> Experiment:
+    """Return an experiment without values, for pickle to fill in, once its plugins are loaded."""
+    plugins.restore(needed)
+    made = experiment_class()
+    return made.__new__(made)
 
 
 def _switch(toggle: type[Regularizer]) -> Any:
@@ -202,14 +370,5 @@ def _switch(toggle: type[Regularizer]) -> Any:
     return (Annotated[toggle | None, BeforeValidator(off), AfterValidator(idle)], None)
 
 
-if TYPE_CHECKING:
-    Experiment = _Experiment
-else:
-    # Made here, so that a regularizer is one class and one line, and not one more line above.
-    Experiment = create_model(
-        "Experiment",
-        __base__=_Experiment,
-        __doc__=_Experiment.__doc__,
-        __module__=__name__,
-        **{name: _switch(toggle) for name, toggle in REGULARIZERS.items()},
-    )
+def _shown(used: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} of SHA-256 {sha256[:12]}" for name, sha256 in used.items()) or "none"

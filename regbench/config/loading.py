@@ -14,12 +14,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from regbench import plugins
 from regbench.config import inheritance, matrix, shipped, yaml12
-from regbench.config.experiment import Experiment
+from regbench.config.experiment import Experiment, experiment_class
 from regbench.config.inheritance import ConfigError
 from regbench.config.messages import explain
 from regbench.config.yaml12 import Node, Problem, YamlError
-from regbench.regularizers import REGULARIZERS
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -94,12 +94,13 @@ def of_tree(tree: Node, problems: list[Problem]) -> list[Experiment]:
 
     What is wrong is added to `problems`.
     """
-    experiments = []
+    experiments: list[Experiment] = []
+    made = experiment_class()
     for variant in matrix.expand(tree, problems):
         try:
-            experiments.append(Experiment.model_validate(variant.plain()))
+            experiments.append(made.model_validate(variant.plain()))
         except ValidationError as error:
-            problems += explain(error, variant, _schema())
+            problems += explain(error, variant, _schema(), plugins.HINT)
     if not problems:
         matrix.check_distinct([(each.name, each.hash) for each in experiments], tree, problems)
     return experiments
@@ -140,10 +141,15 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **copy.deepcopy(_schema())}
 
 
-@functools.cache
 def _schema() -> dict[str, Any]:
-    full: dict[str, Any] = Experiment.model_json_schema()
-    for name, toggle in REGULARIZERS.items():
+    return _schema_of(experiment_class(), *map(tuple, map(plugins.names, plugins.KINDS)))
+
+
+@functools.lru_cache(maxsize=8)
+def _schema_of(made: type[Experiment], *names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the schema of a config; `names` are those of plugins, which it lists."""
+    full: dict[str, Any] = made.model_json_schema()
+    for name, toggle in made.toggles.items():
         if toggle.optional:
             full["properties"][name]["anyOf"].append({"const": False})
     full["required"] = []

@@ -14,15 +14,18 @@ from regbench.config.yaml12 import Node, Problem
 
 Schema = dict[str, Any]
 LONGEST_VALUE = 60
+# How alike two keys are, from 0 to 1, of which one is taken for the other with letters mixed up.
+MISSPELT = 0.8
 
 
-def explain(error: ValidationError, tree: Node, schema: Schema) -> list[Problem]:
+def explain(error: ValidationError, tree: Node, schema: Schema, hint: str = "") -> list[Problem]:
     """Return a problem for every value that is wrong, cited where it was written.
 
     Args:
         error: what validating `tree.plain()` raised.
         tree: the values and their places.
         schema: the JSON Schema that the values were checked against; it says what was expected.
+        hint: what to add where a key of the whole file is unknown, and hardly a misspelling.
     """
     problems: dict[tuple[str | int, ...], Problem] = {}
     schema = named(schema, tree.plain().get("model"))
@@ -36,7 +39,7 @@ def explain(error: ValidationError, tree: Node, schema: Schema) -> list[Problem]
         path = _written(tree, detail["loc"])
         # An alternative such as `int | "all"` fails once for each of its branches.
         key = detail["loc"] if detail["type"] in ("missing", "extra_forbidden") else path
-        problems.setdefault(key, _problem(detail, path, tree, schema))
+        problems.setdefault(key, _problem(detail, path, tree, schema, hint))
     return list(problems.values())
 
 
@@ -54,10 +57,12 @@ def _written(tree: Node, location: tuple[str | int, ...]) -> tuple[str | int, ..
     return location
 
 
-def _problem(detail: Any, path: tuple[str | int, ...], tree: Node, schema: Schema) -> Problem:
+def _problem(
+    detail: Any, path: tuple[str | int, ...], tree: Node, schema: Schema, hint: str
+) -> Problem:
     node = _at(tree, path)
     if detail["type"] == "extra_forbidden":
-        return Problem(node.key or node.place, _unknown_key(path, schema))
+        return Problem(node.key or node.place, _unknown_key(path, schema, hint))
     if detail["type"] == "missing":
         missing = str(detail["loc"][-1])
         expected = describe(_fragment(schema, (*path, missing)), schema)
@@ -68,7 +73,7 @@ def _problem(detail: Any, path: tuple[str | int, ...], tree: Node, schema: Schem
     return Problem(node.place, f"{_dotted(path)}: expected {expected}, received {_shown(node)}")
 
 
-def _unknown_key(path: tuple[str | int, ...], schema: Schema) -> str:
+def _unknown_key(path: tuple[str | int, ...], schema: Schema, hint: str) -> str:
     valid = _keys(_fragment(schema, path[:-1]), schema)
     # `epochs` is no misspelling of anything, but the key of a section that was left out.
     elsewhere = [
@@ -79,10 +84,16 @@ def _unknown_key(path: tuple[str | int, ...], schema: Schema) -> str:
     ]
     near = elsewhere or difflib.get_close_matches(str(path[-1]), valid, n=1)
     *others, last = [f'"{key}"' for key in near] or [""]
-    hint = f"{', '.join(others)} or {last}" if others else last
-    hint = f"did you mean {hint}?" if near else f"expected one of {', '.join(valid)}"
+    meant = f"{', '.join(others)} or {last}" if others else last
+    said = f"did you mean {meant}?" if near else f"expected one of {', '.join(valid)}"
+    if hint and len(path) == 1 and not elsewhere and not _is_misspelling(path[0], near):
+        said += f" {hint}" if near else f"; {hint}"
     whose = "" if elsewhere else _of_network(path, schema)
-    return f"{_dotted(path)}: unknown key{whose}; {hint}"
+    return f"{_dotted(path)}: unknown key{whose}; {said}"
+
+
+def _is_misspelling(key: str | int, near: list[str]) -> bool:
+    return bool(difflib.get_close_matches(str(key), near, n=1, cutoff=MISSPELT))
 
 
 def _of_network(path: tuple[str | int, ...], schema: Schema) -> str:

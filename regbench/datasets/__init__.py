@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench import seeding
+from regbench import plugins, seeding
 from regbench.datasets import cifar10, fingerprint, image_folder, shapes, validation_examples
 from regbench.datasets.errors import DataError
+from regbench.datasets.own import OwnDataset
 from regbench.datasets.sampling import stratified, with_noise
 from regbench.datasets.splits import Splits
 
@@ -40,6 +41,13 @@ DATASETS: dict[str, Dataset] = {
     "image_folder": image_folder,
     "shapes": shapes,
 }
+
+
+def register(name: str, function: Callable[[Path | None], Splits]) -> None:
+    """Add a plugin's data set."""
+    if not callable(function):
+        raise TypeError(f"expected a function of a path, received {function!r:.80}")
+    DATASETS[name] = OwnDataset(name, function)
 
 
 def load(data: Data, seed: int, progress: Progress | None = None) -> Splits:
@@ -83,7 +91,7 @@ def open_dataset(data: Data, progress: Progress | None = None) -> Splits:
         DataError: it is missing or damaged.
     """
     if data.name not in DATASETS:
-        raise DataError(f"data.name: expected one of {', '.join(DATASETS)}, received {data.name!r}")
+        raise DataError(f"data.name: {plugins.unknown(data.name, DATASETS)}")
     path = Path(data.path).expanduser() if data.path else None
     if path and not path.exists():
         raise DataError(f"data.path: {path} does not exist")

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from regbench import plugins
 from regbench.datasets import DATASETS, DataError, Progress, Splits, cache, cifar10
 
 # Files that a data set is decoded from, for those that have a place of their own.
 ARCHIVES = {"cifar10": cifar10.archives}
 
 # Only what comes from somewhere can be missing.
-State = Literal["decoded", "archive", "partial", "missing", "drawn when needed"]
+State = Literal["decoded", "archive", "partial", "missing", "drawn when needed", "from a plugin"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,11 @@ def where() -> list[Item]:
     for name in DATASETS:
         found = [*_decoded(name), *_archives(name)]
         absent: State = "drawn when needed" if name == "shapes" else "missing"
-        items += found or [Item(name, absent, cache.folder() / name, 0)]
+        place = cache.folder() / name
+        for plugin in plugins.loaded():
+            if ("dataset", name) in plugin.registered:
+                absent, place = "from a plugin", Path(plugin.place)
+        items += found or [Item(name, absent, place, 0)]
     return items
 
 

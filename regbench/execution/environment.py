@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from regbench import plugins
 from regbench.errors import RegbenchError
 from regbench.execution import git, processor
 
@@ -132,12 +133,15 @@ def devices() -> list[str]:
     return [str(name).lower() for name in keras.distribution.list_devices()]
 
 
-def describe(runtime: Runtime, command: Sequence[str]) -> dict[str, Any]:
+def describe(
+    runtime: Runtime, command: Sequence[str], used: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return what `environment.json` records of this process and machine.
 
     `git_commit` is that of regbench's own source, null where it was installed from a package, whose
     version then says the same; `folder_commit` is that of the current folder, where configs and
-    plugins may lie. Neither says whether files differ from it.
+    plugins may lie. Neither says whether files differ from it. `used` are the plugins that the run
+    needs, as `Experiment.plugins` has them.
     """
     return {
         "command": list(command),
@@ -153,6 +157,7 @@ def describe(runtime: Runtime, command: Sequence[str]) -> dict[str, Any]:
         "packages": versions(),
         "git_commit": git.source_commit(),
         "folder_commit": git.commit(Path()),
+        "plugins": plugins.describe(used or {}),
     }
 
 

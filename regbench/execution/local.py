@@ -11,6 +11,7 @@ import contextlib
 import heapq
 import multiprocessing
 import os
+import pickle
 import signal
 import tempfile
 import threading
@@ -48,6 +49,9 @@ class Event:
     figures: dict[str, Any] = field(default_factory=dict)
     result: Any = None
     failure: Failure | None = None
+
+
+Executor = Callable[[Function, Sequence[Any], int, Mapping[str, str]], Generator[Event, None, None]]
 
 
 def local(
@@ -99,7 +103,14 @@ def local(
         _end(pool, SECONDS_TO_STOP if patience is None else patience)
 
 
-EXECUTORS = {"local": local}
+EXECUTORS: dict[str, Executor] = {"local": local}
+
+
+def register(name: str, executor: Executor) -> None:
+    """Add a plugin's executor."""
+    if not callable(executor):
+        raise TypeError(f"expected a function, received {executor!r:.80}")
+    EXECUTORS[name] = executor
 
 
 def makespan(waiting: Sequence[float], busy: Sequence[float]) -> float:
@@ -221,9 +232,11 @@ def _serve(connection: Connection, variables: dict[str, str], output: Path) -> N
     # A broken pipe means that the parent is gone, and nobody is waiting for the rest.
     with contextlib.suppress(EOFError, OSError):
         while True:
-            function, job = connection.recv()
+            message = connection.recv_bytes()
             try:
                 with signals.postponed():
+                    # Loads the plugins that the job needs, each of which may have changed since.
+                    function, job = pickle.loads(message)
                     result = function(job, send)
             except (BrokenPipeError, ConnectionError):
                 raise

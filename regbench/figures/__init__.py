@@ -5,12 +5,13 @@ A figure of what can't be shown, such as probes of runs that have none, is None.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regbench import files
+from regbench import files, plugins
 from regbench.analysis import compare
 from regbench.analysis.rows import ConfigRow
 from regbench.errors import RegbenchError
@@ -18,6 +19,7 @@ from regbench.figures.curves import curves, gap, together
 from regbench.figures.differences import cost, differences
 from regbench.figures.probes import Found, ensemble, found_in, ledger, margins, reliability
 from regbench.figures.style import unbounded
+from regbench.figures.variants import labeled
 from regbench.runs import Results
 
 if TYPE_CHECKING:
@@ -46,6 +48,23 @@ FIGURES: dict[str, Callable[..., Any]] = {
 # Those that show a comparison, and those that show what probes found: both can be handed to them.
 COMPARING = ("differences", "cost")
 PROBING = ("ledger", "ensemble", "reliability", "margins")
+
+
+def register(name: str, function: Callable[[pandas.DataFrame], Any]) -> None:
+    """Add a plugin's figure. It gets the labeled frame: a row per run and epoch, and `variant`."""
+    if not callable(function):
+        raise TypeError(f"expected a function of a frame, received {function!r:.80}")
+
+    @functools.wraps(function)
+    def drawn(runs: Results | pandas.DataFrame, width: int | None = None, **_: Any) -> Any:
+        try:
+            chart = function(labeled(runs))
+            fits = chart is not None and width and hasattr(chart, "width")
+            return chart.properties(width=width) if fits else chart
+        except Exception as error:  # whatever a plugin raises
+            raise RegbenchError(f"figure {name}: {plugins.blame(error)}") from error
+
+    FIGURES[name] = drawn
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regbench import plugins
 from regbench.builders import Builder
 from regbench.builders.own import OwnModel
 from regbench.config import Experiment
@@ -45,8 +46,7 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
         if not own:
             raise
         # Whatever someone's function raises.
-        reason = f"{type(error).__name__}: {error}"
-        raise _cannot_be_built(builder, input_shape, reason) from error
+        raise _cannot_be_built(builder, input_shape, plugins.blame(error)) from error
     kit.check_asked(builder.name)
     if own:
         model = checked(model, builder.name, input_shape, classes)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from regbench import plugins
 from regbench.analysis import evidence
 from regbench.analysis.rows import Difference
 from regbench.figures import FIGURES, Shared, probes, variants
@@ -32,6 +35,8 @@ DARK = {
 }
 NAMED = {"train": colors.TRAIN, "test": colors.TEST, "gap": colors.GAP}
 TABLE_EPOCHS = 8
+# Of the data of a plugin's figure.
+TABLE_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def figures(frame: pandas.DataFrame, shared: Shared) -> list[Figure]:
     `shared` is the comparison of the frame's configs, and what the probes found in its runs.
     """
     made = []
-    for name, plan in PLANS.items():
+    for name, plan in (PLANS | _own_plans()).items():
         options = shared.arguments(name)
         specs = {
             label: _spec(chart)
@@ -81,6 +86,30 @@ def figures(frame: pandas.DataFrame, shared: Shared) -> list[Figure]:
             table = plan.table(frame, shared)
             made.append(Figure(name, plan.title, plan.explain(plan.text, shared), specs, table))
     return made
+
+
+def _own_plans() -> dict[str, _Plan]:
+    """Return how the figures of plugins are shown: as their docstrings have it."""
+    plans = {}
+    for name in plugins.names("figure"):
+        title, _, text = (inspect.getdoc(FIGURES[name]) or name).partition("\n")
+        plans[name] = _Plan(title.rstrip("."), " ".join(text.split()), partial(_own_table, name))
+    return plans
+
+
+def _own_table(name: str, frame: pandas.DataFrame, shared: Shared) -> Table:
+    """Return the first rows of the data that a plugin's chart shows; none where it has no frame."""
+    data: Any = getattr(FIGURES[name](frame), "data", None)
+    if not hasattr(data, "columns"):
+        return Table([], [])
+    rows = data.head(TABLE_ROWS).itertuples(index=False)
+    return Table(
+        [str(each) for each in data.columns], [[_cell(each) for each in row] for row in rows]
+    )
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def themed(text: str) -> str:
@@ -109,7 +138,8 @@ def _spec(chart: Any) -> dict[str, Any]:
     spec.pop("$schema")
     spec.setdefault("config", {})["background"] = "transparent"
     spec["params"] = [{"name": "shown", "value": []}]
-    chosen = {"filter": "indexof(shown, datum.variant) >= 0"}
+    # The data of a plugin's figure may not tell variants apart; then it shows all of them.
+    chosen = {"filter": "!isDefined(datum.variant) || indexof(shown, datum.variant) >= 0"}
     spec["transform"] = [chosen, *spec.get("transform", [])]
     _drop_legends(spec)
     return spec

@@ -203,7 +203,7 @@ def _config(folder: Path, config_hash: str, warn: Warn) -> Mapping[str, object] 
     """Return the resolved config of a run, or None if it can't be trusted."""
     path = folder / CONFIG
     try:
-        experiment = config.parse(storage.text(folder, CONFIG), str(path))
+        experiment = config.parse_stored(storage.text(folder, CONFIG), str(path))
     except RegbenchError as error:
         reason = str(error).splitlines()[0]
     except (OSError, ValueError) as error:

@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from regbench import datasets
+from regbench import datasets, plugins
 from regbench.config import Experiment
 from regbench.errors import RegbenchError
 from regbench.execution import environment, main_guard
@@ -115,6 +115,8 @@ def run(
     """
     main_guard.end_if_imported_by_worker()  # before it reads the data a second time
     results, observer = Path(results), observer or Observer()
+    if executor not in EXECUTORS:
+        raise RegbenchError(f"--executor: {plugins.unknown(executor, EXECUTORS)}")
     chosen = environment.choose_backend(backend)
     # Folders are named by config, hash and seed: a changed config never reuses an old run.
     outcome, pending = sort_out(experiments, results, force, chosen)

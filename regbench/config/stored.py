@@ -1,0 +1,96 @@
+"""The config of a finished run, as its folder has it: read without the plugins that it names.
+
+A plugin's toggle is known by its values alone then: of any key, as long as the config says which
+plugins it was made with. The hash can be made of them all the same.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from regbench import plugins
+from regbench.builders import BUILDERS
+from regbench.config import experiment, yaml12
+from regbench.config.experiment import STORED, experiment_class
+from regbench.config.inheritance import ConfigError
+from regbench.config.messages import explain
+from regbench.config.yaml12 import Node, YamlError
+
+DEFAULT_MODEL = "cnn"
+# Keys below the toggle of a plugin, which tables show.
+MOST_CHARACTERS = 64
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A finished run's config: its hash, and its values as `Experiment.brief` gives them."""
+
+    hash: str
+    values: dict[str, Any]
+
+    def brief(self) -> dict[str, Any]:
+        """Return the values without name and seed, with toggles in their shortest form."""
+        return self.values
+
+
+def parse(text: str, source: str) -> Stored:
+    """Return the config of a finished run, which names techniques and data sets of plugins or not.
+
+    Raises:
+        ConfigError: with a line for everything that is wrong; messages call the text `source`.
+    """
+    made = experiment_class(stored=True)
+    try:
+        document = yaml12.parse(text, source)
+        tree = document.root
+        if not isinstance(tree.content, dict):
+            raise YamlError(tree.place, "expected a resolved config, a mapping")
+        own = _own_values(tree, made) if tree.child("plugins") else {}
+        known = Node({k: v for k, v in tree.content.items() if k not in own}, tree.place)
+        found = made.model_validate(known.plain(), context=STORED)
+    except YamlError as error:
+        raise ConfigError([error.problem]) from error
+    except ValidationError as error:
+        raise ConfigError(explain(error, tree, made.model_json_schema())) from error
+    if document.problems:
+        raise ConfigError(dict.fromkeys(map(str, document.problems)))
+    # As in the hash of an experiment whose plugins are loaded.
+    changed = found.changed() | own
+    return Stored(experiment.digest(changed), found.brief() | own)
+
+
+def _own_values(tree: Node, made: type[experiment.Experiment]) -> dict[str, Any]:
+    """Return the values of toggles, and of a network, that regbench has not. Raises YamlError."""
+    assert isinstance(tree.content, dict)
+    own = {}
+    for name, node in tree.content.items():
+        if name in made.model_fields and not (name == "model" and _is_own(node)):
+            continue
+        if not plugins.NAME.fullmatch(name) or name in ("extends", "matrix"):
+            raise YamlError(node.key or node.place, f"{name:.60}: unknown key")
+        _check_keys(node)
+        own[name] = node.plain()
+    return own
+
+
+def _is_own(model: Node) -> bool:
+    shipped = {DEFAULT_MODEL, *BUILDERS} - set(plugins.names("model"))
+    name = model.child("name")
+    return name is not None and isinstance(name.content, str) and name.content not in shipped
+
+
+def _check_keys(node: Node) -> None:
+    if isinstance(node.content, dict):
+        for key, value in node.content.items():
+            if not (key.isascii() and key.isidentifier()) or len(key) > MOST_CHARACTERS:
+                raise YamlError(value.key or value.place, "expected a name, received another key")
+            _check_keys(value)
+    elif isinstance(node.content, list):
+        for value in node.content:
+            _check_keys(value)
+    elif isinstance(node.content, float) and not math.isfinite(node.content):
+        raise YamlError(node.place, "expected a finite number")
