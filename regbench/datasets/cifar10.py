@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from regbench.datasets import cache, checksums, cifar10_archive
+from regbench.datasets import cache, checksums, cifar_archive
 from regbench.datasets.download import DownloadFailed, Remote, download
 from regbench.datasets.errors import DataError
 from regbench.datasets.splits import Splits
@@ -70,7 +70,7 @@ def archives() -> list[Path]:
 
 
 def _decoded(path: Path, digest: str) -> Splits:
-    return cache.splits("cifar10", digest, lambda: cifar10_archive.decode(path), str(path))
+    return cache.splits("cifar10", digest, lambda: cifar_archive.decode(path), str(path))
 
 
 def _verified(path: Path, accepted: tuple[str, ...]) -> str:

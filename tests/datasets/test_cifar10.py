@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regbench.datasets import cache, checksums, cifar10, cifar10_archive, image_folder
+from regbench.datasets import cache, checksums, cifar10, cifar_archive, image_folder
 from regbench.datasets.download import Remote
 from regbench.datasets.errors import DataError
 
@@ -24,7 +24,7 @@ CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 @pytest.fixture(autouse=True)
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test batches of 20 images, caches of its own and no network."""
-    monkeypatch.setattr(cifar10_archive, "BATCH", BATCH)
+    monkeypatch.setattr(cifar_archive, "BATCH", BATCH)
     monkeypatch.setenv("REGBENCH_DATA", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     nowhere = Remote(("http://127.0.0.1:9/file",), "0" * 64, 1)
@@ -39,7 +39,7 @@ def batch(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 def python_files() -> dict[str, bytes]:
     files = {}
-    for number, name in enumerate(cifar10_archive.BATCHES):
+    for number, name in enumerate(cifar_archive.BATCHES):
         planes, labels = batch(number)
         content = {b"batch_label": b"x", b"labels": labels.tolist(), b"data": planes}
         files[name] = pickle.dumps(content, 2)
@@ -49,7 +49,7 @@ def python_files() -> dict[str, bytes]:
 
 def binary_files() -> dict[str, bytes]:
     files = {}
-    for number, name in enumerate(cifar10_archive.BATCHES):
+    for number, name in enumerate(cifar_archive.BATCHES):
         planes, labels = batch(number)
         records = np.concatenate([labels[:, None].astype(np.uint8), planes], axis=1)
         files[f"{name}.bin"] = records.tobytes()
@@ -100,7 +100,7 @@ def test_both_layouts_give_the_images_in_the_official_order(tmp_path, files):
 def test_a_second_start_maps_the_cache_and_decodes_nothing(tmp_path, monkeypatch):
     path = write(tmp_path / "archive.tar.gz", python_files())
     first = load_pinned(path)
-    monkeypatch.setattr(cifar10_archive, "decode", None)
+    monkeypatch.setattr(cifar_archive, "decode", None)
     second = load_pinned(path)
     assert np.array_equal(first.train_images, second.train_images)
     assert isinstance(second.train_images.base, np.memmap)
@@ -279,15 +279,15 @@ def test_a_file_that_comes_twice_is_refused(tmp_path):
 DECODE = """
 import sys, time
 from pathlib import Path
-from regbench.datasets import cifar10, cifar10_archive
-cifar10_archive.BATCH = 20
-decode = cifar10_archive.decode
+from regbench.datasets import cifar10, cifar_archive
+cifar_archive.BATCH = 20
+decode = cifar_archive.decode
 def counted(path):
     with open(sys.argv[3], "a") as log:
         log.write("decoded\\n")
     time.sleep(0.5)  # the other process is here by now
     return decode(path)
-cifar10_archive.decode = counted
+cifar_archive.decode = counted
 print(cifar10.load(Path(sys.argv[1]), sys.argv[2]).train_images.sum())
 """
 
@@ -306,7 +306,7 @@ def test_two_processes_at_once_decode_once(tmp_path):
 @pytest.mark.skipif("REGBENCH_CIFAR10" not in os.environ, reason="needs REGBENCH_CIFAR10")
 def test_the_real_data_has_equally_many_of_each_class(monkeypatch):
     """With the path of an official archive, or of a tar of {train,test}/<class>/*.{png,jpg}."""
-    monkeypatch.setattr(cifar10_archive, "BATCH", 10_000)
+    monkeypatch.setattr(cifar_archive, "BATCH", 10_000)
     path = Path(os.environ["REGBENCH_CIFAR10"])
     official = "python" in path.name or "binary" in path.name
     splits = load_pinned(path) if official else image_folder.load(path, None)
