@@ -52,7 +52,16 @@ class Section(BaseModel):
 class Data(Section):
     """The data set and how much of it; `path` is relative to the current directory."""
 
-    name: Literal["cifar10", "image_folder", "shapes"] = "cifar10"
+    name: Literal[
+        "arrays",
+        "cifar10",
+        "cifar100",
+        "digits",
+        "fashion_mnist",
+        "image_folder",
+        "mnist",
+        "shapes",
+    ] = "cifar10"
     path: Text | None = None
     sha256: Sha256 | None = None
     train_examples: CountOrAll = 5000
@@ -63,6 +72,12 @@ class Data(Section):
     def _path_fits_name(self) -> Data:
         if self.name == "image_folder" and not self.path:
             raise ValueError("image_folder needs a path, to a folder or a tar archive of one")
+        if self.name == "arrays" and not self.path:
+            raise ValueError("arrays needs a path, to an .npz file")
+        if self.name == "digits" and (self.path or self.sha256):
+            raise ValueError(
+                "digits comes with scikit-learn: leave path and sha256 out, or set null"
+            )
         if self.name == "shapes" and (self.path or self.sha256):
             raise ValueError("shapes is drawn, not read: leave path and sha256 out, or set null")
         return self

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from regbench.datasets import DATASETS, DataError, Progress, Splits, cache, cifar10
-
-# Files that a data set is decoded from, for those that have a place of their own.
-ARCHIVES = {"cifar10": cifar10.archives}
+from regbench.datasets import DATASETS, DataError, Progress, Splits, cache, digits
+from regbench.datasets.published import Published
 
 # Only what comes from somewhere can be missing.
-State = Literal["decoded", "archive", "partial", "missing", "drawn when needed"]
+State = Literal["decoded", "archive", "partial", "missing", "drawn when needed", "installed"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,7 @@ def where() -> list[Item]:
     items: list[Item] = []
     for name in DATASETS:
         found = [*_decoded(name), *_archives(name)]
-        absent: State = "drawn when needed" if name == "shapes" else "missing"
-        items += found or [Item(name, absent, cache.folder() / name, 0)]
+        items += found or [_absent(name)]
     return items
 
 
@@ -65,9 +62,19 @@ def _decoded(name: str) -> Iterator[Item]:
 
 
 def _archives(name: str) -> Iterator[Item]:
-    for path in ARCHIVES.get(name, list)():
-        partial = path.with_name(path.name + ".part")
-        if path.is_file():
-            yield Item(name, "archive", path, path.stat().st_size)
-        elif partial.is_file():
-            yield Item(name, "partial", partial, partial.stat().st_size)
+    dataset = DATASETS[name]
+    for place in dataset.places() if isinstance(dataset, Published) else ():
+        present = place.present()
+        if present:
+            state: State = "archive" if place.is_complete else "partial"
+            path = place.path if len(place.files) > 1 else present[0]
+            yield Item(name, state, path, sum(file.stat().st_size for file in present))
+
+
+def _absent(name: str) -> Item:
+    """Return what to say of a data set that is in none of the places."""
+    installed = digits.installed() if name == "digits" else None
+    if installed:
+        return Item(name, "installed", installed, 0)
+    state: State = "drawn when needed" if name == "shapes" else "missing"
+    return Item(name, state, cache.folder() / name, 0)
