@@ -10,6 +10,7 @@ import io
 import math
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -31,9 +32,10 @@ MAX_DIRECTORY_BYTES = 2**16
 ENCRYPTED = 0x1 | 0x40 | 0x2000
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+# What zipfile, NumPy and the parser of a header raise.
 BROKEN = (
     zipfile.BadZipFile, zlib.error, struct.error, OSError, ValueError, EOFError, RuntimeError,
-    OverflowError, MemoryError, SyntaxError, TypeError, NotImplementedError,
+    OverflowError, MemoryError, SyntaxError, TypeError, NotImplementedError, tokenize.TokenError,
 )  # fmt: skip
 
 
