@@ -117,7 +117,8 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected: Array) -> 
             raise ValueError(f"{name}: expected {sides} dimensions, received the shape {shape}")
         size = math.prod(shape) * dtype.itemsize
         if stream.tell() + size != info.file_size:
-            raise ValueError(f"{name}: expected {size} bytes for {shape}, received another number")
+            held = info.file_size - stream.tell()
+            raise ValueError(f"{name}: the shape {shape} needs {size} bytes, received {held}")
         content = stream.read(size)
         if len(content) != size or stream.read(1):
             raise ValueError(f"{name}: expected {size} bytes, received another number")

@@ -162,10 +162,10 @@ def with_member(path: Path, data: bytes, name: str = "train_images.npy", **optio
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (header((2**40, 1, 1)) + bytes(9), "expected 1099511627776 bytes"),
-        (header((2**31, 2**31, 2**31)), "expected 9903520314283042199192993792 bytes"),
-        (header((4, 5, 7)) + bytes(139), "expected 140 bytes"),
-        (header((4, 5, 7)) + bytes(141), "expected 140 bytes"),
+        (header((2**40, 1, 1)) + bytes(9), "needs 1099511627776 bytes, received"),
+        (header((2**31, 2**31, 2**31)), "needs 9903520314283042199192993792 bytes, received"),
+        (header((4, 5, 7)) + bytes(139), "needs 140 bytes, received 139"),
+        (header((4, 5, 7)) + bytes(141), "needs 140 bytes, received 141"),
         (header((-4, 5, -7)) + bytes(140), "received the shape"),
         (header((4, 5, 7), said="(" * 60), "expected an .npz of plain arrays"),
         (header((4, 5, 7), said="__import__('os').mkdir('witness')"), "expected an .npz of plain"),
