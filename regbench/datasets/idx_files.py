@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench.datasets import cache, checksums, idx
+from regbench.datasets import cache, checksums, idx, npz
 from regbench.datasets.download import Remote
 from regbench.datasets.errors import DataError
+from regbench.datasets.npz import Array
 from regbench.datasets.published import Place, Published
 from regbench.datasets.splits import Splits
 
@@ -24,6 +25,14 @@ SHAPES: Mapping[str, tuple[int, ...]] = {
     TRAIN_LABELS: (60_000,),
     TEST_IMAGES: (10_000, 28, 28),
     TEST_LABELS: (10_000,),
+}
+# The arrays in Keras' copy of MNIST, in the order of `SHAPES`.
+NPZ = ".npz"
+KERAS = {
+    "x_train": Array(("u1",), (3,)),
+    "y_train": Array(("u1",), (1,)),
+    "x_test": Array(("u1",), (3,)),
+    "y_test": Array(("u1",), (1,)),
 }
 
 
@@ -41,12 +50,12 @@ class IdxFiles(Published):
     """A data set of four IDX files.
 
     They are verified by their content, so that it does not matter who compressed them, or whether
-    they are compressed at all.
+    they are compressed at all. Keras keeps the same arrays in an .npz.
 
     Attributes:
         classes: names of the classes.
         contents: the SHA-256 of each file's content, by its name.
-        folders: where other programs may have put the files.
+        folders: where other programs may have put the files, or the .npz.
         raw: the folder in which torchvision keeps them, inside its root.
         shapes: of the array in each file.
     """
@@ -78,10 +87,7 @@ class IdxFiles(Published):
 
     def verified(self, place: Place, accepted: tuple[str, ...]) -> str:
         """Return the SHA-256 of the four contents. Raises DataError if it is not accepted."""
-        found = {
-            name: checksums.of_content(file, functools.partial(self._content, name))
-            for name, file in zip(self.shapes, place.files, strict=True)
-        }
+        found = self._sums(place)
         key = combined(found)
         if key not in accepted:
             others = [name for name in found if found[name] != self.contents[name]]
@@ -94,10 +100,7 @@ class IdxFiles(Published):
 
     def decode(self, place: Place) -> Splits:
         """Return all images, of shape (n, 28, 28, 1). Raises DataError where one is damaged."""
-        arrays = [
-            idx.array(self._content(name, file), shape)
-            for (name, shape), file in zip(self.shapes.items(), place.files, strict=True)
-        ]
+        arrays = self._arrays(place).values()
         train_images, train_labels, test_images, test_labels = arrays
         return Splits(
             _images(train_images), train_labels.astype(np.int64),
@@ -107,6 +110,28 @@ class IdxFiles(Published):
     def downloaded_to(self, files: Mapping[str, Remote]) -> Place:
         """Return the set's folder in the cache."""
         return _in(self.home())
+
+    def _sums(self, place: Place) -> dict[str, str]:
+        """Return the SHA-256 of each content, which an .npz has without the headers."""
+        if place.path.suffix == NPZ:
+            return {
+                name: hashlib.sha256(idx.header(array.shape) + array.tobytes()).hexdigest()
+                for name, array in self._arrays(place).items()
+            }
+        return {
+            name: checksums.of_content(file, functools.partial(self._content, name))
+            for name, file in zip(self.shapes, place.files, strict=True)
+        }
+
+    def _arrays(self, place: Place) -> dict[str, NDArray[np.uint8]]:
+        """Return the four arrays, in the order of `shapes`."""
+        if place.path.suffix == NPZ:
+            found = npz.read(place.path, KERAS)
+            return dict(zip(self.shapes, (found[name] for name in KERAS), strict=True))
+        return {
+            name: idx.array(self._content(name, file), shape)
+            for (name, shape), file in zip(self.shapes.items(), place.files, strict=True)
+        }
 
     def _content(self, name: str, path: Path) -> bytes:
         return idx.content(path, self.shapes[name])
@@ -140,7 +165,9 @@ def combined(contents: Mapping[str, str]) -> str:
 
 
 def _in(folder: Path) -> Place:
-    """Return the four files of a folder, each compressed or not."""
+    """Return the four files of a folder, each compressed or not; or the .npz that this is."""
+    if folder.suffix == NPZ:
+        return Place(folder, (folder,))
     return Place(folder, tuple(_either(folder / name) for name in SHAPES))
 
 

@@ -6,8 +6,17 @@ Recognition, 1998.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from regbench.datasets import idx_files
 from regbench.datasets.idx_files import File
+from regbench.datasets.published import keras_folder
+
+
+def folders() -> list[Path]:
+    """Return where Keras puts its copy."""
+    return [keras_folder() / "mnist.npz"]
+
 
 MNIST = idx_files.published(
     name="mnist",
@@ -40,6 +49,6 @@ MNIST = idx_files.published(
         "https://storage.googleapis.com/cvdf-datasets/mnist",
         "https://ossci-datasets.s3.amazonaws.com/mnist",
     ),
-    folders=list,  # Keras has them in a format of its own
+    folders=folders,
     raw="MNIST",
 )

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import re
+import shutil
 import zlib
 from pathlib import Path
 
@@ -99,6 +100,23 @@ def test_fashion_mnist_is_found_where_regbench_keras_and_debian_put_it(tmp_path,
     for name in SMALL:
         (tmp_path / place / f"{name}.gz").unlink()
     assert official.load(None, None).pool == splits.pool  # decoded is enough
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_the_copy_of_mnist_that_keras_downloaded_is_read_and_verified_alike(tmp_path, given):
+    names = {"x_train": idx_files.TRAIN_IMAGES, "y_train": idx_files.TRAIN_LABELS}
+    names |= {"x_test": idx_files.TEST_IMAGES, "y_test": idx_files.TEST_LABELS}
+    arrays = {key: array(name) for key, name in names.items()}
+    path = tmp_path / "keras" / "datasets" / "mnist.npz"
+    path.parent.mkdir(parents=True)
+    np.savez_compressed(path, **arrays | {"y_test": arrays["y_test"][::-1]})
+    with pytest.raises(DataError, match="t10k-labels" if given else "cannot be downloaded"):
+        toy().load(path if given else None, None)
+    np.savez_compressed(path, **arrays)
+    splits = toy().load(path if given else None, None)
+    shutil.rmtree(tmp_path / "cache")
+    files = toy().load(write(tmp_path / "files", contents()), None)
+    assert splits.pool == files.pool
 
 
 def test_the_official_checksums_are_pinned_for_files_and_contents():
