@@ -49,8 +49,16 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 # Names that regbench itself has; plugins add theirs.
-DATASETS = ("cifar10", "image_folder", "shapes")
-MODELS = ("cnn",)
+DATASETS = (
+    "arrays",
+    "cifar10",
+    "cifar100",
+    "digits",
+    "fashion_mnist",
+    "image_folder",
+    "mnist",
+    "shapes",
+)
 # The validation context of a finished run's config, which is read without its plugins.
 STORED = {"stored": True}
 
@@ -77,11 +85,6 @@ def _listed(kind: str, own: tuple[str, ...]) -> Callable[[dict[str, Any]], None]
     return describe
 
 
-ModelName = Annotated[
-    str,
-    Field(pattern=f"^{NAME}$", json_schema_extra=_listed("model", MODELS)),
-    AfterValidator(_known("model", MODELS)),
-]
 DataName = Annotated[
     str,
     Field(pattern=f"^{NAME}$", json_schema_extra=_listed("dataset", DATASETS)),
@@ -110,6 +113,12 @@ class Data(Section):
     def _path_fits_name(self) -> Data:
         if self.name == "image_folder" and not self.path:
             raise ValueError("image_folder needs a path, to a folder or a tar archive of one")
+        if self.name == "arrays" and not self.path:
+            raise ValueError("arrays needs a path, to an .npz file")
+        if self.name == "digits" and (self.path or self.sha256):
+            raise ValueError(
+                "digits comes with scikit-learn: leave path and sha256 out, or set null"
+            )
         if self.name == "shapes" and (self.path or self.sha256):
             raise ValueError("shapes is drawn, not read: leave path and sha256 out, or set null")
         return self

@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails
 
+from regbench import plugins
 from regbench.builders import BUILDERS, DEFAULT, Builder
 from regbench.builders.cnn import CNN
 
@@ -34,9 +35,9 @@ def _validated(value: Any, info: ValidationInfo) -> Builder:
     if isinstance(name, str) and name not in BUILDERS and (info.context or {}).get("stored"):
         return Stored.model_validate(value)
     if not isinstance(name, str) or name not in BUILDERS:
-        expected = ", ".join(BUILDERS)
+        error = ValueError(plugins.unknown(name, BUILDERS))
         detail = InitErrorDetails(
-            type="literal_error", loc=("name",), input=name, ctx={"expected": expected}
+            type="value_error", loc=("name",), input=name, ctx={"error": error}
         )
         raise ValidationError.from_exception_data("model", [detail])
     # pydantic adds the errors of this call to those of the whole config, below `model`.

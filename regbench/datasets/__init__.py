@@ -14,8 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regbench import plugins, seeding
-from regbench.datasets import cifar10, fingerprint, image_folder, shapes, validation_examples
+from regbench.datasets import (
+    arrays,
+    digits,
+    fingerprint,
+    image_folder,
+    shapes,
+    validation_examples,
+)
+from regbench.datasets.cifar10 import CIFAR10
+from regbench.datasets.cifar100 import CIFAR100
 from regbench.datasets.errors import DataError
+from regbench.datasets.fashion_mnist import FASHION_MNIST
+from regbench.datasets.mnist import MNIST
 from regbench.datasets.own import OwnDataset
 from regbench.datasets.sampling import stratified, with_noise
 from regbench.datasets.splits import Splits
@@ -30,15 +41,20 @@ Progress = Callable[[int, int], None]
 
 
 class Dataset(Protocol):
-    """The interface of each data set's module."""
+    """The interface of each data set: a module, or an object of one."""
 
     def load(self, path: Path | None, sha256: str | None, progress: Progress | None) -> Splits:
         """Return the whole data set, mapped from the cache where that is possible."""
 
 
 DATASETS: dict[str, Dataset] = {
-    "cifar10": cifar10,
+    "arrays": arrays,
+    "cifar10": CIFAR10,
+    "cifar100": CIFAR100,
+    "digits": digits,
+    "fashion_mnist": FASHION_MNIST,
     "image_folder": image_folder,
+    "mnist": MNIST,
     "shapes": shapes,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,40 @@ def sha256(path: Path) -> str:
     Raises:
         DataError: the file cannot be read.
     """
+    return _once(path, str(path.resolve()), _of_file)
+
+
+def of_content(path: Path, read: Callable[[Path], bytes]) -> str:
+    """Return the SHA-256 of what `read` finds in a file, such as what it is when inflated.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+
+    def digest(file: Path) -> str:
+        return hashlib.sha256(read(file)).hexdigest()
+
+    return _once(path, f"content of {path.resolve()}", digest)
+
+
+def _of_file(path: Path) -> str:
+    with files.open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _once(path: Path, name: str, digest: Callable[[Path], str]) -> str:
+    """Return a digest of the file, remembered under `name` until the file changes."""
     try:
         state = cache.settled_state(path)
-        known = _remembered().get(str(path.resolve()))
+        known = _remembered().get(name)
         if state and isinstance(known, list) and known[:-1] == state:
             return str(known[-1])
-        with files.open_regular(path) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found = digest(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     if state:
-        _remember(path, [*state, digest])
-    return digest
+        _remember(name, [*state, found])
+    return found
 
 
 def _store() -> Path:
@@ -45,13 +68,11 @@ def _remembered() -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _remember(path: Path, entry: list[int | str]) -> None:
+def _remember(name: str, entry: list[int | str]) -> None:
     """Add an entry; where the cache cannot be written, the next start reads the file again."""
     with contextlib.suppress(OSError, DataError), cache.lock(_store()):
         temporary = _store().with_suffix(".tmp")
-        temporary.write_text(
-            json.dumps(_remembered() | {str(path.resolve()): entry}), encoding="utf-8"
-        )
+        temporary.write_text(json.dumps(_remembered() | {name: entry}), encoding="utf-8")
         temporary.replace(_store())
 
 

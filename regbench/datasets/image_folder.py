@@ -1,6 +1,7 @@
 """Any data set kept as `{train,test}/<class>/*.{png,jpg,jpeg}`, in a folder or in a tar of one.
 
-Of PNGs with 16 bits per channel, gray or color, the upper 8 bits are kept.
+Of PNGs with 16 bits per channel, gray or color, the upper 8 bits are kept. A set whose images are
+all gray has one channel; one that has a single image in color has three.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ LAYOUT = "{train,test}/<class>/*.{png,jpg,jpeg}"
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 2**22
 MAX_TOTAL_BYTES = 16 * 2**30
+# Part of a cache entry's name: raised when the same files are decoded to other pixels. Since 2,
+# gray images have one channel.
+DECODING = 2
+# As Pillow calls black and white, gray, and gray with an alpha channel, which is dropped.
+GRAY = ("1", "L", "LA")
 
 
 @dataclass(frozen=True, order=True)
@@ -51,7 +57,7 @@ def load(
     if path.is_dir():
         return _load_folder(path, sha256)
     actual = checksums.verified(path, (sha256,) if sha256 else ())
-    return cache.splits("image_folder", actual, lambda: _decode(_tar_images(path), path), str(path))
+    return _cached(actual, lambda: _decode(_tar_images(path), path), path)
 
 
 def _load_folder(path: Path, sha256: str | None) -> Splits:
@@ -71,11 +77,13 @@ def _load_folder(path: Path, sha256: str | None) -> Splits:
                     f"received {state.st_size}"
                 )
         images = ((name, read_bytes(file, MAX_FILE_BYTES)) for name, file in files)
-        return cache.splits(
-            "image_folder", key.hexdigest(), lambda: _decode(images, path), str(path)
-        )
+        return _cached(key.hexdigest(), lambda: _decode(images, path), path)
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+
+def _cached(key: str, decode: Callable[[], Splits], path: Path) -> Splits:
+    return cache.splits("image_folder", f"{key}-{DECODING}", decode, str(path))
 
 
 def _folder_files(path: Path) -> Iterator[tuple[_Name, Path]]:
@@ -146,6 +154,19 @@ class _Collected:
 
     names: list[_Name] = field(default_factory=list)
     pixels: bytearray = field(default_factory=bytearray)
+    channels: int = 1
+
+    def add(self, name: _Name, pixels: NDArray[np.uint8]) -> None:
+        """Add an image (height, width, 1 or 3)."""
+        self.reach(pixels.shape[2])
+        self.names.append(name)
+        self.pixels += np.broadcast_to(pixels, (*pixels.shape[:2], self.channels)).tobytes()
+
+    def reach(self, channels: int) -> None:
+        """Give each image three channels, if it has one and an image in color joins it."""
+        if channels > self.channels:
+            self.pixels = bytearray(np.repeat(np.frombuffer(self.pixels, np.uint8), channels))
+            self.channels = channels
 
 
 def _decode(images: Iterable[tuple[_Name, bytes]], path: Path) -> Splits:
@@ -156,26 +177,27 @@ def _decode(images: Iterable[tuple[_Name, bytes]], path: Path) -> Splits:
     for name, content in images:
         pixels = _pixels(content, f"{path}: {name.split}/{name.label}/{name.file!a}")
         first = first or (name, pixels.shape)
-        if pixels.shape != first[1]:
+        if pixels.shape[:2] != first[1][:2]:
             raise DataError(_other_size(path, name, pixels.shape, *first))
-        total += pixels.nbytes
+        total += 3 * pixels.shape[0] * pixels.shape[1]  # what gray takes too, beside color
         if total > MAX_TOTAL_BYTES:
             raise DataError(f"{path}: more than {MAX_TOTAL_BYTES} bytes of pixels")
-        collected[name.split].names.append(name)
-        collected[name.split].pixels += pixels.tobytes()
+        collected[name.split].add(name, pixels)
     if any(len(set(split.names)) < len(split.names) for split in collected.values()):
         raise DataError(f"{path}: expected every file once, received one of the same name twice")
     missing = [split for split in SPLITS if not collected[split].names]
     if first is None or missing:
         raise DataError(f"{path}: expected {LAYOUT}, received no images in {' or '.join(missing)}")
     classes = sorted({name.label for split in collected.values() for name in split.names})
-    train, test = (_sorted(collected[split], classes, first[1]) for split in SPLITS)
+    shape = *first[1][:2], max(split.channels for split in collected.values())
+    train, test = (_sorted(collected[split], classes, shape) for split in SPLITS)
     return Splits(*train, *test, tuple(classes))
 
 
 def _sorted(
     collected: _Collected, classes: list[str], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    collected.reach(shape[2])
     images = np.frombuffer(collected.pixels, np.uint8).reshape(-1, *shape)
     order = sorted(range(len(images)), key=collected.names.__getitem__)
     numbers = {label: number for number, label in enumerate(classes)}
@@ -184,7 +206,7 @@ def _sorted(
 
 
 def _pixels(content: bytes, where: str) -> NDArray[np.uint8]:
-    """Decode one image to uint8 (height, width, 3); of 16 bits the upper 8 are kept."""
+    """Decode one image to uint8 (height, width, 1 or 3); of 16 bits the upper 8 are kept."""
     from PIL import Image
 
     try:
@@ -195,8 +217,9 @@ def _pixels(content: bytes, where: str) -> NDArray[np.uint8]:
                     f"received {image.width} x {image.height}"
                 )
             if image.mode.startswith("I"):  # gray, which Pillow would clip instead of scaling
-                gray = (np.asarray(image) >> 8).astype(np.uint8)
-                return np.repeat(gray[..., None], 3, axis=2)
+                return (np.asarray(image) >> 8).astype(np.uint8)[..., None]
+            if image.mode in GRAY:
+                return np.asarray(image.convert("L"))[..., None]
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{where}: cannot be decoded: {error}") from error

@@ -9,13 +9,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from regbench import plugins
-from regbench.datasets import DATASETS, DataError, Progress, Splits, cache, cifar10
-
-# Files that a data set is decoded from, for those that have a place of their own.
-ARCHIVES = {"cifar10": cifar10.archives}
+from regbench.datasets import DATASETS, DataError, Progress, Splits, cache, digits
+from regbench.datasets.published import Published
 
 # Only what comes from somewhere can be missing.
-State = Literal["decoded", "archive", "partial", "missing", "drawn when needed", "from a plugin"]
+State = Literal[
+    "decoded",
+    "archive",
+    "partial",
+    "missing",
+    "drawn when needed",
+    "installed",
+    "from a plugin",
+]
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,7 @@ def where() -> list[Item]:
     items: list[Item] = []
     for name in DATASETS:
         found = [*_decoded(name), *_archives(name)]
-        absent: State = "drawn when needed" if name == "shapes" else "missing"
-        place = cache.folder() / name
-        for plugin in plugins.loaded():
-            if ("dataset", name) in plugin.registered:
-                absent, place = "from a plugin", Path(plugin.place)
-        items += found or [Item(name, absent, place, 0)]
+        items += found or [_absent(name)]
     return items
 
 
@@ -70,9 +71,22 @@ def _decoded(name: str) -> Iterator[Item]:
 
 
 def _archives(name: str) -> Iterator[Item]:
-    for path in ARCHIVES.get(name, list)():
-        partial = path.with_name(path.name + ".part")
-        if path.is_file():
-            yield Item(name, "archive", path, path.stat().st_size)
-        elif partial.is_file():
-            yield Item(name, "partial", partial, partial.stat().st_size)
+    dataset = DATASETS[name]
+    for place in dataset.places() if isinstance(dataset, Published) else ():
+        present = place.present()
+        if present:
+            state: State = "archive" if place.is_complete else "partial"
+            path = place.path if len(place.files) > 1 else present[0]
+            yield Item(name, state, path, sum(file.stat().st_size for file in present))
+
+
+def _absent(name: str) -> Item:
+    """Return what to say of a data set that is in none of the places."""
+    for plugin in plugins.loaded():
+        if ("dataset", name) in plugin.registered:
+            return Item(name, "from a plugin", Path(plugin.place), 0)
+    installed = digits.installed() if name == "digits" else None
+    if installed:
+        return Item(name, "installed", installed, 0)
+    state: State = "drawn when needed" if name == "shapes" else "missing"
+    return Item(name, state, cache.folder() / name, 0)

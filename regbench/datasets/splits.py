@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from regbench.datasets.errors import DataError
 
+# Gray, or red, green and blue.
+CHANNELS = (1, 3)
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 VALIDATION_ARRAYS = ("validation_images", "validation_labels")
 
@@ -17,7 +19,8 @@ VALIDATION_ARRAYS = ("validation_images", "validation_labels")
 class Splits:
     """A data set in memory, or mapped read-only from the cache.
 
-    Images are uint8 (n, height, width, 3); labels are int64 (n,), indices into `classes`. `pool`
+    Images are uint8 (n, height, width, channels), with one channel for gray and three for red,
+    green and blue; labels are int64 (n,), indices into `classes`. `pool`
     is the fingerprint of the whole data set that these examples come from, "" if not yet computed.
     A run has validation examples only where its config asks for some; a data set has none.
     """
@@ -55,9 +58,9 @@ class Splits:
             )
 
     def _check(self, split: str, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in CHANNELS:
             raise DataError(
-                f"{split} images: expected uint8 (n, height, width, 3), "
+                f"{split} images: expected uint8 (n, height, width, 1 or 3), "
                 f"received {images.dtype} {images.shape}"
             )
         if labels.dtype != np.int64 or labels.shape != images.shape[:1] or not len(labels):

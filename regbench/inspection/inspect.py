@@ -32,6 +32,10 @@ from regbench.training import train
 # Known without reading, so that nothing has to be downloaded to look at a config.
 SIZES = {
     "cifar10": ((32, 32, 3), 10, 50_000, 10_000),
+    "cifar100": ((32, 32, 3), 100, 50_000, 10_000),
+    "digits": ((8, 8, 1), 10, 1_297, 500),
+    "fashion_mnist": ((28, 28, 1), 10, 60_000, 10_000),
+    "mnist": ((28, 28, 1), 10, 60_000, 10_000),
     "shapes": ((32, 32, 3), 10, 10_000, 2_000),
 }
 # Long enough that a single slow step does not decide, short enough to wait for.

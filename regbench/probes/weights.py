@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regbench.datasets.splits import CHANNELS
 from regbench.models.layers import kernels as kernels_of
 from regbench.models.layers import leaves, names
 from regbench.probes.harness import numpy
@@ -56,12 +57,12 @@ def histograms(model: Any) -> dict[str, Histogram]:
 
 
 def filters(model: Any) -> Pixels | None:
-    """Return the first layer's filters as images (filters, height, width, 3), gray at zero.
+    """Return the first layer's filters as images (filters, height, width, channels), gray at zero.
 
-    None where the first layer with a kernel is no convolution of RGB images.
+    None where the first layer with a kernel is no convolution of gray or RGB images.
     """
     kernel = next((kernel for _, kernel in _kernels(model)), None)
-    if kernel is None or kernel.ndim != 4 or kernel.shape[2] != 3:
+    if kernel is None or kernel.ndim != 4 or kernel.shape[2] not in CHANNELS:
         return None
     images = np.moveaxis(kernel, -1, 0)[:MOST_FILTERS]
     largest = np.abs(images).max(axis=(1, 2, 3), keepdims=True)

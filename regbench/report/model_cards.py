@@ -113,11 +113,12 @@ def _mistakes(found: Findings) -> list[Mistake]:
 
 
 def _tiled(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return images (n, height, width, 3) as one picture, a line of gray pixels between them."""
-    count, height, width, _ = images.shape
+    """Return images (n, height, width, channels) as one, a line of gray pixels between them."""
+    count, height, width, channels = images.shape
     columns = min(count, FILTERS_IN_A_ROW)
     rows = -(-count // columns)
-    tiled = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, 3), 128, np.uint8)
+    size = rows * (height + 1) - 1, columns * (width + 1) - 1, channels
+    tiled = np.full(size, 128, np.uint8)
     for index, image in enumerate(images):
         top, left = index // columns * (height + 1), index % columns * (width + 1)
         tiled[top : top + height, left : left + width] = image
@@ -137,5 +138,6 @@ def _data_url(image: NDArray[np.uint8], form: str, **options: Any) -> str:
     from PIL import Image
 
     data = io.BytesIO()
-    Image.fromarray(image).save(data, form, **options)
+    pixels = image[..., 0] if image.shape[-1] == 1 else image  # gray, as Pillow has it
+    Image.fromarray(pixels).save(data, form, **options)
     return f"data:image/{form.lower()};base64,{base64.b64encode(data.getvalue()).decode()}"

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from regbench.datasets.splits import CHANNELS
 from regbench.runs import storage, summary
 from regbench.runs.files import DETAILS, SUMMARY
 from regbench.runs.gap_ledger import Ledger
@@ -160,27 +161,27 @@ class Bin(Finding):
 
 
 class Pixels(Finding):
-    """Images (n, height, width, 3) as the base64 text of their bytes."""
+    """Images (n, height, width, 1 or 3) as the base64 text of their bytes."""
 
     shape: tuple[int, int, int, int] = Field(strict=False)
     uint8: str
 
     @classmethod
     def of(cls, images: NDArray[np.uint8]) -> Pixels:
-        """Return what `array` turns back into `images` (n, height, width, 3)."""
+        """Return what `array` turns back into `images`."""
         n, height, width, channels = images.shape
         text = base64.b64encode(images.tobytes()).decode("ascii")
         return cls(shape=(n, height, width, channels), uint8=text)
 
     def array(self) -> NDArray[np.uint8]:
-        """Return the images, uint8 (n, height, width, 3)."""
+        """Return the images, uint8 (n, height, width, 1 or 3)."""
         return np.frombuffer(base64.b64decode(self.uint8), np.uint8).reshape(self.shape)
 
     @model_validator(mode="after")
     def _shape_fits(self) -> Pixels:
         size = math.prod(self.shape)
-        if min(self.shape) < 1 or self.shape[3] != 3 or size > MAX_PIXELS:
-            raise ValueError(f"expected images (n, height, width, 3), received {self.shape}")
+        if min(self.shape) < 1 or self.shape[3] not in CHANNELS or size > MAX_PIXELS:
+            raise ValueError(f"expected images (n, height, width, 1 or 3), received {self.shape}")
         if len(base64.b64decode(self.uint8, validate=True)) != size:
             raise ValueError(f"expected {size} bytes of pixels")
         return self

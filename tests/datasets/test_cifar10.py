@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import pickle
@@ -13,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regbench.datasets import cache, checksums, cifar10, cifar10_archive, image_folder
+from regbench.datasets import cache, checksums, cifar_archive, image_folder
+from regbench.datasets.cifar import Cifar
+from regbench.datasets.cifar10 import BINARY, CIFAR10, PYTHON
 from regbench.datasets.download import Remote
 from regbench.datasets.errors import DataError
 
@@ -21,14 +24,21 @@ BATCH = 20
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
+NOWHERE = "http://127.0.0.1:9/file"
+TOY = dataclasses.replace(CIFAR10.contents, batches=dict.fromkeys(CIFAR10.contents.batches, BATCH))
+
+
+def source(sha256: str = "01" * 32, size: int = 1) -> Cifar:
+    """Return CIFAR-10 with batches of 20 images, an archive of this checksum, and no network."""
+    remote = Remote((NOWHERE,), sha256, size)
+    releases = {sha256: {PYTHON: remote}, sha256[::-1]: {BINARY: remote}}
+    return dataclasses.replace(CIFAR10, contents=TOY, releases=releases)
+
+
 @pytest.fixture(autouse=True)
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test batches of 20 images, caches of its own and no network."""
-    monkeypatch.setattr(cifar10_archive, "BATCH", BATCH)
+def own_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGBENCH_DATA", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    nowhere = Remote(("http://127.0.0.1:9/file",), "0" * 64, 1)
-    monkeypatch.setattr(cifar10, "REMOTES", dict.fromkeys(cifar10.REMOTES, nowhere))
 
 
 def batch(number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,7 +49,7 @@ def batch(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 def python_files() -> dict[str, bytes]:
     files = {}
-    for number, name in enumerate(cifar10_archive.BATCHES):
+    for number, name in enumerate(CIFAR10.contents.batches):
         planes, labels = batch(number)
         content = {b"batch_label": b"x", b"labels": labels.tolist(), b"data": planes}
         files[name] = pickle.dumps(content, 2)
@@ -49,7 +59,7 @@ def python_files() -> dict[str, bytes]:
 
 def binary_files() -> dict[str, bytes]:
     files = {}
-    for number, name in enumerate(cifar10_archive.BATCHES):
+    for number, name in enumerate(CIFAR10.contents.batches):
         planes, labels = batch(number)
         records = np.concatenate([labels[:, None].astype(np.uint8), planes], axis=1)
         files[f"{name}.bin"] = records.tobytes()
@@ -68,13 +78,12 @@ def write(path: Path, files: dict[str, bytes], folder: str = "cifar-10-batches/"
 
 
 def load_pinned(path: Path):
-    return cifar10.load(path, checksums.sha256(path))
+    return source().load(path, checksums.sha256(path))
 
 
-def pin(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    """Make this archive the official one."""
-    official = Remote(("http://127.0.0.1:9/file",), checksums.sha256(path), path.stat().st_size)
-    monkeypatch.setattr(cifar10, "REMOTES", dict.fromkeys(cifar10.REMOTES, official))
+def pinned(path: Path) -> Cifar:
+    """Return CIFAR-10 whose official archive is this one."""
+    return source(checksums.sha256(path), path.stat().st_size)
 
 
 @pytest.mark.parametrize("files", [python_files, binary_files])
@@ -100,7 +109,7 @@ def test_both_layouts_give_the_images_in_the_official_order(tmp_path, files):
 def test_a_second_start_maps_the_cache_and_decodes_nothing(tmp_path, monkeypatch):
     path = write(tmp_path / "archive.tar.gz", python_files())
     first = load_pinned(path)
-    monkeypatch.setattr(cifar10_archive, "decode", None)
+    monkeypatch.setattr(cifar_archive, "decode", None)
     second = load_pinned(path)
     assert np.array_equal(first.train_images, second.train_images)
     assert isinstance(second.train_images.base, np.memmap)
@@ -111,15 +120,19 @@ def test_an_archive_with_another_checksum_is_refused_unless_pinned(tmp_path):
     path = write(tmp_path / "archive.tar.gz", python_files())
     actual = checksums.sha256(path)
     with pytest.raises(DataError, match=f"received {actual}; .* set data.sha256 to {actual}"):
-        cifar10.load(path, None)
+        source().load(path, None)
     with pytest.raises(DataError, match="expected SHA-256 aaaa"):
-        cifar10.load(path, "a" * 64)
-    assert len(cifar10.load(path, actual).train_labels) == 5 * BATCH
+        source().load(path, "a" * 64)
+    assert len(source().load(path, actual).train_labels) == 5 * BATCH
 
 
-def test_the_official_checksums_are_pinned(monkeypatch):
-    monkeypatch.undo()
-    sums = {name: remote.sha256 for name, remote in cifar10.REMOTES.items()}
+def test_the_official_checksums_are_pinned():
+    sums = {
+        name: remote.sha256
+        for key, files in CIFAR10.releases.items()
+        for name, remote in files.items()
+        if key == remote.sha256
+    }
     assert sums == {
         "cifar-10-python.tar.gz": "6d958be074577803d12ecdefd02955f3"
         "9262c83c16fe9348329d7fe0b5c001ce",
@@ -137,29 +150,28 @@ def test_the_official_checksums_are_pinned(monkeypatch):
         "keras/datasets/cifar-10-batches-py.tar.gz",
     ],
 )
-def test_an_archive_in_either_cache_is_found(tmp_path, monkeypatch, place):
-    pin(monkeypatch, write(tmp_path / place, python_files()))
-    assert len(cifar10.load(None, None).train_labels) == 5 * BATCH
+def test_an_archive_in_either_cache_is_found(tmp_path, place):
+    official = pinned(write(tmp_path / place, python_files()))
+    assert len(official.load(None, None).train_labels) == 5 * BATCH
     (tmp_path / place).unlink()
-    assert len(cifar10.load(None, None).train_labels) == 5 * BATCH  # decoded is enough
+    assert len(official.load(None, None).train_labels) == 5 * BATCH  # decoded is enough
 
 
-def test_half_a_download_of_keras_is_passed_over(tmp_path, monkeypatch):
-    whole = write(tmp_path / "keras" / "datasets" / cifar10.KERAS_NAMES[1], python_files())
-    whole.with_name(cifar10.KERAS_NAMES[0]).write_bytes(whole.read_bytes()[:1000])
-    pin(monkeypatch, whole)
-    assert len(cifar10.load(None, None).train_labels) == 5 * BATCH
+def test_half_a_download_of_keras_is_passed_over(tmp_path):
+    whole = write(tmp_path / "keras" / "datasets" / CIFAR10.keras_names[1], python_files())
+    whole.with_name(CIFAR10.keras_names[0]).write_bytes(whole.read_bytes()[:1000])
+    assert len(pinned(whole).load(None, None).train_labels) == 5 * BATCH
 
 
 def test_another_archive_in_the_cache_folder_is_refused(tmp_path):
-    path = write(tmp_path / "cache" / cifar10.PYTHON, python_files())
+    path = write(tmp_path / "cache" / PYTHON, python_files())
     with pytest.raises(DataError, match=f"{path}: expected SHA-256"):
-        cifar10.load(None, None)
+        source().load(None, None)
 
 
 def test_without_network_and_cache_one_line_names_the_three_ways_out(tmp_path):
     with pytest.raises(DataError) as failure:
-        cifar10.load(None, None)
+        source().load(None, None)
     text = str(failure.value)
     assert "\n" not in text
     assert "no connection" in text
@@ -174,12 +186,17 @@ def test_without_network_and_cache_one_line_names_the_three_ways_out(tmp_path):
 
 def test_a_checksum_that_nothing_has_says_so():
     with pytest.raises(DataError, match=r"data.sha256: no archive of SHA-256 aaaa"):
-        cifar10.load(None, "a" * 64)
+        source().load(None, "a" * 64)
 
 
 def test_a_folder_for_a_path_is_refused_with_advice(tmp_path):
     with pytest.raises(DataError, match="image_folder"):
-        cifar10.load(tmp_path, None)
+        source().load(tmp_path, None)
+
+
+def test_a_folder_that_holds_the_archive_as_torchvision_keeps_it_is_read(tmp_path):
+    path = write(tmp_path / "root" / PYTHON, python_files())
+    assert len(pinned(path).load(tmp_path / "root", None).train_labels) == 5 * BATCH
 
 
 class Evil:
@@ -277,18 +294,21 @@ def test_a_file_that_comes_twice_is_refused(tmp_path):
 
 
 DECODE = """
-import sys, time
+import dataclasses, sys, time
 from pathlib import Path
-from regbench.datasets import cifar10, cifar10_archive
-cifar10_archive.BATCH = 20
-decode = cifar10_archive.decode
-def counted(path):
+from regbench.datasets import cifar_archive
+from regbench.datasets.cifar10 import CIFAR10
+batches = dict.fromkeys(CIFAR10.contents.batches, 20)
+contents = dataclasses.replace(CIFAR10.contents, batches=batches)
+decode = cifar_archive.decode
+def counted(path, contents):
     with open(sys.argv[3], "a") as log:
         log.write("decoded\\n")
     time.sleep(0.5)  # the other process is here by now
-    return decode(path)
-cifar10_archive.decode = counted
-print(cifar10.load(Path(sys.argv[1]), sys.argv[2]).train_images.sum())
+    return decode(path, contents)
+cifar_archive.decode = counted
+source = dataclasses.replace(CIFAR10, contents=contents)
+print(source.load(Path(sys.argv[1]), sys.argv[2]).train_images.sum())
 """
 
 
@@ -296,7 +316,7 @@ def test_two_processes_at_once_decode_once(tmp_path):
     path = write(tmp_path / "archive.tar.gz", python_files())
     log = tmp_path / "log"
     command = [sys.executable, "-c", DECODE, str(path), checksums.sha256(path), str(log)]
-    root = {**os.environ, "PYTHONPATH": str(Path(cifar10.__file__).parents[2])}
+    root = {**os.environ, "PYTHONPATH": str(Path(cifar_archive.__file__).parents[2])}
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, env=root) for _ in range(2)]
     sums = [process.communicate()[0] for process in both]
     assert sums[0] == sums[1] != b""
@@ -304,12 +324,12 @@ def test_two_processes_at_once_decode_once(tmp_path):
 
 
 @pytest.mark.skipif("REGBENCH_CIFAR10" not in os.environ, reason="needs REGBENCH_CIFAR10")
-def test_the_real_data_has_equally_many_of_each_class(monkeypatch):
+def test_the_real_data_has_equally_many_of_each_class():
     """With the path of an official archive, or of a tar of {train,test}/<class>/*.{png,jpg}."""
-    monkeypatch.setattr(cifar10_archive, "BATCH", 10_000)
     path = Path(os.environ["REGBENCH_CIFAR10"])
     official = "python" in path.name or "binary" in path.name
-    splits = load_pinned(path) if official else image_folder.load(path, None)
+    sha256 = checksums.sha256(path)
+    splits = CIFAR10.load(path, sha256) if official else image_folder.load(path, None)
     assert np.bincount(splits.train_labels).tolist() == [5000] * 10
     assert np.bincount(splits.test_labels).tolist() == [1000] * 10
     assert splits.classes == tuple(CLASSES)

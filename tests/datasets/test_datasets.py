@@ -10,7 +10,7 @@ import pytest
 
 from regbench import config, datasets
 from regbench.config import experiment
-from regbench.datasets import DataError, Splits, inventory
+from regbench.datasets import DataError, Splits, digits, fashion_mnist, inventory
 
 BASELINE = Path(__file__).parents[2] / "configs" / "baseline.yaml"
 
@@ -34,6 +34,7 @@ def toy(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setitem(datasets.DATASETS, "shapes", Toy())
     monkeypatch.setenv("REGBENCH_DATA", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "debian")
 
 
 def data(**settings) -> config.Data:
@@ -122,6 +123,7 @@ def test_a_path_that_is_not_there_is_an_error(tmp_path):
     ("changes", "message"),
     [
         ({"train_images": np.zeros((2, 4, 4), np.uint8)}, "train images: expected uint8"),
+        ({"train_images": np.zeros((2, 4, 4, 4), np.uint8)}, r"\(n, height, width, 1 or 3\)"),
         ({"train_images": np.zeros((2, 4, 4, 3))}, "received float64"),
         ({"train_labels": np.array([0])}, r"train labels: expected int64 \(2,\)"),
         ({"test_labels": np.array([0, 2])}, "expected 0 to 1, received 0 to 2"),
@@ -145,8 +147,13 @@ def test_arrays_that_do_not_fit_together_are_refused(changes, message):
 
 def test_where_lists_every_data_set_and_what_there_is_of_it(tmp_path):
     assert {(item.dataset, item.state) for item in inventory.where()} == {
+        ("arrays", "missing"),
         ("cifar10", "missing"),
+        ("cifar100", "missing"),
+        ("digits", "installed" if digits.installed() else "missing"),
+        ("fashion_mnist", "missing"),
         ("image_folder", "missing"),
+        ("mnist", "missing"),
         ("shapes", "drawn when needed"),
     }
     datasets.cache.splits("shapes", "key", lambda: Toy().load(None, None, None), "drawn")
@@ -163,5 +170,5 @@ def test_where_lists_every_data_set_and_what_there_is_of_it(tmp_path):
 
 def test_fetch_loads_a_data_set_by_its_name():
     assert len(inventory.fetch("shapes").train_labels) == 200
-    with pytest.raises(DataError, match=r"expected one of cifar10, .*received 'mnist'"):
-        inventory.fetch("mnist")
+    with pytest.raises(DataError, match=r"expected one of arrays, .*received 'imagenet'"):
+        inventory.fetch("imagenet")

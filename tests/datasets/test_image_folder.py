@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from regbench.datasets import checksums, image_folder, tar_stream
+from regbench.datasets import cache, checksums, image_folder, tar_stream
 from regbench.datasets.errors import DataError
 
 
@@ -113,7 +113,7 @@ def test_an_image_replaced_by_one_of_the_same_size_and_time_is_noticed(tmp_path)
     assert after.pool != before.pool
 
 
-def test_jpeg_gray_and_transparent_images_become_rgb(tmp_path):
+def test_jpeg_gray_and_transparent_images_become_rgb_beside_color(tmp_path):
     extra = {
         "train/cat/gray.png": png(pixels(6)[..., 0]),
         "train/cat/alpha.png": png(np.dstack([pixels(7), np.zeros((4, 5), np.uint8)])),
@@ -124,6 +124,59 @@ def test_jpeg_gray_and_transparent_images_become_rgb(tmp_path):
     assert np.array_equal(gray, np.repeat(pixels(6)[..., :1], 3, axis=2))
     assert np.array_equal(alpha, pixels(7))
     assert len(splits.train_images) == 6
+
+
+def gray_files() -> dict[str, bytes]:
+    """Return the same data set of gray images, in every kind of gray."""
+    kinds = {"train/dog/b.png": "LA", "train/dog/a.png": "1", "test/cat/1.png": "I;16"}
+    content = {}
+    for name, data in files().items():
+        image = Image.open(io.BytesIO(data)).convert("L")
+        file = io.BytesIO()
+        kind = kinds.get(name, "L")
+        if kind == "I;16":
+            content[name] = png16(np.asarray(image).astype(np.uint16) << 8)
+            continue
+        image.convert(kind).save(file, "PNG")
+        content[name] = file.getvalue()
+    return content
+
+
+def gray_of(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("L"))[..., None]
+
+
+@pytest.mark.parametrize("load", ["folder", "tar"])
+def test_images_that_are_all_gray_have_one_channel(tmp_path, load):
+    path = tmp_path / "data"
+    write_folder(path, gray_files()) if load == "folder" else write_tar(path, gray_files())
+    splits = image_folder.load(path, None)
+    assert splits.train_images.shape == (3, 4, 5, 1)
+    assert splits.test_images.shape == (2, 4, 5, 1)
+    assert np.array_equal(splits.train_images[0], gray_of(gray_files()["train/cat/z.PNG"]))
+    assert np.array_equal(splits.train_images[2], gray_of(gray_files()["train/dog/b.png"]))
+    assert set(np.unique(splits.train_images[1])) <= {0, 255}
+    assert np.array_equal(splits.test_images[0], gray_of(files()["test/cat/1.png"]))
+
+
+@pytest.mark.parametrize("color", sorted(files()))
+def test_one_image_in_color_gives_all_three_channels_whichever_comes_first(tmp_path, color):
+    splits = load_tar(tmp_path, gray_files() | {color: files()[color]})
+    assert splits.train_images.shape == (3, 4, 5, 3)
+    if color != "train/dog/b.png":
+        gray = gray_of(gray_files()["train/dog/b.png"])
+        assert np.array_equal(splits.train_images[2], np.repeat(gray, 3, axis=2))
+
+
+def test_a_set_that_an_earlier_version_decoded_in_color_is_decoded_again(tmp_path):
+    path = write_tar(tmp_path / "data.tar", gray_files())
+    assert f"{checksums.sha256(path)}-2-v" in str(entry_of(path))
+
+
+def entry_of(path: Path) -> Path:
+    image_folder.load(path, None)
+    (found,) = (cache.folder() / "image_folder").glob("*/description.json")
+    return found
 
 
 def test_other_and_hidden_files_are_passed_over(tmp_path):
@@ -352,8 +405,8 @@ def test_of_16_bits_the_upper_8_are_kept(tmp_path, color):
     image = np.repeat(values[..., None], 3, axis=2) if color else values
     content = {f"{split}/cat/a.png": png16(image) for split in ("train", "test")}
     splits = load_tar(tmp_path, content)
-    expected = np.repeat((values >> 8).astype(np.uint8)[..., None], 3, axis=2)
-    assert np.array_equal(splits.train_images[0], expected)
+    expected = (values >> 8).astype(np.uint8)[..., None]
+    assert np.array_equal(splits.train_images[0], np.repeat(expected, 3 if color else 1, axis=2))
 
 
 def png16(values: np.ndarray) -> bytes:

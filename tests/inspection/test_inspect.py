@@ -3,11 +3,13 @@
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from regbench import config
 from regbench.config import Experiment
+from regbench.datasets import cifar10, cifar100, digits, fashion_mnist, mnist
 from regbench.errors import RegbenchError
 from regbench.execution.environment import Runtime
 from regbench.inspection import inspect as inspection
@@ -122,3 +124,23 @@ def test_durations_are_as_precise_as_they_can_be_trusted(seconds, text):
 )
 def test_magnitudes_have_a_unit(number, text):
     assert layer_table.magnitude(number) == text
+
+
+def test_sizes_that_are_known_without_reading_are_those_of_the_data():
+    for official in (cifar10.CIFAR10, cifar100.CIFAR100):
+        *train, test = official.contents.batches.values()
+        expected = ((32, 32, 3), official.contents.classes, sum(train), test)
+        assert inspection.SIZES[official.name] == expected
+    for official in (mnist.MNIST, fashion_mnist.FASHION_MNIST):
+        train, _, test, _ = official.shapes.values()
+        assert inspection.SIZES[official.name] == ((*train[1:], 1), 10, train[0], test[0])
+    assert inspection.SIZES["digits"] == ((8, 8, 1), 10, 1797 - digits.TEST, digits.TEST)
+
+
+def test_the_size_of_gray_images_of_ones_own_is_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("REGBENCH_DATA", str(tmp_path / "cache"))
+    images, labels = np.zeros((6, 9, 13), np.uint8), np.arange(6) % 3
+    arrays = {"train_images": images, "test_images": images[:4], "test_labels": labels[:4]}
+    np.savez(tmp_path / "own.npz", train_labels=labels, **arrays)
+    data = config.Data(name="arrays", path=str(tmp_path / "own.npz"), train_examples="all")
+    assert inspection.size_of(data) == inspection.Size((9, 13, 1), 3, 6, 4)

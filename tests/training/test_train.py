@@ -1,21 +1,26 @@
 """One run through the real path, on a network of a few hundred parameters."""
 
+import base64
 import csv
+import io
 import json
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import regbench
 from regbench import config, datasets
 from regbench.datasets import fingerprint
 from regbench.execution.environment import Runtime
-from regbench.models import evaluate
+from regbench.models import evaluate, saving
 from regbench.models.build import to_inputs
 from regbench.models.evaluate import measure
 from regbench.regularizers import penalties
+from regbench.report import model_cards
+from regbench.runs import probe_results
 from regbench.runs.files import VALIDATION
 from regbench.training import train
 from regbench.training.train import Job
@@ -65,6 +70,33 @@ def test_a_run_leaves_the_files_of_the_contract_and_no_others(tmp_path):
     assert (summary["train_evaluated"], summary["test_evaluated"]) == (100, 100)
     assert summary["wall_seconds"] > summary["seconds"]
     assert "probes_failed" not in summary
+
+
+def test_gray_images_of_an_odd_size_are_trained_probed_and_shown_in_the_report(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "own.npz"
+    arrays = {
+        "train_images": rng.integers(0, 256, (40, 9, 13), np.uint8),
+        "test_images": rng.integers(0, 256, (20, 9, 13), np.uint8),
+    }
+    labels = {"train_labels": np.arange(40) % 4, "test_labels": np.arange(20) % 4}
+    np.savez(path, **arrays, **labels, classes=np.array(["a", "b", "c", "d"]))
+    own = ["data.name=arrays", f"data.path={path}", "data.train_examples=all"]
+    folder, history, summary, _ = run(tmp_path / "results", *own, "data.test_examples=all")
+    assert "probes_failed" not in summary
+    assert [row["test_evaluated"] for row in history] == [20, 20, 20]
+    details = probe_results.read(folder).details
+    assert details.mistake_images.shape == (len(details.mistakes), 9, 13, 1)
+    shown = {image.tobytes() for image in arrays["test_images"]}
+    assert {image.tobytes() for image in details.mistake_images.array()} <= shown
+    assert details.filters.shape == (4, 3, 3, 1)
+    model = model_cards.describe("own", [probe_results.read(folder)])
+    for url in (model.filters, *(mistake.image for mistake in model.mistakes)):
+        picture = Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))
+        assert picture.mode == "L"
+    assert (picture.width, picture.height) == (13, 9)
+    predicted = saving.load_model(folder).predict(arrays["test_images"][..., None])
+    assert predicted.shape == (20, 4)
 
 
 def test_the_first_and_the_last_epoch_are_measured_on_all_and_others_as_the_config_says(tmp_path):

@@ -1,0 +1,69 @@
+"""Digits: 1,797 handwritten digits of 8 x 8 pixels, gray, which come with scikit-learn.
+
+The first 1,297 are for training and the last 500 for testing, unshuffled: neighbors may be by one
+hand, and the same hand on both sides would make the test easier. A gray level of 0 to 16 is spread
+over 0 to 255.
+Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from regbench.datasets import cache, fingerprint
+from regbench.datasets.errors import DataError
+from regbench.datasets.splits import Splits
+
+TEST = 500
+LEVELS = 16
+# The fingerprint of what scikit-learn has had since its first versions.
+SHA256 = "02843dca1149da548686edacda0824a90546e1f5b3c6bbe592858759df4db280"
+
+
+def load(
+    path: Path | None, sha256: str | None, progress: Callable[[int, int], None] | None = None
+) -> Splits:
+    """Return the whole set, from the cache, or from scikit-learn.
+
+    Raises:
+        DataError: a path or a checksum is given, which this set has no use for; scikit-learn is
+            missing, or has other images.
+    """
+    for key, value in (("data.path", path), ("data.sha256", sha256)):
+        if value:
+            raise DataError(f"{key}: digits comes with scikit-learn, not from a file; leave it out")
+    return cache.splits("digits", SHA256, decode, "scikit-learn")
+
+
+def installed() -> Path | None:
+    """Return the folder of scikit-learn, which has the images; None where it is missing."""
+    found = importlib.util.find_spec("sklearn")
+    return Path(found.origin).parent if found and found.origin else None
+
+
+def decode() -> Splits:
+    """Return scikit-learn's images. Raises DataError where it is missing, or they are others."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise DataError(
+            "data.name: digits needs scikit-learn: pip install 'regbench[digits]', or use the "
+            "embedded data set, --set data.name=shapes"
+        ) from error
+    found = load_digits()
+    images = np.rint(found.images * (255 / LEVELS)).astype(np.uint8)[..., None]
+    labels = found.target.astype(np.int64)
+    splits = Splits(
+        images[:-TEST], labels[:-TEST], images[-TEST:], labels[-TEST:], tuple("0123456789")
+    )
+    actual = fingerprint.of(splits)
+    if actual != SHA256:
+        raise DataError(
+            f"data.name: digits: expected images of fingerprint {SHA256}, received {actual} from "
+            "the installed scikit-learn; install another version of it"
+        )
+    return splits
