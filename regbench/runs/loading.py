@@ -6,6 +6,7 @@ Nothing but the files of the run folders passes between the runs and those who r
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import math
@@ -41,10 +42,6 @@ from regbench.text import one_line
 
 if TYPE_CHECKING:
     import pandas
-
-# The highest and the lowest value of each column, but for numbers that are not finite.
-SHARES = np.array([column.endswith("accuracy") for column in HISTORY])
-LOWEST, HIGHEST = np.where(SHARES, 0.0, -MOST), np.where(SHARES, 1.0, MOST)
 
 
 def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> Results:
@@ -256,10 +253,18 @@ def _places(header: list[str]) -> list[int]:
 
 def _check_bounds(history: NDArray[np.float64]) -> None:
     """Refuse finite numbers that no network has. A diverged run's last row is not finite."""
-    bad = np.isfinite(history) & ((history < LOWEST) | (history > HIGHEST))
+    lowest, highest = _bounds(HISTORY)
+    bad = np.isfinite(history) & ((history < lowest) | (history > highest))
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise ValueError(f"{HISTORY[column]}: unexpected value {history[row, column]:g}")
+
+
+@functools.cache
+def _bounds(columns: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lowest and the highest value of each column."""
+    shares = np.array([column.endswith("accuracy") for column in columns])
+    return np.where(shares, 0.0, -MOST), np.where(shares, 1.0, MOST)
 
 
 def _check_agreement(summary: Summary, history: NDArray[np.float64]) -> None:
