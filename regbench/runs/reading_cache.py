@@ -41,7 +41,10 @@ MOST_BYTES = 2**29
 ABANDONED_SECONDS = 60.0
 KEY_BYTES = MAC_BYTES = 32
 HEAD = struct.Struct(f"<{MAC_BYTES}sQ")
-DAMAGED = (ValueError, TypeError, KeyError, IndexError, RecursionError, OverflowError, struct.error)
+DAMAGED = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError,
+    struct.error,
+)  # fmt: skip
 
 READ = (SUMMARY, HISTORY_FILE, CONFIG, ENVIRONMENT)
 # Size, time of the last change of the content and of anything, inode; none for a missing file.
@@ -97,7 +100,10 @@ class ReadingCache:
 
     def put(self, folder: Path, state: State | None, entry: Entry) -> None:
         """Keep what was read from a run's files after they were found in this state."""
-        if state and max(time for file in state for time in file[1:3]) < self._began - SETTLED:
+        if state is None:
+            return
+        changed = max((time for file in state for time in file[1:3]), default=self._began)
+        if changed < self._began - SETTLED:
             self._new[folder.name] = state, entry
             self._changed = True
 
@@ -109,9 +115,12 @@ class ReadingCache:
 
 
 @contextlib.contextmanager
-def opened(results: Path | None, runs: int) -> Iterator[ReadingCache]:
-    """Yield the cache of a results folder of so many runs, and save it at the end."""
-    cache = ReadingCache(results if runs >= FEWEST else None)
+def opened(results: Path, runs: int) -> Iterator[ReadingCache]:
+    """Yield the cache of a results folder of so many runs, and save it at the end.
+
+    It is always empty for a bundle: what is in one is read again.
+    """
+    cache = ReadingCache(results if runs >= FEWEST and results.is_dir() else None)
     yield cache
     cache.save()
 
