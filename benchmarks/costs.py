@@ -48,7 +48,7 @@ def _reading(bench: Bench, rounds: int) -> dict[str, list[float]]:
         time.sleep(3)  # files that changed a moment ago are not cached
         for _ in range(rounds):
             shutil.rmtree(results / ".regbench-cache", ignore_errors=True)
-            plain = _timed(lambda: bench.python(str(HERE / "plain_reading.py"), str(results)))
+            plain = _timed(bench.python, str(HERE / "plain_reading.py"), str(results))
             first, second = (_seconds(bench, "compare", str(results)) for _ in range(2))
             what = f"`regbench compare` on {count:,} runs of 30 epochs"
             for name, value in {
@@ -92,12 +92,12 @@ def _second_runs(bench: Bench, times: int) -> list[float]:
 
 
 def _seconds(bench: Bench, *arguments: str) -> float:
-    return _timed(lambda: bench.regbench(*arguments))
+    return _timed(bench.regbench, *arguments)
 
 
-def _timed(call: Callable[[], object]) -> float:
+def _timed(call: Callable[..., object], *arguments: str) -> float:
     began = time.perf_counter()
-    call()
+    call(*arguments)
     return time.perf_counter() - began
 
 

@@ -125,19 +125,17 @@ def run(
 
     def events() -> Generator[tuple[Experiment, Event], None, None]:
         for own, group in planned.items():
-            work = [
-                Job(each, results, own, list(command), force, profile, probes) for each in group
-            ]
+            more = (own, list(command), force, profile, probes)
+            work = [Job(each, results, *more) for each in group]
             workers, _ = share_machine(len(group), jobs, own.threads, device)
             running = EXECUTORS[executor](train, work, workers, own.variables())
             with contextlib.closing(running):
                 for event in running:
                     yield group[event.job], event
 
-    ahead = _workers_ahead(planned, executor, jobs, device)
     try:
         # Leaving the block closes the executor, which lets its workers write checkpoints.
-        with ahead, contextlib.closing(events()) as happening:
+        with _ahead(planned, executor, jobs, device), contextlib.closing(events()) as happening:
             # Data first: else each worker would download the same archive, or fail for lack of it.
             _fetch_data(pending, observer)
             observer.begin(pending, [*outcome.skipped, *outcome.diverged_before], workers)
@@ -221,7 +219,7 @@ def share_machine(
     return jobs, threads
 
 
-def _workers_ahead(
+def _ahead(
     planned: Mapping[Runtime, Sequence[Experiment]], executor: str, jobs: int | None, device: str
 ) -> contextlib.AbstractContextManager[None]:
     """Start this machine's first workers now: they import Keras while the data is being read."""
