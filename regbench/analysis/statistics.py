@@ -306,17 +306,12 @@ def spread_interval(spread: float, pairs: int, confidence: float = 0.8) -> tuple
 
 
 def _fewest(enough: Callable[[int], bool], guess: int) -> int | None:
-    """Return the smallest number of pairs that is enough; None if 10,000 are not.
-
-    A good guess makes three calls of `enough` do what takes bisection 14: it is the slow part of
-    comparing thousands of configs.
-    """
-    # Power grows with the number of pairs: `low` is too few, and `high` enough, if any number is.
-    low, high = 1, MOST_PAIRS
-    middle, step = guess, 1
+    """Return the smallest number of pairs that is enough; None if 10,000 are not."""
+    # Power grows with the number of pairs: `low` is too few, `high` enough if any number is. A good
+    # guess takes 3 calls of `enough`, the slow part of comparing many configs; bisection takes 14.
+    low, high, middle, step = 1, MOST_PAIRS, guess, 1
     while high - low > 1:
-        if not low < middle < high:
-            middle = (low + high) // 2
+        middle = middle if low < middle < high else (low + high) // 2
         if enough(middle):
             high, middle = middle, middle - step
         else:
@@ -326,14 +321,9 @@ def _fewest(enough: Callable[[int], bool], guess: int) -> int | None:
 
 
 def _guess(effect: float, power: float, alpha: float) -> int:
-    """Return about how many pairs detect a mean of `effect` deviations.
-
-    Source: Guenther, "Sample Size Formulas for Normal Theory t Tests", 1981.
-    """
-    from scipy import special
-
-    edge = float(special.ndtri(1 - alpha / 2))
-    pairs = ((edge + float(special.ndtri(power))) / max(effect, 1e-6)) ** 2 + edge**2 / 2
+    """Return about how many pairs are needed. Source: Guenther, "Sample Size Formulas", 1981."""
+    edge = normal_quantile(1 - alpha / 2)
+    pairs = ((edge + normal_quantile(power)) / max(effect, 1e-6)) ** 2 + edge**2 / 2
     return math.ceil(min(pairs, MOST_PAIRS))
 
 
