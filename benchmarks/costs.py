@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import shutil
 import sys
 import tarfile
 import time
@@ -31,14 +32,32 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
     }
     what = "second run of a finished sweep of 12 runs"
     measured[what] = _second_runs(bench, 5 * rounds)
-    for count in (1_000, 10_000):
-        results = bench.folder / f"many-{count}"
-        many_runs.write(results, count)
-        what = f"`regbench compare` on {count:,} runs of 30 epochs"
-        measured[what] = [_seconds(bench, "compare", str(results)) for _ in range(rounds)]
+    measured |= _reading(bench, rounds)
     share, memory = _full_run(bench)
     measured["evaluation and bookkeeping, share of an epoch of 50,000 images"] = [share]
     measured["peak memory of a run on 50,000 images"] = [memory]
+    return measured
+
+
+def _reading(bench: Bench, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of comparisons, and their ratios to reading the files and no more."""
+    measured: dict[str, list[float]] = {}
+    for count in (1_000, 10_000):
+        results = bench.folder / f"many-{count}"
+        many_runs.write(results, count)
+        time.sleep(3)  # files that changed a moment ago are not cached
+        for _ in range(rounds):
+            shutil.rmtree(results / ".regbench-cache", ignore_errors=True)
+            plain = _timed(bench.python, str(HERE / "plain_reading.py"), str(results))
+            first, second = (_seconds(bench, "compare", str(results)) for _ in range(2))
+            what = f"`regbench compare` on {count:,} runs of 30 epochs"
+            for name, value in {
+                what: first,
+                f"{what}, the second time": second,
+                f"{what}, against `json` and `csv` alone": first / plain,
+                f"{what}, the second time, against `json` and `csv` alone": second / plain,
+            }.items():
+                measured.setdefault(name, []).append(value)
     return measured
 
 
@@ -73,8 +92,12 @@ def _second_runs(bench: Bench, times: int) -> list[float]:
 
 
 def _seconds(bench: Bench, *arguments: str) -> float:
+    return _timed(bench.regbench, *arguments)
+
+
+def _timed(call: Callable[..., object], *arguments: str) -> float:
     began = time.perf_counter()
-    bench.regbench(*arguments)
+    call(*arguments)
     return time.perf_counter() - began
 
 

@@ -66,8 +66,9 @@ def compare(
         RegbenchError: there is no run, or none with the baseline's name, or no such metric.
     """
     names = [*USUAL, *metrics]
-    frame, configs = results_of(results).frame, results_of(results).configs
-    runs = _runs(frame, metrics, warn)
+    results = results_of(results)
+    configs = results.configs
+    runs = _runs(results, metrics, warn)
     if not runs:
         raise RegbenchError(
             "expected finished runs, received none; make some with: "
@@ -128,12 +129,12 @@ class _Runs:
         }
 
 
-def _runs(frame: pandas.DataFrame, asked: Sequence[str], warn: Warn | None) -> dict[Key, _Runs]:
+def _runs(results: Results, asked: Sequence[str], warn: Warn | None) -> dict[Key, _Runs]:
     """Return the runs of every config by its name and hash, in the order of the names."""
-    frame = copies.distinct(frame, warn)
+    frame = copies.distinct(results, warn)
     finals = _finals(frame)
     if warn:
-        consistency.check(finals, warn)
+        consistency.check(finals, warn, results.environments)
     groups = finals.groupby(["name", "config_hash"]).indices
     named = ("seed", "seconds", "wall_seconds", "parameters")
     columns = {name: finals[name].to_numpy() for name in named}

@@ -6,7 +6,7 @@ processor too. Such runs are compared all the same, but never without a word.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,9 @@ Values = dict[str, dict[str, set[int]]]
 DIGITS = 8  # of a fingerprint or a commit, enough to tell a few of them apart
 
 
-def check(runs: pandas.DataFrame, warn: Warn) -> None:
+def check(
+    runs: pandas.DataFrame, warn: Warn, known: Mapping[tuple[str, str], Environment] | None = None
+) -> None:
     """Call `warn` about runs that differ in data, backend, versions, processor or commit.
 
     There is a line for each kind of difference and the configs whose runs differ alike, a line for
@@ -32,9 +34,12 @@ def check(runs: pandas.DataFrame, warn: Warn) -> None:
     Args:
         runs: a row per run, with the columns of `regbench.runs.loading.RUN`.
         warn: called with each line.
+        known: environments that were read already, by results folder and run.
     """
+    known = known or {}
     labels = labels_of(zip(runs["name"], runs["config_hash"], strict=True))
-    recorded = [environments.read(Path(*each)) for each in runs[["results", "run"]].to_numpy()]
+    places = zip(runs["results"], runs["run"], strict=True)
+    recorded = [known.get(each) or environments.read(Path(*each)) for each in places]
     pools = [each[:DIGITS] if isinstance(each, str) else None for each in runs["data_pool"]]
     # Older runs recorded the name alone: then names are what can be compared.
     kinds = all(each.kind for each in recorded if each.processor not in (None, environments.GPU))

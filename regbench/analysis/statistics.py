@@ -258,7 +258,8 @@ def pairs_needed(
     if spread == 0:
         return 2
     effect = abs(mean) / spread
-    return _fewest(lambda pairs: _power(effect, pairs, alpha) >= power)
+    guess = _guess(effect, power, alpha)
+    return _fewest(lambda pairs: _power(effect, pairs, alpha) >= power, guess)
 
 
 def pairs_needed_for_same(
@@ -288,7 +289,7 @@ def pairs_needed_for_same(
     def enough(pairs: int) -> bool:
         return sum(_power(effect, pairs, alpha, sides=1) for effect in ends) - 1 >= power
 
-    return _fewest(enough)
+    return _fewest(enough, _guess(min(ends), power, alpha))
 
 
 def spread_interval(spread: float, pairs: int, confidence: float = 0.8) -> tuple[float, float]:
@@ -304,16 +305,26 @@ def spread_interval(spread: float, pairs: int, confidence: float = 0.8) -> tuple
     return spread * math.sqrt(degrees / low), spread * math.sqrt(degrees / high)
 
 
-def _fewest(enough: Callable[[int], bool]) -> int | None:
+def _fewest(enough: Callable[[int], bool], guess: int) -> int | None:
     """Return the smallest number of pairs that is enough; None if 10,000 are not."""
-    # Power grows with the number of pairs, so bisection finds the number in 14 steps.
-    if not enough(MOST_PAIRS):
-        return None
-    low, high = 1, MOST_PAIRS  # low is too few, high is enough
+    # Power grows with the number of pairs: `low` is too few, `high` enough if any number is. A good
+    # guess takes 3 calls of `enough`, the slow part of comparing many configs; bisection takes 14.
+    low, high, middle, step = 1, MOST_PAIRS, guess, 1
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+        middle = middle if low < middle < high else (low + high) // 2
+        if enough(middle):
+            high, middle = middle, middle - step
+        else:
+            low, middle = middle, middle + step
+        step *= 2
+    return high if high < MOST_PAIRS or enough(MOST_PAIRS) else None
+
+
+def _guess(effect: float, power: float, alpha: float) -> int:
+    """Return about how many pairs are needed. Source: Guenther, "Sample Size Formulas", 1981."""
+    edge = normal_quantile(1 - alpha / 2)
+    pairs = ((edge + normal_quantile(power)) / max(effect, 1e-6)) ** 2 + edge**2 / 2
+    return math.ceil(min(pairs, MOST_PAIRS))
 
 
 def _power(effect: float, pairs: int, alpha: float, sides: int = 2) -> float:

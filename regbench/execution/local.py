@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import importlib
 import multiprocessing
 import os
 import pickle
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -75,7 +76,7 @@ def local(
     pool: list[_Worker] = []
     try:
         for _ in range(min(workers, len(jobs))):
-            pool.append(_Worker(variables))
+            pool.append(_taken(variables) or _Worker(variables))
         for worker in pool:
             yield worker.begin(waiting.popleft(), function, jobs)
         while busy := [worker for worker in pool if worker.job is not None]:
@@ -101,6 +102,39 @@ def local(
                     yield worker.begin(waiting.popleft(), function, jobs)
     finally:
         _end(pool, SECONDS_TO_STOP if patience is None else patience)
+
+
+# Workers that were started ahead of the call of `local` that will take them.
+_ahead: list[_Worker] = []
+
+
+@contextlib.contextmanager
+def started(workers: int, variables: Mapping[str, str], imports: Sequence[str]) -> Iterator[None]:
+    """Start workers for the calls of `local` inside, which take them over where variables agree.
+
+    They import these modules while the caller does other work: Keras takes seconds. Those that
+    nobody has taken are ended.
+    """
+    begun: list[_Worker] = []
+    try:
+        for _ in range(workers):
+            begun.append(_Worker(variables, imports))
+            _ahead.append(begun[-1])
+        yield
+    finally:
+        for worker in begun:
+            if worker in _ahead:
+                _ahead.remove(worker)
+                worker.kill()
+
+
+def _taken(variables: Mapping[str, str]) -> _Worker | None:
+    """Return a worker that was started ahead with these variables, if there is one left."""
+    for worker in _ahead:
+        if worker.variables == variables:
+            _ahead.remove(worker)
+            return worker
+    return None
 
 
 EXECUTORS: dict[str, Executor] = {"local": local}
@@ -143,18 +177,21 @@ def _end(pool: list[_Worker], patience: float) -> None:
 class _Worker:
     """A process that takes jobs from a pipe; its output goes to a file, for error messages."""
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], imports: Sequence[str] = ()) -> None:
         main_guard.end_if_imported_by_worker()
         # Not fork: a forked TensorFlow deadlocks, and Windows and macOS do not have it.
         context = multiprocessing.get_context("spawn")
         self.job: int | None = None
         self.alive = True
+        self.variables = dict(variables)
         file, name = tempfile.mkstemp(prefix="regbench-worker-", suffix=".log")
         os.close(file)
         self._output = Path(name)
         self.connection, theirs = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(theirs, dict(variables), self._output), daemon=True
+            target=_serve,
+            args=(theirs, self.variables, self._output, tuple(imports)),
+            daemon=True,
         )
         with environment.safe_path():
             self._process.start()
@@ -214,8 +251,10 @@ class _Worker:
         return failures.of_death(self._process.exitcode or 0, output)
 
 
-def _serve(connection: Connection, variables: dict[str, str], output: Path) -> None:
-    """Take jobs from the pipe until it is closed."""
+def _serve(
+    connection: Connection, variables: dict[str, str], output: Path, imports: Sequence[str]
+) -> None:
+    """Import some modules, then take jobs from the pipe until it is closed."""
     environment.apply(variables)
     threading.Thread(target=_die_with_parent, args=(output,), daemon=True).start()
     # Ctrl-C reaches the whole process group; the parent decides when its workers end.
@@ -223,6 +262,9 @@ def _serve(connection: Connection, variables: dict[str, str], output: Path) -> N
     file = os.open(output, os.O_WRONLY | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    with contextlib.suppress(Exception):  # a job that needs a module raises the error again
+        for each in imports:
+            importlib.import_module(each)
 
     def send(
         kind: str, figures: dict[str, Any], result: Any = None, failure: Failure | None = None

@@ -43,6 +43,7 @@ HISTORY = (
 )  # fmt: skip
 # The columns that follow where a config sets `data.validation_examples`.
 VALIDATION = ("validation_loss", "validation_accuracy", "validation_evaluated")
+COLUMNS = HISTORY + VALIDATION
 # The columns that every version has written; others may be missing from an older history.
 REQUIRED = (
     "epoch", "seconds", "learning_rate",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench.runs import summary as summaries
+from regbench.runs.environments import Environment
 from regbench.runs.summary import Summary
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ RUN = (
 
 # Each config by its hash, as `Experiment.brief` gives it.
 Configs = Mapping[str, Mapping[str, object]]
+# What the runs were computed with, by results folder and run.
+Environments = Mapping[tuple[str, str], Environment]
 
 
 @dataclass(frozen=True)
@@ -57,15 +60,17 @@ class Run:
 class Results:
     """Finished runs, as `regbench.load` returns them.
 
-    `frame` is a tidy pandas frame, a row per run and epoch, and `configs` maps the hash of a config
-    to its values. `len(results)` is the number of runs, and a loop goes over them. For a notebook's
-    sake the columns and methods of the frame are those of the results too: `results["name"]` and
+    `frame` is a tidy pandas frame, a row per run and epoch, `configs` maps the hash of a config to
+    its values, and `environments` holds what the runs were computed with, where that is known.
+    `len(results)` is the number of runs, and a loop goes over them. For a notebook's sake the
+    columns and methods of the frame are those of the results too: `results["name"]` and
     `results.groupby("name")` are `results.frame["name"]` and `results.frame.groupby("name")`. Type
     checkers know `results.frame` alone, where pandas' types are.
     """
 
     frame: pandas.DataFrame
     configs: Configs = field(default_factory=dict)
+    environments: Environments = field(default_factory=dict, repr=False)
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
@@ -88,7 +93,7 @@ class Results:
 
         `results.only(results["seed"] < 5)` keeps the configs, which a part of the frame lacks.
         """
-        return Results(self.frame[rows], self.configs)
+        return Results(self.frame[rows], self.configs, self.environments)
 
     def __len__(self) -> int:
         return len(self.runs)

@@ -7,7 +7,7 @@ its worker processes import the script that started them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from regbench.errors import RegbenchError
 from regbench.execution import environment, main_guard
 from regbench.execution.environment import Runtime
 from regbench.execution.failures import Failure
-from regbench.execution.local import EXECUTORS, Event
+from regbench.execution.local import EXECUTORS, Event, started
 from regbench.runs import environments
 from regbench.runs.folder import RunBusy, RunFolder
 from regbench.runs.summary import Summary
@@ -123,10 +123,10 @@ def run(
     for experiment in outcome.skipped:
         RunFolder.of(results, experiment).tidy()
     workers, cores = share_machine(len(pending), jobs, threads, device)
+    planned = groups(pending, Runtime(chosen, device, cores), None if force else results)
 
     def events() -> Generator[tuple[Experiment, Event], None, None]:
-        asked = Runtime(chosen, device, cores)
-        for own, group in groups(pending, asked, None if force else results).items():
+        for own, group in planned.items():
             more = (own, list(command), force, profile, probes)
             work = [Job(each, results, *more) for each in group]
             workers, _ = share_machine(len(group), jobs, own.threads, device)
@@ -136,11 +136,11 @@ def run(
                     yield group[event.job], event
 
     try:
-        # Data first: else each worker would download the same archive, or fail for lack of it.
-        _fetch_data(pending, observer)
-        observer.begin(pending, [*outcome.skipped, *outcome.diverged_before], workers)
         # Leaving the block closes the executor, which lets its workers write checkpoints.
-        with contextlib.closing(events()) as happening:
+        with _ahead(planned, executor, jobs, device), contextlib.closing(events()) as happening:
+            # Data first: else each worker would download the same archive, or fail for lack of it.
+            _fetch_data(pending, observer)
+            observer.begin(pending, [*outcome.skipped, *outcome.diverged_before], workers)
             for experiment, event in happening:
                 observer.see(experiment, event)
                 if _ends(outcome, experiment, event, results):
@@ -219,6 +219,17 @@ def share_machine(
         # A single run has the machine to itself, and then more threads do help.
         threads = cores if runs <= 1 else max(1, cores // jobs)
     return jobs, threads
+
+
+def _ahead(
+    planned: Mapping[Runtime, Sequence[Experiment]], executor: str, jobs: int | None, device: str
+) -> contextlib.AbstractContextManager[None]:
+    """Start this machine's first workers now: they import Keras while the data is being read."""
+    if executor != "local" or not planned:
+        return contextlib.nullcontext()
+    runtime, group = next(iter(planned.items()))
+    workers, _ = share_machine(len(group), jobs, runtime.threads, device)
+    return started(workers, runtime.variables(), ("regbench.training.train", "keras"))
 
 
 def _fetch_data(pending: Sequence[Experiment], observer: Observer) -> None:

@@ -82,6 +82,15 @@ def test_a_difference_without_spread_needs_two_pairs():
 
 
 # Cohen's table: effect sizes whose sample sizes are in every textbook.
+@pytest.mark.parametrize("guess", [0, 1, 2, 25, 26, 27, 9_999, 10_000, 10_001])
+@pytest.mark.parametrize("fewest", [2, 3, 26, 27, 9_999, 10_000, None])
+def test_the_fewest_pairs_do_not_depend_on_the_guess(guess, fewest):
+    def enough(pairs):
+        return fewest is not None and pairs >= fewest
+
+    assert statistics._fewest(enough, guess) == fewest
+
+
 @pytest.mark.parametrize(("effect", "pairs"), [(0.2, 199), (0.5, 34), (0.8, 15)])
 def test_pairs_needed_are_those_of_the_textbook(effect, pairs):
     assert pairs_needed(-effect, 1.0) == pairs

@@ -1,5 +1,6 @@
 """Worker processes: events, failures, deaths and endings, without Keras."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -84,6 +85,34 @@ def test_a_worker_serves_job_after_job_with_its_variables_set():
     ended, _ = results(process_and_variable, list(range(4)), 1, {"REGBENCH_TEST": "yes"})
     assert {event.result for event in ended.values()} == {(ended[0].result[0], "yes")}
     assert ended[0].result[0] != os.getpid()
+
+
+def imported_and_process(name, emit):
+    return name in sys.modules, os.getpid()
+
+
+def test_workers_started_ahead_import_and_serve_the_first_jobs_with_their_variables():
+    with executor.started(1, {"REGBENCH_TEST": "yes"}, ["no.such.module"]):
+        pass
+    assert not executor._ahead
+    with executor.started(1, {"REGBENCH_TEST": "yes"}, ["tabnanny", "no.such.module"]):
+        (worker,) = executor._ahead
+        pid = worker._process.pid
+        other, _ = results(imported_and_process, ["tabnanny"], 1, {"REGBENCH_TEST": "no"})
+        taken, _ = results(imported_and_process, ["tabnanny"], 1, {"REGBENCH_TEST": "yes"})
+    assert taken[0].result == (True, pid)
+    assert other[0].result[0] is False
+    assert_ended([pid])
+
+
+def test_workers_started_ahead_that_nobody_takes_are_ended():
+    ahead = executor.started(2, {}, ["tabnanny"])
+    with contextlib.suppress(KeyError), ahead:
+        pids = [worker._process.pid for worker in executor._ahead]
+        raise KeyError
+    assert len(pids) == 2
+    assert_ended(pids)
+    assert not executor._ahead
 
 
 def test_an_exception_fails_its_job_alone():

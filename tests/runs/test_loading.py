@@ -357,6 +357,37 @@ def test_a_run_folder_that_may_not_be_opened_is_named_and_the_others_are_read(
     assert "Permission denied" in warning
 
 
+FIRST = "0,0.0,0.001,2.3,0.1,2.3,0.1,,,0.0,100,100\n"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "",
+        FIRST,
+        FIRST + "1,0.1,1e-3,nan,-0.0,inf,0.1,0.30000000000000004,1E2, 7,,\n",
+        FIRST + "2,0.1,,,,,,,,,,\n",
+        FIRST + "1,0.1,,,,,,,,,\n",
+        FIRST + "\n",
+        FIRST + "1,0.1,,,,,,,,,,,\n2,,,,,,,,,,\n",
+        FIRST + '1,"0.1",,,,,,,,,,\n',
+        FIRST + "1,0_1,,,,,,,,,,\n",
+        FIRST + "1,x,,,,,,,,,,\n",
+        FIRST + "1,0.1,,,,,,,,,,\r\n",
+        FIRST + "1,\u0663,,,,,,,,,,\n",
+        FIRST + "1,\0,,,,,,,,,,\n",
+    ],
+)
+def test_the_fast_reader_of_histories_reads_what_the_usual_one_reads_or_leaves_it_to_it(rows):
+    text = ",".join(HISTORY) + "\n" + rows
+    fast = loading._plain_rows(text)
+    if fast is not None:
+        usual = loading._any_rows(text)
+        assert fast.tobytes() == usual.tobytes()
+        assert fast.shape == usual.shape
+    assert fast is not None or rows != FIRST
+
+
 def opened_by(*arguments):
     """Run a command in a process of its own; return every path that Python opened in it."""
     code = """

@@ -1,0 +1,254 @@
+"""What was read from the runs of a results folder, kept beside them so that it is read only once.
+
+`<results>/.regbench-cache/runs.bin` holds the checked contents of each finished run's files and
+the state (size, times, inode) in which each file was. It can be deleted at any time, and the files
+are always right: a run whose files are in another state is read again, and a cache that this user
+of this version did not write, or that is damaged, is ignored. Nothing is ever said of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import stat
+import struct
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regbench import files
+from regbench.datasets import cache as datasets
+from regbench.runs.environments import Environment
+from regbench.runs.files import COLUMNS, ENVIRONMENT, HISTORY_FILE, SUMMARY
+
+FOLDER, FILE = ".regbench-cache", "runs.bin"
+# Raise it when a reader checks more than before, or understands a file otherwise.
+VERSION = 1
+# Fewer runs are read in an instant, and their folder stays as it is.
+FEWEST = 100
+# A file that was changed so shortly before it was read could change again and look the same.
+SETTLED = int(datasets.SETTLED_SECONDS * 1e9)
+MOST_BYTES = 2**29
+# A write takes a second or two; a temporary file this old was left by a killed process.
+ABANDONED_SECONDS = 60.0
+KEY_BYTES = MAC_BYTES = 32
+HEAD = struct.Struct(f"<{MAC_BYTES}sQ")
+DAMAGED = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError,
+    struct.error,
+)  # fmt: skip
+
+READ = (SUMMARY, HISTORY_FILE, ENVIRONMENT)
+# Size, time of the last change of the content and of anything, inode; none for a missing file.
+FileState = list[int]
+State = list[FileState]
+
+
+class Entry(NamedTuple):
+    """What the files of one finished run say.
+
+    `run` holds the values of `RUN` without the results folder, `history` (epochs, columns) those of
+    `COLUMNS`, NaN where the run has none.
+    """
+
+    run: tuple[Any, ...]
+    history: NDArray[np.float64]
+    environment: Environment
+
+
+class ReadingCache:
+    """The cached entries of one results folder; empty, and never written, for None."""
+
+    def __init__(self, results: Path | None) -> None:
+        self._results = results
+        self._began = time.time_ns()
+        self._key = _key() if results else None
+        self._old: dict[str, tuple[State, Entry]] = {}
+        self._new: dict[str, tuple[State, Entry]] = {}
+        self._changed = False
+        if results and self._key:
+            with contextlib.suppress(OSError, *DAMAGED):
+                self._old = _unpack(_authentic(results / FOLDER, self._key))
+
+    def state(self, folder: Path) -> State | None:
+        """Return the state of the files that a run is read from; take it before reading them.
+
+        None where the run is not cached: without a key, or in a bundle.
+        """
+        if self._key is None or folder.parent != self._results:
+            return None
+        run = str(folder)
+        return [_state(f"{run}{os.sep}{name}") for name in READ]
+
+    def get(self, folder: Path, state: State | None) -> Entry | None:
+        """Return what the files of a run said in this very state; None where that is not known."""
+        known = self._old.get(folder.name)
+        if known is None or known[0] != state:
+            return None
+        self._new[folder.name] = known
+        return known[1]
+
+    def put(self, folder: Path, state: State | None, entry: Entry) -> None:
+        """Keep what was read from a run's files after they were found in this state."""
+        if state is None:
+            return
+        changed = max((time for file in state for time in file[1:3]), default=self._began)
+        if changed < self._began - SETTLED:
+            self._new[folder.name] = state, entry
+            self._changed = True
+
+    def save(self) -> None:
+        """Write what is new. Does nothing where the folder can't be written."""
+        if self._results and self._key and (self._changed or len(self._new) < len(self._old)):
+            with contextlib.suppress(OSError):
+                _write(self._results / FOLDER, _pack(self._new), self._key)
+
+
+@contextlib.contextmanager
+def opened(results: Path, runs: int) -> Iterator[ReadingCache]:
+    """Yield the cache of a results folder of so many runs, and save it at the end.
+
+    It is always empty for a bundle: what is in one is read again.
+    """
+    cache = ReadingCache(results if runs >= FEWEST and results.is_dir() else None)
+    yield cache
+    cache.save()
+
+
+def _state(path: str) -> FileState:
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return []
+    if not stat.S_ISREG(found.st_mode):
+        return []
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def _pack(entries: dict[str, tuple[State, Entry]]) -> bytes:
+    """Return the bytes that `_unpack` reads: JSON, then the histories below each other."""
+    environments: dict[str, int] = {}
+    runs = {}
+    for name, (state, entry) in entries.items():
+        environment = environments.setdefault(
+            json.dumps(vars(entry.environment)), len(environments)
+        )
+        runs[name] = [state, entry.run, len(entry.history), environment]
+    content = {
+        "made_by": _made_by(),
+        "runs": runs,
+        "environments": [json.loads(each) for each in environments],
+    }
+    text = json.dumps(content).encode()
+    histories = [entry.history for _, entry in entries.values()]
+    numbers = np.concatenate(histories) if histories else np.empty((0, len(COLUMNS)))
+    return struct.pack("<Q", len(text)) + text + numbers.astype("<f8").tobytes()
+
+
+def _unpack(content: bytes) -> dict[str, tuple[State, Entry]]:
+    """Return the entries. Raises an error of `DAMAGED` for what this version did not write."""
+    (length,) = struct.unpack_from("<Q", content)
+    values = json.loads(content[8 : 8 + length])
+    if values["made_by"] != _made_by():
+        raise ValueError("of another version")
+    environments = [Environment(**each) for each in values["environments"]]
+    numbers = np.frombuffer(content, "<f8", offset=8 + length).reshape(-1, len(COLUMNS))
+    entries, first = {}, 0
+    for name, (state, run, rows, environment) in values["runs"].items():
+        history = numbers[first : first + rows]
+        first += rows
+        entry = Entry(tuple(run), history, environments[environment])
+        entries[name] = state, entry
+    if first != len(numbers):
+        raise ValueError("of another length")
+    return entries
+
+
+def _made_by() -> list[Any]:
+    import regbench
+
+    return [VERSION, regbench.__version__, *READ, *COLUMNS]
+
+
+def _authentic(folder: Path, key: bytes) -> bytes:
+    """Return the content of a cache that was written with this key. Raises OSError or ValueError.
+
+    A results folder may come from a stranger, whose cache could say other than the files do.
+    """
+    _check_folder(folder)
+    content = files.read_bytes(folder / FILE, MOST_BYTES)
+    mac, length = HEAD.unpack_from(content)
+    body = memoryview(content)[HEAD.size :]
+    if length != len(body) or not hmac.compare_digest(mac, _mac(body, key)):
+        raise ValueError("damaged, or written by somebody else")
+    return bytes(body)
+
+
+def _mac(content: bytes | memoryview, key: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=MAC_BYTES, key=key).digest()
+
+
+def _write(folder: Path, content: bytes, key: bytes) -> None:
+    """Replace the cache atomically, unless another process is doing so. Raises OSError.
+
+    Not synced: what a power failure leaves of it is ignored.
+    """
+    if len(content) + HEAD.size > MOST_BYTES:
+        return
+    folder.mkdir(exist_ok=True)
+    _check_folder(folder)
+    # As other tools mark theirs: version control and backups leave such a folder out.
+    _write_once(folder / ".gitignore", "*\n")
+    _write_once(folder / "CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n")
+    temporary = folder / f".{FILE}.tmp"
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - temporary.lstat().st_mtime > ABANDONED_SECONDS:
+            temporary.unlink()
+    try:
+        with temporary.open("xb") as file:  # neither another process's, nor through a link
+            file.write(HEAD.pack(_mac(content, key), len(content)))
+            file.write(content)
+    except FileExistsError:
+        return
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    temporary.replace(folder / FILE)
+
+
+def _write_once(path: Path, text: str) -> None:
+    with contextlib.suppress(FileExistsError), path.open("x", encoding="ascii") as file:
+        file.write(text)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise ValueError or OSError for a link, which may lead out of the results folder."""
+    if not stat.S_ISDIR(folder.lstat().st_mode):
+        raise OSError("expected a folder")
+
+
+def _key() -> bytes | None:
+    """Return this user's secret, made at the first call; None where it can't be kept."""
+    path = datasets.folder() / "reading" / "key"
+    with contextlib.suppress(OSError, ValueError):
+        key = files.read_bytes(path, KEY_BYTES)
+        if len(key) == KEY_BYTES:
+            return key
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # for this user's eyes only
+        key = os.urandom(KEY_BYTES)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key)
+        os.replace(temporary, path)  # noqa: PTH105
+    except OSError:
+        return None
+    return key
