@@ -18,6 +18,7 @@ import struct
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -173,9 +174,7 @@ def _unpack(content: bytes) -> dict[str, tuple[State, Entry]]:
 
 
 def _made_by() -> list[Any]:
-    import regbench
-
-    return [VERSION, regbench.__version__, *READ, *COLUMNS]
+    return [VERSION, metadata.version("regbench"), *READ, *COLUMNS]
 
 
 def _authentic(folder: Path, key: bytes) -> bytes:
