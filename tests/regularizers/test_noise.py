@@ -1,5 +1,8 @@
 """Techniques that draw in training: their mathematics against NumPy, and what they leave alone."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -243,6 +246,25 @@ def test_random_pooling_of_maps_that_are_too_small_is_refused_like_any_other():
     for kind in ("stochastic", "mixed"):
         with pytest.raises(RegbenchError, match=r"8x8 pixels.*smaller.*pooling\.size"):
             built(f"pooling={kind}", "model.blocks=[4, 4, 4, 4]")
+
+
+PLAIN = """
+import sys, keras, regbench
+names = {type(layer).__name__ for layer in keras.saving.load_model(sys.argv[1]).layers}
+assert names == {"DropBlock2D", "StochasticPooling2D", "MixedPooling2D"}, names
+"""
+
+
+def test_plain_keras_loads_the_layers_of_regbench_once_that_is_imported(tmp_path):
+    layers = [DropBlock2D(0.3, 2), StochasticPooling2D(), MixedPooling2D()]
+    keras.Sequential([keras.Input((8, 8, 2)), *layers]).save(tmp_path / "model.keras")
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN, str(tmp_path / "model.keras")],
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 LAYERS = [DropBlock2D(0.3, 2, name="a"), StochasticPooling2D(3, 2, "same", name="b"),
