@@ -34,7 +34,7 @@ from regbench.runs.probe_results import Dropout, Dropped, Quality
 PASSES = (1, 2, 4, 8, 16, 32, 64)
 # As many test images as cost at most this share of training, and no more than so many in one pass
 # through the whole network; but not fewer than tell an accuracy to about two percentage points.
-SHARE = 0.07
+SHARE = 0.15
 BUDGET = 20_000
 LEAST_EXAMPLES = 500
 # The Monte Carlo error is taken from ensembles drawn again from so many groups of passes.

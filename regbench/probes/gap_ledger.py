@@ -115,9 +115,10 @@ def _differences(subject: Subject) -> Iterator[tuple[float, float]]:
     known, run = subject.outputs.train, compiled(whole(model), (keras.layers.Layer,))
     size = min(experiment.train.batch_size, len(labels))
     per_pass = len(labels) // size
+    affordable = int(subject.affordable(SHARE, most_changed(len(labels))))
     with unchanged(model):
         reseed(model, experiment.seed, "changed batches")
-        for number in range(max(LEAST_BATCHES, most_changed(len(labels)) // size)):
+        for number in range(max(LEAST_BATCHES, affordable // size)):
             repeat, step = divmod(number, per_pass)
             order = _shuffled(experiment.seed, "changed batches", repeat, len(labels))
             chosen = order[step * size : (step + 1) * size]
