@@ -271,7 +271,7 @@ def test_an_error_in_an_extended_file_cites_that_file(write):
         ("data: {name: shapes, path: x}", "shapes is drawn, not read"),
         ("train: {momentum: 0.5}", "momentum is for optimizer: sgd"),
         ("model: {blocks: [1, x]}", "model.blocks[1]: expected an integer >= 1"),
-        ("model:", "model: expected a mapping with blocks"),
+        ("model:", "model: expected a mapping with name, blocks"),
         ("seed: -1", "seed: expected an integer >= 0"),
         ("name: ../up", "name: expected a name of at most 64 letters"),
         ("- 1", "expected a mapping"),

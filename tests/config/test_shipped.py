@@ -71,7 +71,7 @@ def test_a_study_may_be_based_on_a_shipped_config(elsewhere):
         (study_file.read, "dropout", "is a config; give it to: regbench run dropout"),
         (config.load, "configs/l2.yaml", 'the shipped config is found as "l2"'),
         (config.load, "regbench:basline", 'did you mean "regbench:baseline"?'),
-        (config.load, "zzz", "there are all, average_pooling"),
+        (config.load, "zzz", "there are all, all_cnn"),
     ],
 )
 def test_an_unknown_name_suggests_the_nearest(elsewhere, load, asked, expected):
