@@ -38,7 +38,7 @@ def extracted(tmp_path_factory):
 
 
 def test_results_are_shipped():
-    assert len(SHIPPED) >= 7
+    assert len(SHIPPED) == len(shipped.STUDIES) >= 12
     folders = {path.name for path in shipped.RESULTS.iterdir()}
     assert folders == {study.name for study in SHIPPED}
 
