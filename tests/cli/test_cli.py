@@ -23,7 +23,16 @@ from regbench.sweeps import sweep
 from regbench.sweeps.sweep import Outcome
 from tests import made_up_runs
 
-CONFIGS = sorted(path for path in Path("configs").glob("*.yaml"))
+ALL_CONFIGS = sorted(Path("configs").glob("*.yaml"))
+# One for each thing that a technique can change, and networks with and without a skip. The others
+# are trained by `make test-configs`.
+CONFIGS = [
+    Path("configs") / f"{name}.yaml"
+    for name in (
+        "all", "baseline", "batch_norm", "dropout", "early_stopping", "max_norm", "mixup",
+        "notes_dropout", "resnet20", "smoke", "swa", "weight_decay",
+    )
+]  # fmt: skip
 REGBENCH = [sys.executable, "-m", "regbench"]
 QUICK_STUDY = "configs/studies/overfitting.yaml"
 TINY = [
@@ -40,17 +49,28 @@ def regbench(*arguments, **options):
 
 
 @pytest.fixture(scope="session")
-def every_config(tmp_path_factory):
-    """One smoke run of every config, as `regbench run configs/*.yaml --smoke` leaves it."""
-    results = tmp_path_factory.mktemp("every") / "results"
+def several(tmp_path_factory):
+    """One smoke run of several configs, as `regbench run --smoke` leaves it."""
+    results = tmp_path_factory.mktemp("several") / "results"
     done = regbench("run", *CONFIGS, "--smoke", "--results", results)
     assert done.returncode == 0, done.stderr
     return results, done
 
 
-def test_every_config_trains(every_config):
-    results, done = every_config
-    assert len(CONFIGS) >= 19
+@pytest.mark.configs
+def test_every_config_trains(tmp_path):
+    assert len(ALL_CONFIGS) >= 40
+    command = [*REGBENCH, "run", *map(str, ALL_CONFIGS), "--smoke", "--results", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for path in ALL_CONFIGS:
+        assert f"\n{path.stem} s0: train " in "\n" + done.stdout
+        (summary,) = tmp_path.glob(f"{path.stem}-*-s0/summary.json")
+        assert "probes_failed" not in json.loads(summary.read_text())
+
+
+def test_configs_train_by_one_command(several):
+    results, done = several
     for path in CONFIGS:
         assert f"\n{path.stem} s0: train " in "\n" + done.stdout
     assert len(list(results.glob("*/summary.json"))) == len(CONFIGS)
@@ -81,8 +101,8 @@ def test_probes_are_skipped_on_demand(monkeypatch, tmp_path, command, flags):
     assert asked["probes"] is (not flags)
 
 
-def test_piped_progress_is_one_plain_line_per_epoch_on_stderr(every_config):
-    _, done = every_config
+def test_piped_progress_is_one_plain_line_per_epoch_on_stderr(several):
+    _, done = several
     lines = [line for line in done.stderr.splitlines() if line.startswith("dropout s0 epoch ")]
     assert [line.split(",")[0] for line in lines] == [f"dropout s0 epoch {n}/2" for n in range(3)]
     assert "\x1b" not in done.stderr
@@ -97,8 +117,8 @@ main(sys.argv[1:])
 """
 
 
-def test_a_finished_sweep_says_so_and_loads_nothing_heavy(every_config, tmp_path):
-    results, _ = every_config
+def test_a_finished_sweep_says_so_and_loads_nothing_heavy(several, tmp_path):
+    results, _ = several
     command = ["run", *CONFIGS, "--smoke", "--results", results]
     # No data set to be read: a second decoding would need the cache.
     environment = os.environ | {"REGBENCH_DATA": str(tmp_path / "cache")}
@@ -116,8 +136,8 @@ def test_a_finished_sweep_says_so_and_loads_nothing_heavy(every_config, tmp_path
     assert not (tmp_path / "cache").exists()
 
 
-def test_compare_json_has_the_keys_of_the_contract(every_config):
-    results, _ = every_config
+def test_compare_json_has_the_keys_of_the_contract(several):
+    results, _ = several
     rows = json.loads(regbench("compare", results, "--json").stdout)
     assert {row["name"] for row in rows} == {path.stem for path in CONFIGS}
     metrics = {"train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap"}
@@ -132,8 +152,8 @@ def test_compare_json_has_the_keys_of_the_contract(every_config):
     assert dropout["versus_baseline"]["gap"]["pairs"] == 1
 
 
-def test_compare_prints_a_table_csv_and_markdown(every_config):
-    results, _ = every_config
+def test_compare_prints_a_table_csv_and_markdown(several):
+    results, _ = several
     table = regbench("compare", results, env=os.environ | {"COLUMNS": "80"}).stdout
     assert max(map(len, table.splitlines())) <= 80
     rows = list(csv.reader(io.StringIO(regbench("compare", results, "--csv").stdout)))
@@ -144,8 +164,8 @@ def test_compare_prints_a_table_csv_and_markdown(every_config):
         assert path.stem in markdown
 
 
-def test_compare_draws_the_curves(every_config, tmp_path):
-    results, _ = every_config
+def test_compare_draws_the_curves(several, tmp_path):
+    results, _ = several
     done = regbench("compare", results, "--plot", tmp_path / "curves.svg")
     assert done.returncode == 0
     drawn = (tmp_path / "curves.svg").read_text()
