@@ -45,8 +45,8 @@ test: install  ## run the tests
 test-docs: install  ## run every command that the guide shows
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m guide $(ARGS)
 
-test-configs: install  ## train every shipped config at smoke size
-	$(BIN)/python -m pytest -m configs $(ARGS)
+test-configs: install  ## train every shipped config, and resume each kind of technique
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m configs $(ARGS)
 
 test-browser: install  ## look at the report in Chromium, where that is installed
 	$(BIN)/python -m pytest -m browser $(ARGS)

@@ -39,15 +39,17 @@ ENVIRONMENT = {
 }  # fmt: skip
 
 
+TWENTY = (
+    "all", "average_pooling", "baseline", "batch_norm", "batch_norm_after_activation", "crop",
+    "dropout", "dropout_conv", "global_average_pooling", "global_max_pooling", "l1", "l1_l2", "l2",
+    "lp", "max_pooling", "no_pooling", "notes_batch_norm", "notes_dropout", "overlapping_pooling",
+    "quick",
+)  # fmt: skip
+
+
 def twenty() -> list[Experiment]:
-    """Return an experiment for every config, and more of one's own, until there are twenty."""
-    experiments = [config.load(path) for path in sorted(Path("configs").glob("*.yaml"))]
-    rates = iter((0.3, 0.4, 0.6))
-    while len(experiments) < 20:
-        rate = next(rates)
-        options = [f"name=dropout_{rate * 100:.0f}", f"dropout.dense={rate}"]
-        experiments.append(config.load("configs/baseline.yaml", options))
-    return experiments[:20]
+    """Return the experiments of twenty shipped configs."""
+    return [config.load(f"configs/{name}.yaml") for name in TWENTY]
 
 
 def write(results: Path, experiments: list[Experiment], seeds=1, epochs=50, probed=True) -> None:

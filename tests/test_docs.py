@@ -28,9 +28,7 @@ def blocks(page: Path, language: str) -> list[str]:
 def with_blocks(language: str) -> list[object]:
     """Return the pages that have some; those of the guide take minutes, and have a mark."""
     pages = [page for page in PAGES if blocks(page, language)]
-    return [
-        page if page == README else pytest.param(page, marks=pytest.mark.guide) for page in pages
-    ]
+    return [pytest.param(page, marks=pytest.mark.guide) for page in pages]
 
 
 @pytest.fixture

@@ -49,6 +49,9 @@ def parse(text: str, source: str) -> Stored:
         tree = document.root
         if not isinstance(tree.content, dict):
             raise YamlError(tree.place, "expected a resolved config, a mapping")
+        extends = tree.child("extends")
+        if extends is not None:
+            raise YamlError(extends.place, "extends: expected a config that is resolved")
         own = _own_values(tree, made) if tree.child("plugins") else {}
         known = Node({k: v for k, v in tree.content.items() if k not in own}, tree.place)
         found = made.model_validate(known.plain(), context=STORED)

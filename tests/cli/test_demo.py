@@ -31,6 +31,7 @@ def tiny(tmp_path_factory):
     return results, regbench("demo", "--smoke", "--results", results)
 
 
+@pytest.mark.configs
 def test_a_demo_ends_with_a_table_verdicts_curves_and_a_report(tiny):
     results, done = tiny
     assert done.returncode == 0, done.stderr
@@ -46,6 +47,7 @@ def test_a_demo_ends_with_a_table_verdicts_curves_and_a_report(tiny):
     assert (results / "verdicts.json").exists()
 
 
+@pytest.mark.configs
 def test_a_demo_says_first_how_long_it_will_take_and_last_how_long_it_took(tiny):
     _, done = tiny
     told = re.search(r"On this machine: about (\d+:\d\d), with \d+ runs? at a time", done.stderr)
@@ -54,6 +56,7 @@ def test_a_demo_says_first_how_long_it_will_take_and_last_how_long_it_took(tiny)
     assert f"about {told[1]} were announced" in done.stderr
 
 
+@pytest.mark.configs
 def test_a_demo_that_was_finished_trains_nothing_again(tiny, capsys):
     results, done = tiny
     with pytest.raises(SystemExit) as end:

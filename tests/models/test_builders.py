@@ -135,7 +135,10 @@ def test_networks_without_pooling_cost_what_strides_of_one_cost(name):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{name: resnet21}", "model.name: expected cnn, mlp, .* wide_resnet, received .*resnet21"),
+        (
+            "{name: resnet21}",
+            "model.name: expected one of cnn, mlp, .* wide_resnet, received .*resnet21",
+        ),
         ("{name: mlp, blocks: [4]}", "model.blocks: unknown key of the model mlp; expected one of"),
         ("{name: resnet20, dept: 8}", 'unknown key of the model resnet20; did you mean "depth"'),
         ("{depth: 20}", "model.depth: unknown key of the model cnn; expected one of name, blocks"),

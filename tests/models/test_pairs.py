@@ -144,6 +144,7 @@ def trained_and_resumed(monkeypatch, tmp_path, made):
     return summary
 
 
+@pytest.mark.configs
 @pytest.mark.parametrize("name", ["resnet20"])
 def test_a_network_with_skips_trains_is_probed_and_resumes_exactly(monkeypatch, tmp_path, name):
     made = experiment("batch_norm", name, dropout={"dense": 0.5, "conv": 0.1})

@@ -151,7 +151,7 @@ def test_a_plugins_file_can_be_called_anything_and_its_experiment_is_the_same(wr
 def test_a_config_without_its_plugin_is_refused_and_told_how_to_give_it(write, capsys):
     code, _, text = said(capsys, "run", write(USES))
     assert code == 2
-    assert "data.name: expected one of cifar10, " in text
+    assert "data.name: expected one of arrays, cifar10, " in text
     for name in ('received "stripes"', 'received "two_branches"', "soften: unknown key"):
         (line,) = [line for line in text.splitlines() if name in line]
         assert "--plugin FILE, or the variable REGBENCH_PLUGINS" in line

@@ -226,7 +226,8 @@ def test_a_file_cut_anywhere_never_gives_a_wrong_number(tmp_path, file):
     whole, _ = loaded(written(tmp_path))
     (folder,) = tmp_path.iterdir()
     content = (folder / file).read_bytes()
-    for length in range(len(content)):
+    # Some hundred places of each; `make faults` cuts the files at every byte.
+    for length in range(0, len(content), max(1, len(content) // 200)):
         (folder / file).write_bytes(content[:length])
         frame, warnings = loaded(tmp_path)
         if len(frame):

@@ -38,7 +38,7 @@ def frame(values, diverged=(), parameters=None):
             variant = VARIANTS.get(name) or BASE
             run = f"{name}-s{seed}"
             counted = (parameters or {}).get(name, 10)
-            head = ("results", run, name, variant.hash, seed, status, counted, None, None)
+            head = ("results", run, name, variant.hash, seed, status, counted, None, None, 1.0)
             rows.append(
                 (*head, *(loss if column == "train_loss" else 0.0 for column in loading.HISTORY))
             )

@@ -104,6 +104,7 @@ def test_a_run_that_is_stopped_and_goes_on_is_the_run_that_never_was(
     assert not RunFolder.of(tmp_path, experiment()).checkpoints.exists()
 
 
+@pytest.mark.configs
 def test_a_technique_that_changes_batches_draws_after_a_stop_what_it_would_have_drawn(
     monkeypatch, tmp_path
 ):
@@ -118,6 +119,10 @@ def test_a_technique_that_changes_batches_draws_after_a_stop_what_it_would_have_
 
 
 EVERY_TECHNIQUE = [
+    "flip=true",
+    "mixup=true",
+    "dropblock=0.3",
+    "gaussian_noise=0.1",
     "weight_decay=0.1",
     "gradient_clipping=1.0",
     "max_norm=1",
@@ -129,7 +134,10 @@ EVERY_TECHNIQUE = [
 ]
 
 
-@pytest.mark.parametrize("overrides", [EVERY_TECHNIQUE, ["swa={start: 0.3}"]], ids=["all", "swa"])
+SWA = pytest.param(["swa={start: 0.3}"], id="swa", marks=pytest.mark.configs)
+
+
+@pytest.mark.parametrize("overrides", [pytest.param(EVERY_TECHNIQUE, id="all"), SWA])
 def test_averages_and_the_best_weights_are_those_of_a_run_that_never_was_stopped(
     monkeypatch, tmp_path, overrides
 ):
@@ -145,6 +153,7 @@ def assert_resumes(monkeypatch, results, *overrides):
     assert outcome(results, *overrides) == outcome(results / "whole", *overrides)
 
 
+@pytest.mark.configs
 @pytest.mark.parametrize("pooling", ["stochastic", "mixed"])
 def test_layers_that_keras_does_not_have_draw_on_where_they_were(monkeypatch, tmp_path, pooling):
     random = [f"pooling={pooling}", "dropblock=0.3", "gaussian_noise=0.1", "spatial_dropout=0.2"]
