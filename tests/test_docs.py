@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -12,7 +13,18 @@ from pathlib import Path
 import pytest
 
 from docs import techniques
+from regbench.analysis.rows import ConfigRow, Difference
+from regbench.datasets.inventory import Item
+from regbench.doctor.check import Check
+from regbench.inspection.inspect import Inspection, Size
+from regbench.models.cost import Layer
 from regbench.regularizers import REGULARIZERS, Toggle
+from regbench.runs import files
+from regbench.runs.gap_ledger import Ledger
+from regbench.runs.probe_results import Numbers
+from regbench.runs.summary import Stopped, Summary
+from regbench.studies.verdicts import Verdict
+from regbench.sweeps.plan import Plan, PlannedRun
 
 README = Path("README.md")
 PAGES = [README, *sorted(Path("docs").rglob("*.md"))]
@@ -170,6 +182,27 @@ def test_a_new_technique_is_in_the_guide_without_an_edit(monkeypatch):
     assert "| `rate` | number | `0.5` |" in text
     assert '- Source: nobody, "Nothing", 1900.' in text
     assert techniques.kind_of(Jitter) == "Noise and dropout"
+
+
+def unnamed(page, names):
+    text = Path(page).read_text(encoding="utf-8")
+    return [name for name in names if not re.search(rf"[`{{ ]{re.escape(name)}[`}},]", text)]
+
+
+def test_the_guide_names_every_file_column_and_key_of_a_run_folder():
+    written = [*files.MADE, files.CONFIG, files.ENVIRONMENT, *files.COLUMNS]
+    keys = [key for each in (Summary, Stopped, Numbers, Ledger) for key in each.model_fields]
+    assert unnamed("docs/run_folder.md", written + keys) == []
+
+
+@pytest.mark.parametrize(
+    "form",
+    [ConfigRow, Difference, Verdict, Plan, PlannedRun, Inspection, Size, Layer, Item, Check],
+    ids=lambda each: each.__name__,
+)
+def test_the_guide_names_every_key_of_the_json(form):
+    keys = [field.name for field in dataclasses.fields(form)]
+    assert unnamed("docs/json.md", keys) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
