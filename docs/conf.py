@@ -13,7 +13,7 @@ project = "regbench"
 author = "regbench contributors"
 html_title = "regbench"
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "docs.techniques"]
 myst_enable_extensions = ["amsmath", "attrs_inline", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
@@ -25,7 +25,7 @@ html_show_sourcelink = False
 html_static_path: list[str] = []
 html_theme_options: dict[str, Any] = {"footer_icons": []}
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for regbench, and for docs.techniques
 
 
 def _inline(translator: Any, node: nodes.math) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -10,6 +11,20 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from docs import techniques
+from regbench.analysis.rows import ConfigRow, Difference
+from regbench.datasets.inventory import Item
+from regbench.doctor.check import Check
+from regbench.inspection.inspect import Inspection, Size
+from regbench.models.cost import Layer
+from regbench.regularizers import REGULARIZERS, Toggle
+from regbench.runs import files
+from regbench.runs.gap_ledger import Ledger
+from regbench.runs.probe_results import Numbers
+from regbench.runs.summary import Stopped, Summary
+from regbench.studies.verdicts import Verdict
+from regbench.sweeps.plan import Plan, PlannedRun
 
 README = Path("README.md")
 PAGES = [README, *sorted(Path("docs").rglob("*.md"))]
@@ -96,9 +111,96 @@ def test_the_pages_show_what_a_reader_needs_first():
 
 
 def test_every_config_is_in_the_guide():
-    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES) + techniques.markdown()
     names = [path.stem for path in Path("configs").glob("*.yaml")]
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def section(toggle):
+    """Return what the page of techniques says of one, as Sphinx reads it."""
+    source = [Path("docs/techniques.md").read_text(encoding="utf-8")]
+    techniques.fill(None, "techniques", source)
+    return re.search(rf"^### `{toggle}`\n(.*?)(?=^##)", source[0], re.MULTILINE | re.DOTALL)[1]
+
+
+@pytest.mark.parametrize("toggle", REGULARIZERS)
+def test_the_guide_has_the_keys_source_and_config_of_every_technique(toggle):
+    text, technique = section(toggle), REGULARIZERS[toggle]
+    assert technique.__doc__.splitlines()[0].split("*")[0] in text
+    for key in set(technique.model_fields) - {"root"}:
+        assert f"| `{key}` |" in text
+    assert "- Source: " in text
+    assert f"`{toggle}: " in text.split("- Config")[1]
+
+
+def test_the_guide_says_what_a_technique_takes_changes_and_needs():
+    assert "| `momentum` | number, at least 0, below 1 | `0.99` |" in section("batch_norm")
+    assert "| `stride` | whole number, at least 1, at most 64, or `null` | `null` |" in section(
+        "pooling"
+    )
+    assert "- Value: number, at least 0, below 1,000,000." in section("l2")
+    assert "of each training batch: targets." in section("label_smoothing")
+    assert "of each training batch: images and targets." in section("mixup")
+    assert "of each training batch: images." in section("flip")
+    assert "Needs `data.validation_examples`" in section("early_stopping")
+
+
+def test_techniques_are_grouped_by_their_hooks():
+    kinds = {
+        name: kind
+        for kind, names in {
+            "Penalties and constraints": "l1 l2 lp max_norm",
+            "Noise and dropout": "dropout dropblock gaussian_noise stochastic_depth",
+            "Normalization": "batch_norm layer_norm group_norm",
+            "Pooling": "pooling",
+            "Batches and targets": "flip label_smoothing cutmix",
+            "Optimizer": "weight_decay gradient_clipping",
+            "Averaging and stopping": "ema swa early_stopping",
+        }.items()
+        for name in names.split()
+    }
+    assert {name: techniques.kind_of(REGULARIZERS[name]) for name in kinds} == kinds
+
+
+def test_a_new_technique_is_in_the_guide_without_an_edit(monkeypatch):
+    class Jitter(Toggle):
+        """Moves *each* unit by <rate>, as [others] do.
+
+        Source: nobody, "Nothing", 1900.
+        """
+
+        rate: float = 0.5
+
+        def after_activation(self, name):
+            return []
+
+    monkeypatch.setitem(REGULARIZERS, "jitter", Jitter)
+    text = section("jitter")
+    assert r"Moves \*each\* unit by \<rate\>, as \[others\] do." in text
+    assert "| `rate` | number | `0.5` |" in text
+    assert '- Source: nobody, "Nothing", 1900.' in text
+    assert techniques.kind_of(Jitter) == "Noise and dropout"
+
+
+def unnamed(page, names):
+    text = Path(page).read_text(encoding="utf-8")
+    return [name for name in names if not re.search(rf"[`{{ ]{re.escape(name)}[`}},]", text)]
+
+
+def test_the_guide_names_every_file_column_and_key_of_a_run_folder():
+    written = [*files.MADE, files.CONFIG, files.ENVIRONMENT, *files.COLUMNS]
+    keys = [key for each in (Summary, Stopped, Numbers, Ledger) for key in each.model_fields]
+    assert unnamed("docs/run_folder.md", written + keys) == []
+
+
+@pytest.mark.parametrize(
+    "form",
+    [ConfigRow, Difference, Verdict, Plan, PlannedRun, Inspection, Size, Layer, Item, Check],
+    ids=lambda each: each.__name__,
+)
+def test_the_guide_names_every_key_of_the_json(form):
+    keys = [field.name for field in dataclasses.fields(form)]
+    assert unnamed("docs/json.md", keys) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
