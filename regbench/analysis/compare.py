@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.analysis import consistency, mcnemar, statistics
+from regbench.analysis import consistency, mcnemar, power, statistics
 from regbench.analysis import metrics as metrics_of_runs
 from regbench.analysis.gap import gap
 from regbench.analysis.mcnemar import Disagreement
@@ -356,6 +356,6 @@ def _pairs_needed(sample: np.ndarray) -> tuple[int | None, int | None, int | Non
         return None, None, None
     with np.errstate(over="ignore", invalid="ignore"):
         mean, spread = float(sample.mean()), float(sample.std(ddof=1))
-        least, most = statistics.spread_interval(spread, len(sample))
-    needed = statistics.pairs_needed
+        least, most = power.spread_interval(spread, len(sample))
+    needed = power.pairs_needed
     return needed(mean, spread), needed(mean, least), needed(mean, most)

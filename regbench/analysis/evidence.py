@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from regbench.analysis import metrics, statistics
+from regbench.analysis import metrics, power, statistics
 from regbench.analysis.rows import ConfigRow, Difference
 from regbench.errors import RegbenchError
 from regbench.text import p_value
@@ -78,10 +78,10 @@ def _needed(versus: Difference) -> str:
         return ""
     low, high = versus.pairs_needed_low, versus.pairs_needed_high
     if low is None:
-        return f"more than {statistics.MOST_PAIRS:,}"
+        return f"more than {power.MOST_PAIRS:,}"
     if low == high:
         return f"{low:,}"
-    return f"{low:,} to " + (f">{statistics.MOST_PAIRS:,}" if high is None else f"{high:,}")
+    return f"{low:,} to " + (f">{power.MOST_PAIRS:,}" if high is None else f"{high:,}")
 
 
 def undecided(row: ConfigRow, names: Sequence[str]) -> bool:

@@ -37,7 +37,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from regbench.analysis import metrics, statistics
+from regbench.analysis import metrics, power, statistics
 from regbench.analysis.statistics import ALPHA, Floor, Sample
 from regbench.errors import Warn
 from regbench.studies import differences as paired
@@ -274,7 +274,7 @@ def _needed(evidence: _Evidence, alpha: float) -> dict[str, Any]:
     if max(spread, least) == 0:  # equal differences: as many as a sign-flip test needs
         needed = math.ceil(math.log2(2 / alpha))
         return _told(pairs, needed, needed, needed)
-    ends = statistics.spread_interval(spread, pairs)
+    ends = power.spread_interval(spread, pairs)
     low, middle, high = (
         _pairs(evidence.claim, mean, max(each, least), alpha) for each in (ends[0], spread, ends[1])
     )
@@ -288,13 +288,13 @@ def _distance(evidence: _Evidence) -> float:
 
 def _pairs(claim: Claim, mean: float, spread: float, alpha: float) -> int | None:
     if claim.expect == "same" and abs(mean) < claim.margin:
-        return statistics.pairs_needed_for_same(mean, spread, claim.margin, POWER, alpha)
+        return power.pairs_needed_for_same(mean, spread, claim.margin, POWER, alpha)
     distance = min(abs(mean - end) for end, _ in _ends(claim))
-    return statistics.pairs_needed(distance, spread, POWER, alpha)
+    return power.pairs_needed(distance, spread, POWER, alpha)
 
 
 def _told(pairs: int, needed: int | None, low: int | None, high: int | None) -> dict[str, Any]:
-    most = f"{statistics.MOST_PAIRS:,}"
+    most = f"{power.MOST_PAIRS:,}"
     if low is None:
         reason = f"too close to the limit: more than {most} seeds would be needed"
     else:
