@@ -184,7 +184,7 @@ def skewness(values: Sample) -> float:
 
 
 def is_skewed(values: Sample) -> bool:
-    """Whether values (n,) are more skewed than all but about 1 in 30 normal samples.
+    """True if values (n,) are more skewed than all but about 1 in 30 normal samples.
 
     The limit is twice the standard error of the skewness of a normal sample,
     sqrt(6 (n - 2) / ((n + 1) (n + 3))). Fewer than five values never reach it, and five reach it

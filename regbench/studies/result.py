@@ -35,7 +35,7 @@ class StudyResult:
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 1 if a claim is contradicted, 3 if some runs failed or diverged, else 0."""
+        """Exit code: 1 if a claim is contradicted, 3 if some runs failed or diverged, else 0."""
         if any(each.decision == "contradicted" for each in self.verdicts):
             return 1
         return self.outcome.exit_code if self.outcome else 0
