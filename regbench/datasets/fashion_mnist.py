@@ -17,7 +17,7 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
 def folders() -> list[Path]:
-    """Return where Keras and Debian put the four files."""
+    """Return the folders where Keras and Debian keep the four files."""
     return [keras_folder() / "fashion-mnist", DEBIAN]
 
 
