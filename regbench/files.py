@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# Of renameat2 in Linux, and of renamex_np in macOS, where it is called RENAME_SWAP.
+# The flag of renameat2 on Linux, and of renamex_np on macOS, where it is called RENAME_SWAP.
 AT_FDCWD, EXCHANGE = -100, 2
 
 

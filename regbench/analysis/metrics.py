@@ -254,7 +254,7 @@ def register(
     if not callable(function):
         raise TypeError(f"expected a function of a run, received {function!r:.80}")
     if name in LEVELS:
-        raise ValueError("regbench itself has a metric of this name; choose another")
+        raise ValueError("the name is already used in regbench itself; choose another")
 
     def of(run: Run) -> float | None:
         try:

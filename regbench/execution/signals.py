@@ -49,7 +49,7 @@ def postponed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def raised(announce: Callable[[], object]) -> Iterator[None]:
-    """Inside, SIGINT raises KeyboardInterrupt and SIGTERM raises `Terminated`.
+    """Raise KeyboardInterrupt for SIGINT and `Terminated` for SIGTERM in this block.
 
     `announce` is called first, but only for the first signal.
     """

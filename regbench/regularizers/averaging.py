@@ -13,7 +13,7 @@ from regbench.regularizers.hooks import Averaging, Toggle
 
 
 class EMA(Toggle):
-    """Evaluates an exponential moving average of the weights instead of those that are trained.
+    """Evaluates an exponential moving average of the weights instead of the trained weights.
 
     After every update, average = momentum * average + (1 - momentum) * weights, beginning with the
     weights after the first: Keras' `use_ema`. Training itself is unchanged. Batch normalization's
@@ -40,7 +40,7 @@ class EMA(Toggle):
 class SWA(Toggle):
     """Evaluates the mean of the weights after each epoch in the last part of training.
 
-    `start` is the share of the epochs that come before; until then the weights that are trained are
+    `start` is the share of epochs before the averaging; until then the trained weights are
     evaluated. Meant for a learning rate that stays high (`train.schedule: constant`): the weights
     then wander around a flat region, whose middle the mean is. Batch normalization's moving
     averages fit none of the averaged weights, so they are replaced, as in the source's section 3.2,
@@ -65,7 +65,7 @@ class _OptimizerAverage(Averaging):
         self._optimizer = model.optimizer
 
     def weights(self) -> Sequence[Any] | None:
-        if _number(self._optimizer.iterations) == 0:  # zeros until the first update
+        if _number(self._optimizer.iterations) == 0:  # zeros before the first update
             return None
         # Keras has no public name for it; its own SwapEMAWeights reads it too.
         average: list[Any] = self._optimizer._model_variables_moving_average

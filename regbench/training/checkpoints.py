@@ -59,7 +59,7 @@ class CheckpointRefused(RunFailed):
 
 @dataclass
 class Position:
-    """How far a run is: the history of finished epochs, and the sums of the current one.
+    """The progress of a run: the history of finished epochs, and the sums of the current one.
 
     `rows` starts with epoch 0, before training, so its length is the number of the current epoch.
     `step` updates of that epoch are done; over the examples seen so far, `loss` is the sum of the
@@ -81,7 +81,7 @@ class Position:
 
     @property
     def is_finite(self) -> bool:
-        """Whether every number so far is finite: a run does not recover once one is not."""
+        """True if every number so far is finite: a run does not recover once one is not."""
         last = self.rows[-1].values() if self.rows else ()
         return all(math.isfinite(value) for value in (self.loss, *last) if value is not None)
 

@@ -1,4 +1,4 @@
-"""Advice about a config: what to look at, why, and who found it out. It never blocks a run.
+"""Advice about a config: what to try, why, and who found it. It never blocks a run.
 
 A rule is a function `(network) -> Iterator[Advice]` and a line in `ADVICE`.
 """

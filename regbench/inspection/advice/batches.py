@@ -8,9 +8,9 @@ from regbench.inspection.advice.network import Advice, Network
 from regbench.regularizers.crop import Crop
 from regbench.regularizers.erasing import Cutout
 
-# Data sets whose images mean something else, or nothing, in the mirror.
+# Data sets whose mirror images have another meaning, or none.
 ORIENTED = frozenset({"digits", "mnist"})
-# Shares of an image's side, beyond those of the sources: a square of 20 and a move of 4 of 32.
+# Shares of an image's side, above the sources' values: a square of 20 and a move of 4 of 32.
 LARGEST_SQUARE, FARTHEST_MOVE = 0.65, 0.2
 
 

@@ -17,7 +17,7 @@ from regbench.regularizers.pooling import Pooling
 USUAL_RATES = (0.2, 0.5)
 # Classes of layers that change the variance of what follows them, in training alone.
 DROPPING = ("Dropout", "SpatialDropout2D", "GaussianDropout", "DropBlock2D")
-# The standard deviation of the pixels of photographs, which are in [0, 1], is about as large.
+# The approximate standard deviation of the pixels of photographs, in [0, 1].
 PIXELS = 0.25
 NEVER_NEGATIVE = ("relu", "sigmoid", "softplus")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from regbench.config import Experiment
 from regbench.models.cost import Layer
 
-# Moving averages look back on about 1 / (1 - momentum) updates; after 5 times as many, the values
-# that they began with count for e^-5, less than 1%.
+# Moving averages look back on about 1 / (1 - momentum) updates; after 5 times as many, their
+# initial values have a weight of e^-5, less than 1%.
 LOOK_BACKS = 5
 
 
@@ -25,10 +25,10 @@ class Advice:
 
 @dataclass(frozen=True)
 class Network:
-    """What the rules look at.
+    """The facts about a network that the rules use.
 
-    `penalty` is the kernel penalties with the initial weights, in nats; `updates` are those of the
-    whole training. `image_size` is (height, width).
+    `penalty` is the sum of the kernel penalties with the initial weights, in nats; `updates` is the
+    number in the whole training. `image_size` is (height, width).
     """
 
     experiment: Experiment

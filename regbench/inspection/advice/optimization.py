@@ -9,9 +9,9 @@ from regbench.inspection.advice.network import Advice, Network, updates_needed
 from regbench.regularizers.averaging import EMA
 from regbench.regularizers.weight_decay import WeightDecay
 
-# Of a weight without a gradient, over the whole training: less is no decay to speak of.
+# The least decay worth having, of a weight without a gradient over the whole training.
 LEAST_DECAY = 0.05
-# An accuracy is then known to 2.2 percentage points.
+# With this many, the standard error of an accuracy is at most 2.2 percentage points.
 FEW_VALIDATION_EXAMPLES = 500
 
 
