@@ -35,7 +35,7 @@ def stop_requested() -> bool:
 
 @contextlib.contextmanager
 def postponed() -> Iterator[None]:
-    """Inside, SIGTERM does not end the process but makes `stop_requested` true."""
+    """Postpone SIGTERM in this block: it only makes `stop_requested` true."""
     global _stop_requested
 
     def request(number: int, frame: Any) -> None:

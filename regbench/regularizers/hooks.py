@@ -31,7 +31,7 @@ class Averaging:
         """Update the averages with the weights after `epoch` of `epochs`."""
 
     def weights(self) -> Sequence[Any] | None:
-        """Return the averages in the order of `model.trainable_variables`; None before any."""
+        """Return the averages in the order of `model.trainable_variables`; None at first."""
         return None
 
 
