@@ -105,7 +105,7 @@ class _Runs:
 
     seeds: np.ndarray
     completed: np.ndarray
-    metrics: np.ndarray  # (runs, the metrics of USUAL and those asked for)
+    metrics: np.ndarray  # (runs, the metrics of USUAL and the requested ones)
     paths: np.ndarray
     data: np.ndarray  # (runs, 2), fingerprints of pool and examples
     seconds: np.ndarray

@@ -72,7 +72,7 @@ class Run:
 class Metric:
     """One number of a run.
 
-    `better` is the direction that a user wants, where there is one. An `exact` metric is counted
+    `better` is the direction that a user wants, if there is one. An `exact` metric is counted
     and not measured: it is the same for every seed, so that one pair of runs decides. `of` returns
     None for a run that does not have the number, and `NOT_REACHED` for one that is censored.
     `counts` says what the number is counted in: it changes by whole steps of one epoch, or of one

@@ -46,7 +46,7 @@ class ConfigRow:
     """A config: its runs, their means, and how they differ from those of the baseline.
 
     `seconds` are those of training, in the mean of the runs, and `wall_seconds` those of a whole
-    run, None where not all of the runs recorded them. `changes` maps each dotted key that differs
+    run, None if a run recorded none. `changes` maps each dotted key that differs
     from the baseline to its value, and is None if unknown. `versus_baseline` and `mcnemar` are None
     where nothing is compared, `metrics` where no metric beyond the usual ones was asked for.
     """

@@ -52,7 +52,7 @@ def bundle(results: tuple[Path, ...], output: Path, no_models: bool, extract: bo
         raise click.UsageError("--no-models cannot be combined with --extract")
     for path in results:
         found = bundles.extract(path, output)
-        there = f"; {len(found.unchanged)} were there already" if found.unchanged else ""
+        there = f"; {len(found.unchanged)} already existed" if found.unchanged else ""
         click.echo(f"{_count(len(found.written), 'run')} of {path} in {output}{there}", err=True)
 
 

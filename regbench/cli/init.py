@@ -50,7 +50,7 @@ def write_configs(folder: Path) -> None:
             f"and studies in {folder / shipped.STUDIES}"
         )
     if done.unchanged:
-        click.echo(f"There already, unchanged: {_files(done.unchanged)}")
+        click.echo(f"Already there, unchanged: {_files(done.unchanged)}")
     click.echo(f"Next: regbench run {folder / 'quick.yaml'}")
 
 

@@ -153,12 +153,12 @@ class Train(Section):
 
 
 class Evaluation(Section):
-    """How the curves are measured between the first and the last epoch.
+    """Measurement of the curves between the first and the last epoch.
 
     After each `every`-th epoch, on `examples` of the test set and as many of the training set: a
-    stratified sample that the seed alone chooses, so that variants are measured on the same one.
+    stratified sample that only depends on the seed, so that variants are measured on the same one.
     Epoch 0 and the last epoch are always measured on the whole test set and a training sample of
-    that size, or the whole training set where it is smaller. With `all` every measurement is.
+    that size, or the whole training set if it is smaller. With `all`, every measurement is.
     """
 
     every: Count = 1
@@ -249,7 +249,8 @@ class Experiment(Section):
     def values(self) -> dict[str, Any]:
         """Return every value, defaults included, as nested dicts, lists and scalars.
 
-        A plugin's technique that is off is left out: without the plugin there is no such key.
+        A plugin's technique that is off is left out, since the key does not exist without the
+        plugin.
         """
         return self.model_dump(mode="json", exclude=dict.fromkeys(self._absent(), True))
 

@@ -113,7 +113,7 @@ def write_out(target: Path) -> WrittenOut:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise RegbenchError(
             f"{target / changed[0]}{more}: expected no file or the shipped one, received another; "
-            "nothing is overwritten and nothing was written; choose another folder: "
+            "nothing was written, and no file is ever overwritten; choose another folder: "
             "regbench init DIR"
         )
     for path in missing:

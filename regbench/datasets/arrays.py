@@ -41,7 +41,7 @@ def load(
     if path is None:
         raise DataError(f"data.path: arrays needs an .npz with {', '.join(EXPECTED)}")
     if not path.is_file():
-        raise DataError(f"data.path: expected an .npz file, received {path}, which is no file")
+        raise DataError(f"data.path: expected an .npz file, received {path}, which is not a file")
     actual = checksums.verified(path, (sha256,) if sha256 else ())
     return cache.splits("arrays", actual, lambda: decode(path), str(path))
 

@@ -53,7 +53,7 @@ class Cifar(Published):
         if found is None:
             raise DataError(
                 f"data.path: expected an archive ({' or '.join(self.archive_names)}), received "
-                f"{path}, which is no file; for a folder of images set data.name to image_folder"
+                f"{path}, which is not a file; for a folder of images set data.name to image_folder"
             )
         return _at(found)
 
@@ -62,7 +62,7 @@ class Cifar(Published):
         return checksums.verified(place.path, accepted)
 
     def decode(self, place: Place) -> Splits:
-        """Return all images of the archive. Raises DataError where it is damaged."""
+        """Return all images of the archive. Raises DataError if it is damaged."""
         return cifar_archive.decode(place.path, self.contents)
 
     def downloaded_to(self, files: Mapping[str, Remote]) -> Place:

@@ -23,7 +23,7 @@ CONNECT_SECONDS, READ_SECONDS = 10, 30
 # Below this average over a window the next source is tried; slow sources are retried if no other is
 # left.
 SLOW_BYTES_PER_SECOND, SLOW_WINDOW_SECONDS = 200_000, 15
-# How often a source may cut the connection, as long as each one delivered something.
+# The number of times a source may cut the connection after it delivered something.
 ATTEMPTS = 20
 
 Progress = Callable[[int, int], None]

@@ -12,7 +12,7 @@ from regbench.datasets import idx_files
 from regbench.datasets.idx_files import File
 from regbench.datasets.published import keras_folder
 
-# Of Debian's package dataset-fashion-mnist.
+# The folder of Debian's package dataset-fashion-mnist.
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 

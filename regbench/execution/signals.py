@@ -25,7 +25,7 @@ class Stopped(RunFailed):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM was received: handled wherever Ctrl-C is."""
+    """SIGTERM was received: handled like Ctrl-C."""
 
 
 def stop_requested() -> bool:

@@ -282,14 +282,14 @@ PLANS: dict[str, _Plan] = {
         CURVES,
     ),
     "curves": _Plan(
-        "Each variant by itself",
-        "Training (dashed) and test (solid); what lies between them is the generalization gap.",
+        "Each variant separately",
+        "Training (dashed) and test (solid); the area between them is the generalization gap.",
         _curve_table,
         CURVES,
     ),
     "gap": _Plan(
         "The generalization gap over epochs",
-        "How far the training set is ahead of the test set.",
+        "The lead of the training set over the test set.",
         _gap_table,
         {key: CURVES[key] for key in ("accuracy", "loss")},
     ),
@@ -322,7 +322,7 @@ PLANS: dict[str, _Plan] = {
     ),
     "reliability": _Plan(
         "Calibration",
-        "How often the model is right when it is that sure; below the diagonal it is too sure.",
+        "Accuracy at each level of confidence; below the diagonal the model is overconfident.",
         _prediction_table,
     ),
     "margins": _Plan(

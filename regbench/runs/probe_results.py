@@ -198,7 +198,7 @@ class Mistake(Finding):
 class Details(Finding):
     """The content of `probes.json`. `confusion[i][j]` counts examples of class i taken for j.
 
-    It is empty where there are more than `MOST_CONFUSED` classes.
+    It is empty if there are more than `MOST_CONFUSED` classes.
     """
 
     classes: list[Name]

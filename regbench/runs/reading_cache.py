@@ -235,7 +235,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _key() -> bytes | None:
-    """Return this user's secret, made at the first call; None where it can't be kept."""
+    """Return this user's secret, made at the first call; None if it can't be stored."""
     path = datasets.folder() / "reading" / "key"
     with contextlib.suppress(OSError, ValueError):
         key = files.read_bytes(path, KEY_BYTES)

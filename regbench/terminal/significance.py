@@ -165,8 +165,6 @@ def _legend(rows: Sequence[ConfigRow], names: Sequence[str], examples: bool) -> 
         if any(evidence.undecided(row, names) for row in rows):
             lines.append(evidence.FRESH)
     if examples:
-        lines.append(
-            f"fixes/breaks: test examples in the mean, and seeds with McNemar's p < {ALPHA};"
-        )
+        lines.append(f"fixes/breaks: mean test examples, and seeds with McNemar's p < {ALPHA};")
         lines.append("this is about these trained models on this test set, not about the config")
     return "\n".join(lines)

@@ -163,12 +163,12 @@ class Checkpoints:
 
     @property
     def is_affordable(self) -> bool:
-        """Whether the next one leaves most of the time to training, however long the history."""
+        """True if the next one leaves most of the time to training, however long the history."""
         return time.monotonic() >= self._pause_ends
 
     @property
     def is_due(self) -> bool:
-        """Whether the last checkpoint has reached the age at which another one is written."""
+        """True if the last checkpoint is old enough for another one."""
         return time.monotonic() - self._last >= self._seconds
 
     def save(self, model: Any, position: Position, further: Sequence[Any] = ()) -> None:

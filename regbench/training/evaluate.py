@@ -118,7 +118,7 @@ def _measure(
         "test_accuracy": on_test.accuracy,
         # In a column of its own, so that the reported loss (which includes it) can be taken apart.
         "penalty": penalty(model),
-        # How many examples are behind the numbers: without it, no standard error can be given.
+        # The number of examples behind the numbers: a standard error needs it.
         "train_evaluated": len(train[1]),
         "test_evaluated": len(test[1]),
     }

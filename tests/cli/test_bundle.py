@@ -129,7 +129,7 @@ def test_extracting_gives_the_folders_back_and_says_what_was_there(home, tmp_pat
     for path in (home / "results" / "studies" / "mine").glob("*/[a-z]*"):
         assert (folder / path.parent.name / path.name).read_bytes() == path.read_bytes()
     _, said = regbench("bundle", "--extract", "mine.zip", "-o", folder, cwd=home)
-    assert said == f"0 runs of mine.zip in {folder}; 6 were there already\n"
+    assert said == f"0 runs of mine.zip in {folder}; 6 already existed\n"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def mirrored_digits(network: Network) -> Iterator[Advice]:
         yield Advice(
             "mirrored digits",
             f"flip: leave it out for {name}; crop moves digits without changing what they are.",
-            "A mirrored digit is no digit, and sometimes another one: no test image looks like it.",
+            "A mirrored digit is not a digit, or is a different one: no test image looks like it.",
             'Shorten and Khoshgoftaar, "A survey on Image Data Augmentation for Deep Learning", '
             "2019",
         )
@@ -33,7 +33,7 @@ def softened_twice(network: Network) -> Iterator[Advice]:
             "softened twice",
             f"label_smoothing with {' and '.join(mixing)}: see whether either alone does better.",
             "Mixed targets are soft already and smooth labels by themselves; both together may "
-            "leave the predictions less sure than they are right.",
+            "make the predictions underconfident.",
             'Carratino et al., "On Mixup Regularization", 2022, section 3',
         )
 
@@ -70,11 +70,11 @@ def far_move(network: Network) -> Iterator[Advice]:
             "far move",
             f"crop.padding={crop.padding} moves much of an image that is {side} pixels wide out of "
             f"sight: try {max(1, side // 8)}.",
-            "What is cut off can't be recognized; the usual 4 pixels are for images of 32.",
+            "Cut-off parts can't be recognized; the usual 4 pixels are for images of 32.",
             'He et al., "Deep Residual Learning for Image Recognition", 2016, section 4.2',
         )
 
 
 def _side(network: Network) -> int:
-    """Return the shorter side of the images, 0 where it is unknown."""
+    """Return the shorter side of the images, 0 if it is unknown."""
     return min(network.image_size or (0,))

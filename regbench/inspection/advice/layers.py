@@ -42,8 +42,8 @@ def dropout_in_convolutions(network: Network) -> Iterator[Advice]:
             yield Advice(
                 "dropout in convolutions",
                 f"dropout.conv={rate:g}: expect little; try dropout.dense, or batch_norm.",
-                "Neighbors in a map say nearly the same, so a dropped value still gets through; "
-                "convolutions share weights and have few to overfit with.",
+                "Neighbors in a map carry nearly the same information, so a dropped value still "
+                "gets through; convolutions share weights and have few to overfit with.",
                 'Tompson et al., "Efficient Object Localization Using Convolutional Networks", '
                 '2015; Ghiasi et al., "DropBlock", 2018',
             )
@@ -104,7 +104,7 @@ def trailing_moving_averages(network: Network) -> Iterator[Advice]:
     if updates < updates_needed(momentum):
         yield Advice(
             "trailing moving averages",
-            f"batch_norm.momentum={momentum:g} wants at least {updates_needed(momentum):,} "
+            f"batch_norm.momentum={momentum:g} needs at least {updates_needed(momentum):,} "
             f"updates, and there are {updates:,}: {_keep_up(updates)}.",
             "Inference uses moving averages of mean and variance: after few updates they are still "
             "those of the first weights, and a network that has learned its training set may "
@@ -128,7 +128,7 @@ def pool_stride(network: Network) -> Iterator[Advice]:
             "pool stride",
             f"pooling.stride={pooling.stride} is larger than pooling.size={pooling.size}: make it "
             "at most as large.",
-            "Rows and columns between the windows are never looked at.",
+            "Rows and columns between the windows are ignored.",
             'Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016',
         )
 
@@ -172,7 +172,7 @@ def squares_as_large_as_maps(network: Network) -> Iterator[Advice]:
             "squares as large as maps",
             f"dropblock.size={block.size} covers the maps of {', '.join(small)}: try a smaller "
             "one, or spatial_dropout.",
-            "Where a square is as large as the map, the map is dropped as a whole.",
+            "A square as large as the map drops the whole map.",
             'Ghiasi, Lin and Le, "DropBlock", 2018, section 3',
         )
 

@@ -65,8 +65,8 @@ def weak_weight_decay(network: Network) -> Iterator[Advice]:
             "weak weight decay",
             f"weight_decay={decay.root:g} takes {shrunk:.1%} off a weight over the whole training: "
             f"try at least {enough:.1g}.",
-            "The decay is multiplied by the learning rate, so its effect is that of the sum of all "
-            f"rates: {network.updates:,} updates here. A usual value is for far more.",
+            "The decay is multiplied by the learning rate, so its effect depends on the sum of all "
+            f"rates: {network.updates:,} updates here. The usual values are meant for far more.",
             'Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019, appendix B.1',
         )
 
@@ -76,7 +76,7 @@ def weight_decay_with_l2(network: Network) -> Iterator[Advice]:
         sgd = network.experiment.train.optimizer == "sgd"
         yield Advice(
             "weight decay with L2",
-            "Both shrink every kernel: leave one out, or no difference can be put down to either.",
+            "Both shrink every kernel: leave one out, or no effect can be attributed to either.",
             "Under SGD without momentum they are the same thing; strengths simply add."
             if sgd
             else "Under Adam they differ in what they spare: L2 shrinks weights with large "
@@ -115,8 +115,8 @@ def averaging_with_cosine(network: Network) -> Iterator[Advice]:
         yield Advice(
             "SWA with a falling rate",
             "Expect little of swa with train.schedule=cosine: compare with schedule: constant.",
-            "Near the end the rate is close to 0 and the weights stand still; the mean of weights "
-            "that differ by noise is what SWA gains from.",
+            "Near the end the rate is close to 0 and the weights hardly move; SWA gains from "
+            "averaging weights that differ by noise.",
             'Izmailov et al., "Averaging Weights Leads to Wider Optima and Better '
             'Generalization", 2018, section 3.1',
         )
