@@ -17,7 +17,7 @@ from regbench.errors import Warn
 from regbench.runs import predictions
 from regbench.runs.files import PREDICTIONS
 
-# Label and predicted class of each test example, (n, 2); None where a run stored none.
+# Label and predicted class of each test example, (n, 2); None if a run stored none.
 Stored = NDArray[np.int64] | None
 # Keras may compute an accuracy in 32 bits; one example in millions makes a larger difference.
 ROUNDING = 1e-6

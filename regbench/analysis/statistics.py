@@ -49,7 +49,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the ends of its interval; None where a number is not known."""
+    """A mean and the ends of its interval; None if a number is not known."""
 
     mean: float | None
     low: float | None = None

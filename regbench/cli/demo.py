@@ -34,7 +34,7 @@ CURVES, REPORT = "curves.svg", "report.html"
     "--results",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where the runs and the report are.  "
+    help="Folder for the runs and the report.  "
     "[default: results/demo; with --smoke results/demo/smoke]",
 )
 @options.device
@@ -135,4 +135,4 @@ def _print(result: StudyResult, folder: Path) -> None:
 def _tell_time(seconds: float, told: float) -> None:
     from regbench.text import clock
 
-    click.echo(f"That took {clock(seconds)}; about {clock(told)} were announced.", err=True)
+    click.echo(f"That took {clock(seconds)}; the estimate was about {clock(told)}.", err=True)

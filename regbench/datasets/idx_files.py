@@ -99,7 +99,7 @@ class IdxFiles(Published):
         return key
 
     def decode(self, place: Place) -> Splits:
-        """Return all images, of shape (n, 28, 28, 1). Raises DataError where one is damaged."""
+        """Return all images, of shape (n, 28, 28, 1). Raises DataError if one is damaged."""
         arrays = self._arrays(place).values()
         train_images, train_labels, test_images, test_labels = arrays
         return Splits(

@@ -84,7 +84,7 @@ class RandomErasing(Toggle):
         return erased, targets
 
     def _draw(self, images: Images, rng: Generator) -> tuple[Corners, Corners]:
-        """Draw each rectangle's first row and column, and its sizes; 0 where none is erased."""
+        """Draw each rectangle's first row and column, and its sizes; 0 if none is erased."""
         height, width = images.shape[1:3]
         starts, sizes = np.zeros((2, len(images), 2), np.int64)
         waiting = np.flatnonzero(rng.random(len(images)) < self.probability)

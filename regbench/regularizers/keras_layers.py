@@ -40,7 +40,7 @@ class DropBlock2D(keras.layers.Layer):
         return inputs * kept / ops.maximum(share, keras.config.epsilon())
 
     def _kept(self, inputs: Any) -> Any:
-        """Return the mask, 1 where a value is kept; of the inputs' shape."""
+        """Return the mask, of the inputs' shape: 1 where a value is kept."""
         _, height, width, channels = inputs.shape
         size = min(self.block_size, height, width)
         rows, columns = height - size + 1, width - size + 1

@@ -306,10 +306,10 @@ PLANS: dict[str, _Plan] = {
     ),
     "ledger": _Plan(
         "The gap ledger",
-        "Keras' training number against the test number is not the gap. From top to bottom: what "
-        "the penalty adds, what dropout and batch statistics cost in training, what comes of "
-        "averaging over an epoch in which the model moves (and over the whole training set), and "
-        "the true gap, with the same weights measured alike. The steps sum exactly.",
+        "The gap is not Keras' training number minus the test number. From top to bottom: the "
+        "penalty, the cost of dropout and batch statistics in training, the effect of averaging "
+        "over an epoch in which the model moves (and over the whole training set), and the true "
+        "gap, with the same weights measured alike. The steps add up exactly.",
         _ledger_table,
         {key: {"metric": key} for key in ("loss", "accuracy")},
         _ledger_text,

@@ -67,10 +67,10 @@ def _equal(one: pandas.DataFrame, other: pandas.DataFrame) -> bool:
 def _line(here: str, there: str, pairs: list[tuple[Path, Path]]) -> str:
     if len(pairs) == 1:
         ((counted, other),) = pairs
-        same = "the same config and seed, other numbers or data"
-        return f"{counted} and {other}: {same}; the first counts"
+        same = "same config and seed, but different numbers or data"
+        return f"{counted} and {other}: {same}; only the first counts"
     names = listed([counted.name for counted, _ in pairs])
     return (
-        f"{here} and {there}: the same configs and seeds, other numbers or data in "
-        f"{len(pairs)} runs ({names}); those in {here} count"
+        f"{here} and {there}: same configs and seeds, but different numbers or data in "
+        f"{len(pairs)} runs ({names}); only those in {here} count"
     )

@@ -26,8 +26,8 @@ GPU = "a GPU"
 class Environment:
     """Facts that can change a run's numbers; None, or no package, if it recorded none.
 
-    `packages` maps each package that computed to its version. `processor` is its name; `kind` what
-    tells processors of one name apart.
+    `packages` maps each package that computed to its version. `processor` is its name; `kind`
+    distinguishes processors of one name.
     """
 
     backend: str | None = None

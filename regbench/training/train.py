@@ -85,7 +85,7 @@ class _Run:
 
     @property
     def is_over(self) -> bool:
-        """True if nothing is left to train: the last epoch is done, or a technique said stop."""
+        """True if nothing is left to train: the last epoch is done, or a technique stopped."""
         last = self.position.epoch > self.experiment.train.epochs
         # A loss of NaN makes every later gradient NaN too, so there is no point in continuing.
         return last or not self.position.is_finite or self.selection.reason is not None
