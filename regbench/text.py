@@ -12,7 +12,7 @@ SMALLEST_P = 0.001
 
 
 class Interval(Protocol):
-    """A mean and the ends of its interval, as `regbench.analysis.statistics` has it."""
+    """A mean and the ends of its interval, as in `regbench.analysis.statistics`."""
 
     @property
     def mean(self) -> float | None: ...

@@ -169,7 +169,8 @@ class Experiment(Section):
     """A config with every value resolved: everything that determines a run.
 
     `plugins` maps each plugin whose names the config uses to the SHA-256 of its source. It is
-    filled in; a config that has it, as that of a run does, asks for exactly that source.
+    filled in automatically; a config that already has it, such as that of a run, requires exactly
+    that source.
     """
 
     # The techniques that this class has a key for, and those of them that are a plugin's.

@@ -81,7 +81,7 @@ class IdxFiles(Published):
         if found is None:
             raise DataError(
                 f"data.path: expected a folder with {', '.join(self.shapes)}, each as it is or "
-                f"with .gz, received {path}, which has not all of them"
+                f"with .gz, received {path}, which lacks some of them"
             )
         return found
 

@@ -53,7 +53,7 @@ class Totals:
 
 
 def layers(model: Any) -> list[Layer]:
-    """Return the costs of every layer of a built model, in the order in which they compute.
+    """Return the costs of every layer of a built model, in the order of computation.
 
     A layer that is called again counts only its computation; one that inference skips comes last,
     with its parameters.

@@ -41,12 +41,13 @@ class SWA(Toggle):
     """Evaluates the mean of the weights after each epoch in the last part of training.
 
     `start` is the share of epochs before the averaging; until then the trained weights are
-    evaluated. Meant for a learning rate that stays high (`train.schedule: constant`): the weights
-    then wander around a flat region, and their mean is near its center. Batch normalization's
-    moving averages fit none of the averaged weights, so they are replaced, as in the source's
-    section 3.2, in one pass over the training data: each by the mean of the batches' statistics, in
-    training mode, with the batches of the epoch that has just been trained. That happens wherever
-    the average is evaluated, saved or probed; the moving averages of the trained weights continue.
+    evaluated. It is meant for a learning rate that stays high (`train.schedule: constant`): the
+    weights then wander around a flat region, and their mean is near its center. Batch
+    normalization's moving averages fit none of the averaged weights, so they are replaced, as in
+    the source's section 3.2, in one pass over the training data: each by the mean of the batches'
+    statistics, in training mode, with the batches of the epoch that has just been trained. That
+    happens wherever the average is evaluated, saved or probed; the moving averages of the trained
+    weights continue.
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization",
     2018.
     """

@@ -235,7 +235,7 @@ def _check_kind(info: zipfile.ZipInfo) -> None:
 def _check_names(names: Sequence[str]) -> None:
     """Refuse names that would collide on a disk, including one that ignores case.
 
-    That each is a plain path of a file in a run is what the index holds.
+    The index ensures that each is a plain path of a file in a run.
     """
     folded = {name.casefold() for name in names}
     if len(folded) < len(names):

@@ -66,10 +66,10 @@ class Kernel(Finding):
 
 
 class Dropped(Finding):
-    """A layer of dropout of any kind: the rate asked for, and the share of units seen to be off.
+    """A layer of dropout of any kind: the requested rate, and the observed share of dropped units.
 
-    `factor_mean` and `factor_deviation` are those of what units are multiplied by: a mean of 1 is
-    what inference, which multiplies by 1, relies on. None in a folder of an earlier version.
+    `factor_mean` and `factor_deviation` describe the factors of the units: inference, which
+    multiplies by 1, relies on a mean of 1. None in a folder of an earlier version.
     """
 
     layer: Name
@@ -116,7 +116,7 @@ class NormalizedLayer(Finding):
 
 
 class BatchNorm(Finding):
-    """On test examples: with moving averages, each batch's own statistics, and recalibrated."""
+    """Quality on test examples: with moving averages, batch statistics, and recalibrated."""
 
     layers: list[NormalizedLayer]
     examples: Count

@@ -98,7 +98,7 @@ class Claim(Section):
 
 
 class StudyFile(Section):
-    """A study as its file has it."""
+    """A study as written in its file."""
 
     question: Text
     base: Annotated[Text, Field(description="the config that the variants change, a file's name")]

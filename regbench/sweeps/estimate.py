@@ -123,7 +123,7 @@ def measure(question: Question, emit: train.Emit) -> Pace:
 
 
 def _finish(model: Any, experiment: Experiment, size: Size) -> None:
-    """Do everything that follows the last epoch, on images of noise."""
+    """Run everything that follows the last epoch, on images of noise."""
     rng = np.random.default_rng(0)
     count = max(size.classes, min(PROBED, size.test_examples))
     images = rng.integers(0, 256, (count, *size.input_shape), np.uint8)

@@ -69,25 +69,25 @@ class Observer:
     def begin(
         self, pending: Sequence[Experiment], skipped: Sequence[Experiment], workers: int
     ) -> None:
-        """Called once, before the first run."""
+        """Handle the start, once, before the first run."""
 
     def see(self, experiment: Experiment, event: Event) -> None:
-        """Called for every event of every run."""
+        """Handle an event of a run."""
 
     def reading(self, data: str) -> None:
-        """Called before the first run with the name of each data set that is read or decoded."""
+        """Handle the start of reading or decoding a data set, before the first run."""
 
     def download(self, done: int, total: int) -> None:
-        """Called with the bytes done and in total while a data set is downloaded."""
+        """Handle progress of a download: bytes done and total bytes."""
 
     def stopping(self) -> None:
-        """Called when the sweep is asked to stop, before it waits for its workers."""
+        """Handle a request to stop, before the sweep waits for its workers."""
 
     def failing_fast(self) -> None:
-        """Called when the first failure stops the sweep, before it waits for its workers."""
+        """Handle the first failure with `fail_fast`, before the sweep waits for its workers."""
 
     def end(self) -> None:
-        """Called once at the end, even if the sweep was interrupted."""
+        """Handle the end, once, even if the sweep was interrupted."""
 
 
 def run(

@@ -103,7 +103,7 @@ class Checkpoint:
     position: Position
 
     def check(self, epochs: int, steps: int) -> None:
-        """Raise CheckpointRefused where a run of so many epochs and steps can't have come there."""
+        """Raise CheckpointRefused if a run of this length can't have this position."""
         position = self.position
         if position.epoch > epochs or position.step > steps:
             raise CheckpointRefused(
