@@ -94,7 +94,7 @@ class IdxFiles(Published):
             raise DataError(
                 f"{place.path}: expected files whose contents have SHA-256 {' or '.join(accepted)} "
                 f"together, received {key} ({', '.join(others) or 'the official ones'}); to use "
-                f"these files all the same, set data.sha256 to {key}"
+                f"these files anyway, set data.sha256 to {key}"
             )
         return key
 
