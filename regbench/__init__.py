@@ -1,6 +1,6 @@
 """regbench: does this regularizer help, by how much, and can I trust it?
 
-The same calls as the commands make, for scripts and notebooks too:
+The calls behind the commands, for scripts and notebooks:
 
     import regbench
 
@@ -80,7 +80,7 @@ _MODULES = {
     "runs": "regbench.runs",
     "sweep": "regbench.sweeps.sweep",
 }
-# Functions that were modules: `regbench.compare.compare` and `regbench.study.run` still work.
+# Functions that used to be modules: `regbench.compare.compare` and `regbench.study.run` still work.
 _FORMER_MODULES = {"compare": "compare", "study": "run"}
 
 if not TYPE_CHECKING:  # or a type checker would take every misspelt name for one of these

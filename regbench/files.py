@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# Of renameat2 in Linux, and of renamex_np in macOS, where it is called RENAME_SWAP.
+# The flag of renameat2 on Linux, and of renamex_np on macOS, where it is called RENAME_SWAP.
 AT_FDCWD, EXCHANGE = -100, 2
 
 
@@ -27,7 +27,7 @@ def write(path: Path, text: str) -> None:
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file under a temporary name with the same suffix, then put it at `path`.
+    """Call `write` for a temporary name with the same suffix, then move the file to `path`.
 
     A crash at any moment leaves either the old file or the new one at `path`, complete.
     """
@@ -46,14 +46,14 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def replace_folder(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a folder under a temporary name, then put it at `path`.
+    """Call `write` to fill a folder under a temporary name, then move it to `path`.
 
-    As for a file, except that an existing folder is removed first: a crash may leave neither. The
+    As for a file, except that an existing folder is removed first: a crash can leave neither. The
     parent folder is made where it is missing, but not the one above.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.parent.stat()  # or a run's folder that was removed would come back, half empty
+        path.parent.parent.stat()  # or a removed run folder would come back, half empty
         make_folder(path.parent)
         remove(temporary)  # what a crash left, or a link that was planted
         temporary.mkdir()
@@ -72,7 +72,7 @@ def replace_folder(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def add_folder(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a folder under a temporary name, then put it at `path`, which is free.
+    """Call `write` to fill a folder under a temporary name, then move it to `path`, which is free.
 
     `write` syncs what it writes. Raises OSError if `path` has been taken in the meantime.
     """

@@ -1,7 +1,7 @@
-"""Every random choice of a run, derived only from its seed and the purpose of the choice.
+"""Seeding: every random choice of a run depends only on its seed and the purpose of the choice.
 
 Two variants with the same seed draw the same numbers for the same purpose, whatever else they
-switch on: that is what lets a comparison pair runs by seed.
+switch on: this allows a comparison to pair runs by seed.
 """
 
 from __future__ import annotations

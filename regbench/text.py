@@ -1,4 +1,4 @@
-"""How text, numbers, durations and p-values are shown, wherever they are."""
+"""Formats text, numbers, durations and p-values the same way everywhere."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-# A p-value below this is shown as such.
+# Smaller p-values are shown as "less than this".
 SMALLEST_P = 0.001
 
 
 class Interval(Protocol):
-    """A mean and the ends of its interval, as `regbench.analysis.statistics` has it."""
+    """A mean and the ends of its interval, as in `regbench.analysis.statistics`."""
 
     @property
     def mean(self) -> float | None: ...
@@ -49,7 +49,7 @@ def number(value: Interval | None, sign: str = "", large: bool = False, small: b
 
 
 def clock(seconds: float | None) -> str:
-    """Return a duration as "2:05" or "1:02:05"; a dash where it is not known yet."""
+    """Return a duration as "2:05" or "1:02:05"; a dash if it is not known yet."""
     if seconds is None:
         return "-"
     minutes, second = divmod(round(seconds), 60)
@@ -65,7 +65,7 @@ def p_value(value: float | None, form: str = ".3g") -> str:
 
 
 def changes(changed: Mapping[str, object] | None) -> str:
-    """Return what a config changes of the baseline, "l2=0.001, batch_norm=true"."""
+    """Return a config's changes to the baseline, as "l2=0.001, batch_norm=true"."""
     if changed is None:
         return ""
     return ", ".join(f"{key}={_value(value)}" for key, value in changed.items())
@@ -77,7 +77,7 @@ def _value(value: object) -> str:
 
 
 def plain_markdown(text: str) -> str:
-    """Return any text so that Markdown shows it as it is."""
+    """Escape any text so that Markdown shows it literally."""
     escaped = re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", text)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -88,13 +88,13 @@ def markdown_table(lines: Iterable[Sequence[str]]) -> str:
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
-    """Return "a, b, c", of more than `most` names the first ones and how many more there are."""
+    """Return "a, b, c"; beyond `most` names, the first ones and the number of others."""
     more = len(names) - most
     return ", ".join(names) if more <= 0 else f"{', '.join(names[:most])} and {more:,} more"
 
 
 def seeds(numbers: Iterable[int]) -> str:
-    """Return "s0, s1, s4-s9": each seed once, three or more in a row as a range."""
+    """Return "s0, s1, s4-s9": each seed once, with three or more in a row as a range."""
     rows: list[list[int]] = []
     for number in sorted({int(each) for each in numbers}):
         if rows and number == rows[-1][-1] + 1:

@@ -1,1 +1,1 @@
-"""Finished runs to statistics: means, intervals, paired differences, p-values."""
+"""Statistics of finished runs: means, intervals, paired differences, p-values."""

@@ -1,8 +1,8 @@
-"""From finished runs to statistics: means, intervals, and differences from a baseline.
+"""Comparison of finished runs: means, intervals, and differences from a baseline.
 
 Seeds are the unit: the runs of a config are a sample of what other seeds would give, and runs of
-two configs with the same seed are a pair, since they share data, order and initial weights. Where
-the fingerprints that they recorded say that they did not share the data, they are none: see
+two configs with the same seed are a pair, since they share data, order and initial weights. If the
+fingerprints that they recorded show that they did not, they are not paired: see
 `regbench.analysis.pairing`.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.analysis import consistency, mcnemar, statistics
+from regbench.analysis import consistency, mcnemar, power, statistics
 from regbench.analysis import metrics as metrics_of_runs
 from regbench.analysis.gap import gap
 from regbench.analysis.mcnemar import Disagreement
@@ -51,13 +51,12 @@ def compare(
     """Return a row for each config, the baseline first.
 
     Args:
-        results: what `regbench.load` returns, or its frame, with which what the configs change is
-            not known. The last epoch of each run counts.
-        baseline: the name of the config that the others are compared with. Of several configs
-            with that name, each is compared with the one that it differs least from.
-        metrics: names of `regbench.metrics` to compare too, under the key `metrics`.
-        warn: called with a line for each run whose probes or predictions are damaged, and for all
-            that makes runs less comparable than they seem: see `regbench.analysis.consistency`,
+        results: the result of `regbench.load`, or its frame, which does not tell what configs
+        change. The last epoch of each run counts. baseline: the name of the config that the others
+        are compared with. If several configs have that name, each other one is compared with the
+        closest of them. metrics: names of further `regbench.metrics` to compare, under the key
+        `metrics`. warn: called with a line for each run whose probes or predictions are damaged,
+        and for everything that makes runs less comparable: see `regbench.analysis.consistency`,
             `regbench.analysis.pairing` and `regbench.runs.copies`.
         examples: whether to test the stored predictions, seed by seed, under the key `mcnemar`.
             Reading those of a run takes as long as all its other files do.
@@ -106,7 +105,7 @@ class _Runs:
 
     seeds: np.ndarray
     completed: np.ndarray
-    metrics: np.ndarray  # (runs, the metrics of USUAL and those asked for)
+    metrics: np.ndarray  # (runs, the metrics of USUAL and the requested ones)
     paths: np.ndarray
     data: np.ndarray  # (runs, 2), fingerprints of pool and examples
     seconds: np.ndarray
@@ -162,7 +161,7 @@ def _runs(results: Results, asked: Sequence[str], warn: Warn | None) -> dict[Key
 def _asked(
     frame: pandas.DataFrame, finals: pandas.DataFrame, names: Sequence[str], warn: Warn | None
 ) -> np.ndarray:
-    """Return (runs, len(names)): further metrics of the runs of `finals`, in its order."""
+    """Return further metrics of the runs of `finals`, in its order, as (runs, len(names))."""
     import pandas
 
     table = metrics_of_runs.table(frame, names, warn).set_index(["results", "run"])
@@ -200,7 +199,7 @@ def _row(
     asked: Sequence[str],
     disagreed: Sequence[Disagreement] | None,
 ) -> ConfigRow:
-    """Return the row of a config; `versus` has the usual metrics first, then those asked for."""
+    """Return the row of a config; `versus` has the usual metrics first, then the requested ones."""
     finals = runs.metrics[runs.completed]
     return ConfigRow(
         name=key[0],
@@ -220,14 +219,14 @@ def _row(
 
 
 def _mean_if_known(seconds: np.ndarray) -> float | None:
-    """Return the mean, None where it is not known of all: of some it would be read as of all."""
+    """Return the mean; None if a run lacks the number, since a partial mean would mislead."""
     return float(seconds.mean()) if np.isfinite(seconds).all() else None
 
 
 def _further(
     finals: np.ndarray, versus: Sequence[Difference] | None, asked: Sequence[str]
 ) -> dict[str, Value]:
-    """Return the metrics that were asked for, which follow the usual ones."""
+    """Return the requested metrics, which follow the usual ones."""
     values = {}
     for column, name in enumerate(asked, len(USUAL)):
         found = metrics_of_runs.interval(finals[:, column])
@@ -243,7 +242,7 @@ def _changes(key: Key, nearest: Key | None, configs: Configs) -> Mapping[str, ob
 
 
 def _nearest(config_hash: str, references: Mapping[Key, _Runs], configs: Configs) -> Key | None:
-    """Return the baseline that a config differs least from, None where that can't be known."""
+    """Return the baseline that a config differs least from; None if that is unknown."""
 
     def distance(key: Key) -> float:
         found = changes(configs.get(key[1]), configs.get(config_hash))
@@ -263,7 +262,7 @@ def _paired(
     configs: Configs,
     warn: Warn | None,
 ) -> dict[Key, tuple[_Runs, _Runs]]:
-    """Return the runs of each config and those of its baseline that are pairs, in equal order."""
+    """Return the paired runs of each config and of its baseline, in the same order."""
     unpaired = Unpaired()
     labels = dict(zip(runs, consistency.labels_of(runs), strict=True))
     found = {}
@@ -286,13 +285,13 @@ def _paired(
 
 
 def _fingerprints(runs: _Runs) -> dict[int, Fingerprint]:
-    """Return what the runs that did not diverge read, by seed."""
+    """Return the data fingerprints of the runs that did not diverge, by seed."""
     kept = zip(runs.seeds[runs.completed], runs.data[runs.completed], strict=True)
     return {int(seed): Fingerprint.of(*data) for seed, data in kept}
 
 
 def _same_data(one: str, other: str, configs: Configs) -> bool:
-    """Return whether two configs, known by their hashes, ask for the same data."""
+    """Return whether two configs, given by their hashes, ask for the same data."""
     if one == other:
         return True
     known = one in configs and other in configs
@@ -300,15 +299,15 @@ def _same_data(one: str, other: str, configs: Configs) -> bool:
 
 
 def _differences_by_seed(runs: _Runs, reference: _Runs) -> np.ndarray:
-    """Return (pairs, metrics): what each seed's run has more than the reference's run."""
+    """Return each seed's run minus the reference's run, as (pairs, metrics)."""
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         return runs.metrics - reference.metrics
 
 
 def _versus(pairs: Mapping[Key, np.ndarray], names: Sequence[str]) -> dict[Key, list[Difference]]:
-    """Return for each config and metric how it differs from the baseline, and how sure that is.
+    """Return the difference from the baseline for each config and metric, with its p-values.
 
-    Holm's correction counts the configs that are compared, for each metric by itself.
+    Holm's correction counts the compared configs, separately for each metric.
     """
     versus: dict[Key, list[Difference]] = {key: [] for key in pairs}
     for column in range(len(names)):
@@ -338,9 +337,9 @@ def _difference(sample: np.ndarray, p_value: float | None, p_holm: float | None)
 
 
 def _sample(differences: np.ndarray) -> np.ndarray:
-    """Return the differences that are known; none of them where some are censored.
+    """Return the known differences, or none at all if some are censored.
 
-    Those of the runs that reached a level alone would leave out the largest.
+    The differences of only those runs that reached a level would leave out the largest.
     """
     known = statistics.finite(differences)
     # Two censored runs differ by infinity less infinity, which is no number.
@@ -348,14 +347,14 @@ def _sample(differences: np.ndarray) -> np.ndarray:
 
 
 def _pairs_needed(sample: np.ndarray) -> tuple[int | None, int | None, int | None]:
-    """Return how many pairs would show the difference, if mean and spread are those seen.
+    """Return how many pairs would show the difference, given its observed mean and spread.
 
-    The second and third are for the ends of an 80% interval of the spread.
+    The second and third numbers are for the ends of an 80% interval of the spread.
     """
     if len(sample) < 2:
         return None, None, None
     with np.errstate(over="ignore", invalid="ignore"):
         mean, spread = float(sample.mean()), float(sample.std(ddof=1))
-        least, most = statistics.spread_interval(spread, len(sample))
-    needed = statistics.pairs_needed
+        least, most = power.spread_interval(spread, len(sample))
+    needed = power.pairs_needed
     return needed(mean, spread), needed(mean, least), needed(mean, most)

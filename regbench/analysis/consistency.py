@@ -1,7 +1,7 @@
 """Warnings about runs that differ in more than their configs and seeds.
 
-The numbers of one seed depend on the data, and a little on the backend, the versions and the
-processor too. Such runs are compared all the same, but never without a word.
+The numbers of one seed depend on the data, and slightly on the backend, the versions and the
+processor. Such runs are still compared, but never silently.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # The label of each config, each value that its runs have, and their seeds.
 Values = dict[str, dict[str, set[int]]]
-DIGITS = 8  # of a fingerprint or a commit, enough to tell a few of them apart
+DIGITS = 8  # digits of a fingerprint or commit, enough to tell a few apart
 
 
 def check(
@@ -34,14 +34,14 @@ def check(
     Args:
         runs: a row per run, with the columns of `regbench.runs.loading.RUN`.
         warn: called with each line.
-        known: environments that were read already, by results folder and run.
+        known: environments that have already been read, by results folder and run.
     """
     known = known or {}
     labels = labels_of(zip(runs["name"], runs["config_hash"], strict=True))
     places = zip(runs["results"], runs["run"], strict=True)
     recorded = [known.get(each) or environments.read(Path(*each)) for each in places]
     pools = [each[:DIGITS] if isinstance(each, str) else None for each in runs["data_pool"]]
-    # Older runs recorded the name alone: then names are what can be compared.
+    # Older runs recorded only the processor's name, so names are compared.
     kinds = all(each.kind for each in recorded if each.processor not in (None, environments.GPU))
     facts: dict[str, Values] = {}
     commits: Values = {}
@@ -69,7 +69,7 @@ def labels_of(configs: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _facts(environment: Environment, kinds: bool) -> list[tuple[str, str]]:
-    """Return (kind, value) of all that a run recorded and that can change its numbers."""
+    """Return (kind, value) for each recorded fact that can change a run's numbers."""
     facts = [("backends", environment.backend)] if environment.backend else []
     facts += [
         (f"versions of {package}", version) for package, version in environment.packages.items()
@@ -81,7 +81,7 @@ def _facts(environment: Environment, kinds: bool) -> list[tuple[str, str]]:
 
 
 def _within(kind: str, values: Values) -> list[str]:
-    """Return a line for each way in which the runs of a config differ, and the configs it is of."""
+    """Return a line for each way in which the runs of a config differ, with the configs."""
     alike: dict[str, list[str]] = {}
     for label, found in values.items():
         if len(found) > 1:
@@ -91,8 +91,8 @@ def _within(kind: str, values: Values) -> list[str]:
 
 
 def _between(kind: str, values: Values) -> list[str]:
-    """Return a line if configs, each the same for all of its runs, differ from one another."""
-    if kind == "data sets":  # configs may ask for that, and pairing minds it
+    """Return a line if configs differ from one another while the runs of each agree."""
+    if kind == "data sets":  # configs may ask for that, and pairing handles it
         return []
     configs: dict[str, list[str]] = {}
     for label, found in values.items():
@@ -105,7 +105,7 @@ def _between(kind: str, values: Values) -> list[str]:
 
 
 def _tell_commits(commits: Values, warn: Warn) -> None:
-    """Call `warn` once where not all runs are of one commit: often it changed nothing of them."""
+    """Call `warn` once if runs are of several commits, which often makes no difference."""
     configs: dict[str, list[str]] = {}
     for label, found in commits.items():
         for commit, each in found.items():

@@ -1,16 +1,16 @@
-"""How sure a difference is: its p-values, the seeds it needs, in which order configs are shown."""
+"""Evidence for a difference: its p-values, the seeds it needs, the order of configs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from regbench.analysis import metrics, statistics
+from regbench.analysis import metrics, power, statistics
 from regbench.analysis.rows import ConfigRow, Difference
 from regbench.errors import RegbenchError
 from regbench.text import p_value
 
-# What one word asks for.
+# Shorthands of `--metric`.
 SHORT = {"accuracy": ("train_accuracy", "test_accuracy"), "loss": ("train_loss", "test_loss")}
 # Simulated in the tests: looks at 5, 10, 20 and 40 seeds, and at every number from 5 to 40.
 FRESH = (
@@ -18,17 +18,17 @@ FRESH = (
     "15% of cases (looks at 5, 10, 20, 40) or 25% (at every seed)"
 )
 HEADINGS = ("mean", "Δ", "p flip", "p Holm", "seeds\nneeded")
-# What the statistics below the usual table are of.
+# The metrics of the statistics below the usual table.
 DIFFERENCES = ("test_accuracy", "gap")
 
 
 def spelled_out(names: tuple[str, ...]) -> list[str]:
-    """Return names of metrics, `accuracy` and `loss` as both of theirs, each once."""
+    """Return names of metrics, without duplicates; `accuracy` and `loss` stand for two each."""
     return list(dict.fromkeys(each for name in names for each in SHORT.get(name, (name,))))
 
 
 def sort_key(by: str) -> str:
-    """Return what `--sort` names, without its sign: `accuracy` and `loss` are those of the test."""
+    """Return the metric of `--sort` without its sign; `accuracy` and `loss` mean the test's."""
     key = by.removeprefix("-")
     return SHORT[key][1] if key in SHORT else key
 
@@ -36,8 +36,8 @@ def sort_key(by: str) -> str:
 def ordered(rows: Sequence[ConfigRow], by: str) -> list[ConfigRow]:
     """Return rows sorted by `name` or by the mean of a metric among their `metrics`.
 
-    The best is first, or the smallest where neither direction is better; `-` turns that around.
-    Baselines stay in front, since all else is read against them, and missing numbers go last.
+    The best comes first, or the smallest if neither direction is better; `-` reverses the order.
+    Baselines stay in front, since everything is read against them, and missing numbers come last.
     """
     key, backward = sort_key(by), by.startswith("-")
     baselines = [row for row in rows if row.is_baseline]
@@ -56,7 +56,7 @@ def ordered(rows: Sequence[ConfigRow], by: str) -> list[ConfigRow]:
 
 
 def differing(rows: Sequence[ConfigRow]) -> Sequence[str]:
-    """Return the metrics whose differences go below the usual table; () without two pairs."""
+    """Return the metrics whose differences appear below the usual table; () without two pairs."""
     return DIFFERENCES if pairs(rows, DIFFERENCES) else ()
 
 
@@ -66,7 +66,7 @@ def told(versus: Difference) -> list[str]:
 
 
 def _flip(versus: Difference) -> str:
-    """Return the p-value of the sign flips, and whether so many pairs could give a smaller one."""
+    """Return the sign-flip p-value, marked if this many pairs can't give a smaller one."""
     p, floor = versus.p_value, versus.p_floor
     at_floor = p is not None and floor is not None and math.isclose(p, floor)
     return p_value(p) + (" (floor)" if at_floor else "")
@@ -78,19 +78,19 @@ def _needed(versus: Difference) -> str:
         return ""
     low, high = versus.pairs_needed_low, versus.pairs_needed_high
     if low is None:
-        return f"more than {statistics.MOST_PAIRS:,}"
+        return f"more than {power.MOST_PAIRS:,}"
     if low == high:
         return f"{low:,}"
-    return f"{low:,} to " + (f">{statistics.MOST_PAIRS:,}" if high is None else f"{high:,}")
+    return f"{low:,} to " + (f">{power.MOST_PAIRS:,}" if high is None else f"{high:,}")
 
 
 def undecided(row: ConfigRow, names: Sequence[str]) -> bool:
-    """Whether seeds needed are shown for one of a row's metrics."""
+    """True if seeds needed are shown for one of a row's metrics."""
     versus = [row.value(name).versus_baseline for name in names]
     return any(each is not None and _needed(each) for each in versus)
 
 
 def pairs(rows: Sequence[ConfigRow], names: Sequence[str]) -> list[int]:
-    """Return the numbers of pairs, where there are two or more, of all differences."""
+    """Return the numbers of pairs of all differences that have at least two."""
     versus = [row.value(name).versus_baseline for row in rows for name in names]
     return [each.pairs for each in versus if each and each.pairs > 1]

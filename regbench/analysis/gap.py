@@ -1,4 +1,4 @@
-"""The generalization gap: what the test set is worse by than the training set."""
+"""The generalization gap: how much worse the test set is than the training set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Numbers = TypeVar("Numbers", float, "pandas.Series")
 
 
 def gap(train: Numbers, test: Numbers, of: Literal["accuracy", "loss"] = "accuracy") -> Numbers:
-    """Return train less test accuracy, or test less train loss: above zero, training is ahead.
+    """Return train minus test accuracy, or test minus train loss: above zero, training is ahead.
 
     Args:
         train: the accuracy or loss on the training set, a number or a column of them.

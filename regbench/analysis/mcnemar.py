@@ -1,6 +1,6 @@
-"""Where two trained models differ on the same test examples, from their stored predictions.
+"""McNemar's test: two trained models on the same test examples, by their stored predictions.
 
-This tells of these trained models and not of their configs: another seed gives another model.
+It is about these trained models, not about their configs: another seed gives another model.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from regbench.errors import Warn
 from regbench.runs import predictions
 from regbench.runs.files import PREDICTIONS
 
-# Label and predicted class of each test example, (n, 2); None where a run stored none.
+# Label and predicted class of each test example, (n, 2); None if a run stored none.
 Stored = NDArray[np.int64] | None
-# Keras may count an accuracy in 32 bits; one example more of millions is further away than that.
+# Keras may compute an accuracy in 32 bits; one example in millions makes a larger difference.
 ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Tested:
-    """A run's folder, and the test accuracy that its summary tells."""
+    """A run's folder, and the test accuracy in its summary."""
 
     folder: Path
     accuracy: float
@@ -43,7 +43,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Disagreements:
-    """Those of several seeds: examples in the mean, and in how many seeds p is below `ALPHA`."""
+    """McNemar's tests of several seeds: mean examples, and the number of seeds with p < `ALPHA`."""
 
     fixes: float
     breaks: float
@@ -52,7 +52,7 @@ class Disagreements:
 
 
 def summary(by_seed: Sequence[Disagreement]) -> Disagreements:
-    """Return how many examples a config fixes and breaks, in the mean, and in how many seeds."""
+    """Return the mean number of examples that a config fixes and breaks, and the seeds."""
     return Disagreements(
         fixes=sum(each.only_this_right for each in by_seed) / len(by_seed),
         breaks=sum(each.only_baseline_right for each in by_seed) / len(by_seed),
@@ -62,10 +62,10 @@ def summary(by_seed: Sequence[Disagreement]) -> Disagreements:
 
 
 def reader(warn: Warn | None = None) -> Callable[[Tested], Stored]:
-    """Return a function that reads a run's predictions, each folder once.
+    """Return a function that reads a run's predictions, each folder only once.
 
-    A file that is damaged, or is not what the run's accuracy was counted from, is reported with
-    `warn`, and then is as if it was not there.
+    A file that is damaged, or does not match the run's accuracy, is reported with `warn` and then
+    treated as missing.
     """
     known: dict[Path, Stored] = {}
 
@@ -84,7 +84,7 @@ def reader(warn: Warn | None = None) -> Callable[[Tested], Stored]:
 
 
 def _checked(stored: Stored, accuracy: float) -> Stored:
-    """Return the predictions. Raises ValueError where they give another accuracy."""
+    """Return the predictions. Raises ValueError if their accuracy is not the run's."""
     if stored is not None:
         right = int((stored[:, 0] == stored[:, 1]).sum())
         if not len(stored) or abs(right / len(stored) - accuracy) > ROUNDING:
@@ -101,9 +101,10 @@ def by_seed(
     read: Callable[[Tested], Stored],
     warn: Warn | None = None,
 ) -> list[Disagreement] | None:
-    """Return McNemar's test for each seed that both sides have predictions of; None without any.
+    """Return McNemar's test for each seed with predictions on both sides; None without any.
 
-    Runs whose labels differ were tested on different examples: told with `warn`, and left out.
+    Runs whose labels differ were tested on different examples: `warn` reports them, and they are
+    skipped.
     """
     found = []
     for seed in sorted(runs.keys() & baseline.keys()):

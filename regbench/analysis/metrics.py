@@ -1,4 +1,4 @@
-"""What a comparison or a claim may be about: one number of a finished run.
+"""Metrics: the numbers of a finished run that a comparison or a claim may be about.
 
 Each metric is a line in `METRICS`. One in `LEVELS` asks for a level too, in parentheses:
 `epochs_to_test_accuracy(0.6)`.
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 Counts = Literal["epochs", "test examples", "training examples"]
 
-# What a table of metrics tells of each run beside them.
+# The columns of a metrics table that identify a run.
 IDENTITY = ("results", "run", "name", "config_hash", "seed", "status")
-# How many epochs a run has, beside them: a censored number is known to be larger.
+# The column with a run's number of epochs: a censored number is known to be larger.
 EPOCHS = "epochs"
-# Of a run that never reaches a level: larger than any number of its epochs.
+# The value for a run that never reaches a level: larger than any number of its epochs.
 NOT_REACHED = math.inf
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder, its history as columns (epochs + 1,), and what it counts."""
+    """A finished run: its folder, its history as columns (epochs + 1,), and its example counts."""
 
     folder: Path
     history: Mapping[str, NDArray[np.float64]]
@@ -51,12 +51,12 @@ class Run:
 
     @functools.cached_property
     def numbers(self) -> Numbers | None:
-        """What its probes found; read only if a metric asks. Raises ValueError for damage."""
+        """Its probe results; read only if a metric needs them. Raises ValueError for damage."""
         return probe_results.numbers(self.folder)
 
     @property
     def epochs(self) -> int:
-        """How many epochs it trained."""
+        """The number of epochs it trained."""
         return len(self.history["train_accuracy"]) - 1
 
     def last(self, column: str) -> float:
@@ -64,7 +64,7 @@ class Run:
         return float(self.history[column][-1])
 
     def last_of(self, column: str) -> float | None:
-        """Return a column that only some runs have after the last epoch; None without it."""
+        """Return an optional column after the last epoch; None if the run lacks it."""
         return self.last(column) if column in self.history else None
 
 
@@ -72,7 +72,7 @@ class Run:
 class Metric:
     """One number of a run.
 
-    `better` is the direction that a user wants, where there is one. An `exact` metric is counted
+    `better` is the direction that a user wants, if there is one. An `exact` metric is counted
     and not measured: it is the same for every seed, so that one pair of runs decides. `of` returns
     None for a run that does not have the number, and `NOT_REACHED` for one that is censored.
     `counts` says what the number is counted in: it changes by whole steps of one epoch, or of one
@@ -96,7 +96,7 @@ def _seconds_per_step(run: Run) -> float | None:
 
 
 def _wall_seconds(run: Run) -> float | None:
-    waited = run.history.get("wall_seconds")  # of the whole run, in each of its rows
+    waited = run.history.get("wall_seconds")  # the value is the whole run's, repeated in each row
     return None if waited is None or math.isnan(waited[-1]) else float(waited[-1])
 
 
@@ -131,9 +131,9 @@ def _near_zero(run: Run) -> float | None:
 
 
 def _sparseness(run: Run) -> float | None:
-    """Return the kernels' sparseness, each weighed by its size.
+    """Return the mean sparseness of the kernels, weighted by size.
 
-    It does not change with the weights' scale, as a share below a threshold does.
+    Unlike a share below a threshold, it does not depend on the weights' scale.
     Source: Hoyer, "Non-negative Matrix Factorization with Sparseness Constraints", 2004.
     """
     kernels = [
@@ -254,13 +254,13 @@ def register(
     if not callable(function):
         raise TypeError(f"expected a function of a run, received {function!r:.80}")
     if name in LEVELS:
-        raise ValueError("there is one of this name in regbench itself; choose another")
+        raise ValueError("the name is already used in regbench itself; choose another")
 
     def of(run: Run) -> float | None:
         try:
             found = function(run)
             return None if found is None else float(found)
-        except Exception as error:  # whatever a plugin raises
+        except Exception as error:  # a plugin can raise anything
             raise RegbenchError(f"metric {name}: {plugins.blame(error)}") from error
 
     text = (inspect.getdoc(function) or "").partition("\n")[0]
@@ -268,7 +268,7 @@ def register(
 
 
 def _epochs_to(column: str) -> Callable[[Run, float], float]:
-    """Return the metric: the first measured epoch, on a sample or on all, that has the level."""
+    """Return the metric: the first measured epoch, on a sample or on all, with the level."""
 
     def of(run: Run, level: float) -> float:
         reached = np.flatnonzero(run.history[column] >= level)  # NaN, in epoch 0, never does
@@ -277,8 +277,8 @@ def _epochs_to(column: str) -> Callable[[Run, float], float]:
     return of
 
 
-# The reported accuracy is Keras' own, in training mode: of batch normalization it tells how fast
-# the weights learn, where the other two wait for the moving averages.
+# The reported accuracy is Keras' own, in training mode: with batch normalization it shows how fast
+# the weights learn, while the other two wait for the moving averages.
 LEVELS = {
     "epochs_to_train_accuracy": _epochs_to("train_accuracy"),
     "epochs_to_test_accuracy": _epochs_to("test_accuracy"),
@@ -307,13 +307,13 @@ def metric(name: str) -> Metric:
 def table(
     runs: Results | pandas.DataFrame, names: Sequence[str], warn: Warn | None = None
 ) -> pandas.DataFrame:
-    """Return a row per finished run: the columns of `IDENTITY`, and one for each metric in `names`.
+    """Return a row per finished run: the columns of `IDENTITY`, and one for each metric.
 
     A run without the number has NaN there, one that never reaches a level infinity. The column
-    `epochs` says how long each run was.
+    `epochs` holds the length of each run.
 
     Args:
-        runs: what `regbench.load` returns, or its frame or a part of that.
+        runs: the result of `regbench.load`, or its frame or a part of that.
         warn: called with a line for each run whose probes are damaged; its numbers are NaN.
 
     Raises:
@@ -332,15 +332,15 @@ def table(
 
 
 def interval(values: Sample) -> Interval:
-    """Return mean and interval of a metric of runs (n,), without numbers where some are censored.
+    """Return mean and interval of a metric of runs (n,), or no numbers if some are censored.
 
-    A mean of the runs that reached a level would leave out the slowest.
+    A mean of only the runs that reached a level would leave out the slowest.
     """
     return statistics.interval(values[:0] if (values == NOT_REACHED).any() else values)
 
 
 def _runs(frame: pandas.DataFrame) -> Iterable[tuple[tuple[object, ...], Run]]:
-    """Yield each run's values of `IDENTITY` with the run, in the order of the frame."""
+    """Yield each run with its values of `IDENTITY`, in the order of the frame."""
     columns = {name: frame[name].to_numpy() for name in frame.columns}
     numeric = [name for name in frame.columns if frame[name].dtype.kind == "f"]
     for rows in frame.groupby(["results", "run"], sort=False).indices.values():

@@ -1,13 +1,13 @@
-"""Which runs make a pair: two of one seed that read equal data.
+"""Pairs of runs: two runs of one seed that read equal data.
 
 Every fingerprint is a SHA-256. The pool is the whole data set that a run chose its examples from;
 the examples are those that it chose, with the labels as it trained on them. So:
 
-- The pools of both runs must be equal. Across data sets no difference is computed: it would be one
-  of the data as well as of the config.
-- Where both configs ask for the same data, in every key of their `data` section, the examples must
+- The pools of both runs must be equal. No difference is computed across data sets: it would mix the
+effects of data and config. - Where both configs ask for the same data, in every key of their `data`
+section, the examples must
   be equal too. Configs may ask for different examples of one pool, such as other `train_examples`
-  or `label_noise`: then that is what they compare.
+  or `label_noise`: then they compare just that.
 - Where one run recorded a fingerprint and the other, of an older version, did not, nothing shows
   that their data is equal: they make no pair. Two runs without a fingerprint do.
 """
@@ -26,23 +26,23 @@ OTHER_EXAMPLES = "trained on other examples, though the configs ask for the same
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The SHA-256 of what a run read; None where it recorded none."""
+    """The SHA-256 of a run's data; None if it recorded none."""
 
     pool: str | None = None
     examples: str | None = None
 
     @classmethod
     def of(cls, pool: object, examples: object) -> Fingerprint:
-        """Return that of two cells of a frame, where NaN stands for none."""
+        """Return the fingerprints from two cells of a frame, where NaN means none."""
         return cls(*(each if isinstance(each, str) else None for each in (pool, examples)))
 
 
 def obstacle(one: Fingerprint, other: Fingerprint, same_data: bool) -> str | None:
-    """Return why two runs of one seed make no pair; None if they do.
+    """Return the reason why two runs of one seed make no pair; None if they make one.
 
     Args:
-        one: what the first run read.
-        other: what the second run read.
+        one: fingerprints of the first run's data.
+        other: fingerprints of the second run's data.
         same_data: whether both configs ask for the same data.
     """
     if one.pool != other.pool:
@@ -54,12 +54,12 @@ def obstacle(one: Fingerprint, other: Fingerprint, same_data: bool) -> str | Non
 
 @dataclass
 class Unpaired:
-    """Runs of one seed that make no pair, by the reason."""
+    """Runs of one seed that make no pair, by reason."""
 
     _found: dict[str, dict[str, set[int]]] = field(default_factory=dict)
 
     def add(self, reason: str, one: str, other: str, seed: int) -> None:
-        """Remember that the runs of two configs with this seed make no pair."""
+        """Record that the runs of two configs with this seed make no pair."""
         configs = self._found.setdefault(reason, {})
         configs.setdefault(f"{one} against {other}", set()).add(seed)
 

@@ -1,6 +1,6 @@
-"""The rows of a comparison: one for each config, with its means and what it differs by.
+"""Rows of a comparison: one for each config, with its means and its differences.
 
-`ConfigRow.as_dict` is the JSON of `regbench compare --json`; all else reads attributes.
+`ConfigRow.as_dict` is the JSON of `regbench compare --json`; other code reads attributes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ USUAL = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
 
 @dataclass(frozen=True)
 class Difference(Interval):
-    """A mean difference from the baseline, paired by seed, and how sure it is.
+    """A mean difference from the baseline, paired by seed, with its p-values.
 
-    `p_value` is that of the sign flips, `p_floor` the smallest that so many pairs can give, and
+    `p_value` is that of the sign flips, `p_floor` the smallest that this many pairs can give, and
     `p_holm` that of the t test, corrected for the number of configs. `pairs_needed` would show the
     difference at 80% power; from `pairs_needed_low` to `pairs_needed_high` for an 80% interval of
     its spread.
@@ -36,7 +36,7 @@ class Difference(Interval):
 
 @dataclass(frozen=True)
 class Value(Interval):
-    """A metric of a config, and its difference from the baseline's, None where there is none."""
+    """A metric of a config, and its difference from the baseline, or None."""
 
     versus_baseline: Difference | None = None
 
@@ -46,10 +46,9 @@ class ConfigRow:
     """A config: its runs, their means, and how they differ from those of the baseline.
 
     `seconds` are those of training, in the mean of the runs, and `wall_seconds` those of a whole
-    run, None where not all of the runs recorded them. `changes` maps each dotted key that
-    the config changes of its baseline to the value, and is None where that is not known.
-    `versus_baseline` and `mcnemar` are None where nothing is compared, `metrics` where no metric
-    beyond the usual ones was asked for.
+    run, None if a run recorded none. `changes` maps each dotted key that differs
+    from the baseline to its value, and is None if unknown. `versus_baseline` and `mcnemar` are None
+    where nothing is compared, `metrics` where no metric beyond the usual ones was asked for.
     """
 
     name: str
@@ -72,7 +71,7 @@ class ConfigRow:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the others are compared with this config."""
+        """True if the others are compared with this config."""
         return self.versus_baseline is None and self.changes == {}
 
     def mean(self, metric: str) -> Interval:
@@ -81,18 +80,18 @@ class ConfigRow:
         return found
 
     def versus(self, metric: str) -> Difference | None:
-        """Return what one of the usual metrics differs by from the baseline; None without one."""
+        """Return the difference from the baseline of a usual metric; None without a baseline."""
         return (self.versus_baseline or {}).get(metric)
 
     def value(self, metric: str) -> Value:
-        """Return a metric that was asked for, or one that every comparison has, in one form."""
+        """Return a requested metric, or one that every comparison has, in the same form."""
         if self.metrics and metric in self.metrics:
             return self.metrics[metric]
         mean = self.mean(metric)
         return Value(mean.mean, mean.low, mean.high, self.versus(metric))
 
     def as_dict(self) -> dict[str, object]:
-        """Return what `regbench compare --json` prints."""
+        """Return the JSON of `regbench compare --json`."""
         own = asdict(self)
         if self.metrics is None:
             del own["metrics"]

@@ -1,7 +1,7 @@
-"""How long a person waits for a run, as the tables show it.
+"""The time of a run as tables show it: how long a person waits.
 
-A run records the seconds from its start in a worker to its finished folder. Runs of older versions
-recorded their training alone, which is then what is shown, and said to be.
+A run records the seconds from its start in a worker to its finished folder. Older versions recorded
+only the training; tables then show that and say so.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from regbench.analysis.rows import ConfigRow
 from regbench.text import clock
 
-# Beside the time of a config that recorded only its training, where others recorded all of it.
+# Marks a config that recorded only its training while others recorded the whole run.
 MARK = "*"
 WHOLE = "of a whole run, with start, measurements and probes"
 TRAINING = "training alone"
@@ -27,7 +27,7 @@ def times(rows: Sequence[ConfigRow]) -> list[str]:
 
 
 def note(rows: Sequence[ConfigRow]) -> str:
-    """Return what the times of `times` are of."""
+    """Return a description of the times of `times`."""
     recorded = [row.wall_seconds is not None for row in rows]
     if all(recorded):
         return WHOLE

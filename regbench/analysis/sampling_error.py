@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from regbench.analysis.statistics import Sample
 
-# For one seed: whether each model is right, one array (m,) per model.
+# For one seed: one boolean array (m,) per model, true where the model is right.
 Right = Sequence[NDArray[np.bool_]]
 
 

@@ -1,8 +1,8 @@
 """The networks that a config can name: one file each, and one line in `BUILDERS`.
 
-A class holds everything there is to know about its network: its keys and their limits (pydantic),
-where it comes from (docstring), and how it is put together from the parts of a `Kit`, which asks
-every technique for its layers.
+A class holds everything about its network: its keys and their limits (pydantic), its source
+(docstring), and its construction from the parts of a `Kit`, which asks every technique for its
+layers.
 """
 
 from __future__ import annotations

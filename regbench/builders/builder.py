@@ -18,14 +18,14 @@ Activation = Literal[
 
 
 class Builder(BaseModel):
-    """A network's keys, and how it is built; `name` is what `model.name` calls it.
+    """The keys and construction of a network; `name` is its `model.name`.
 
-    `smoke` holds the values with which `regbench run --smoke` makes it small.
+    `smoke` holds the values that make it small for `regbench run --smoke`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
     smoke: ClassVar[Mapping[str, Any]] = {}
-    # What to change where the maps of small images shrink to nothing.
+    # The advice if the maps of small images shrink to nothing.
     remedy: ClassVar[str] = "Use larger images, or another model.name."
 
     name: str
@@ -34,7 +34,7 @@ class Builder(BaseModel):
         """Return the `keras.Model`, from images in [0, 1] to class probabilities.
 
         Args:
-            kit: makes the parts, and asks every technique for the layers that it adds to them.
+            kit: makes the parts, including the layers that techniques add to them.
             input_shape: (height, width, channels) of the images.
             classes: the number of classes, and of outputs.
         """

@@ -1,11 +1,11 @@
-"""The parts that networks are built from; each asks the techniques for the layers that they add.
+"""Parts to build networks from, each including the layers that techniques add to it.
 
 A part is a list of Keras layers, for a `keras.Sequential` or, with `chain`, a functional model:
 
     x = chain(inputs, kit.conv("conv1", 32), kit.conv("conv2", 32), kit.after_block("block1"))
     outputs = chain(x, [keras.layers.Flatten()], kit.output("output", classes))
 
-A hook is asked with the name of the layer or block that it concerns. Give both names of your own:
+A hook gets the name of the layer or block that it concerns. Name each of them:
 initial weights depend on the seed and the layer's name, so that variants share them.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from regbench.errors import RegbenchError
 from regbench.regularizers import Regularizer
 
-# The hooks that add layers, and what a network must have for them.
+# The hooks that add layers, and the part of a network that each of them needs.
 PLACES = {
     "on_input": "place for layers at its input",
     "before_activation": "hidden layer that is prepared for layers before its activation",
@@ -35,13 +35,13 @@ class Kit:
     def __init__(
         self, regularizers: Mapping[str, Regularizer] | None = None, activation: str = "relu"
     ) -> None:
-        """Take the techniques by the name of their toggle, in the order in which they stack."""
+        """Store the techniques by toggle name, in the order in which they stack."""
         self.regularizers = dict(regularizers or {})
         self.activation = activation
         self._asked: set[str] = set()
 
     def on_input(self, name: str = "input") -> list[Any]:
-        """Return what techniques put between the input and the first layer with weights."""
+        """Return techniques' layers between the input and the first layer with weights."""
         return self._ask("on_input", name)
 
     def conv(self, name: str, filters: int, kernel_size: int = 3, **options: Any) -> list[Any]:
@@ -81,7 +81,7 @@ class Kit:
         return [*self.before_dense(name), layer]
 
     def activate(self, name: str) -> list[Any]:
-        """Return an activation and what comes before and after it, as in pre-activated blocks."""
+        """Return an activation with the layers around it, as in pre-activated blocks."""
         return [
             *self.before_activation(name),
             self._activation(name),
@@ -89,44 +89,44 @@ class Kit:
         ]
 
     def before_activation(self, name: str) -> list[Any]:
-        """Return what techniques put between a layer's weights and its activation."""
+        """Return techniques' layers between a layer's weights and its activation."""
         return self._ask("before_activation", name)
 
     def after_activation(self, name: str) -> list[Any]:
-        """Return what techniques put after a hidden layer's activation."""
+        """Return techniques' layers after a hidden layer's activation."""
         return self._ask("after_activation", name)
 
     def after_block(self, name: str, pooling: bool = False) -> list[Any]:
-        """Return what techniques put after the last convolution of a block.
+        """Return techniques' layers after the last convolution of a block.
 
         Args:
             name: the block's.
-            pooling: whether the maps shrink here as `pooling` says; then give the last convolution
-                the stride `block_stride()`.
+            pooling: whether the maps shrink here according to `pooling`; then give the last
+            convolution the stride `block_stride()`.
         """
         if pooling:
             self._asked.add(POOLING)
         return self._ask("after_block", name, shrink=pooling)
 
     def around_block(self, name: str, depth: float) -> list[Any]:
-        """Return what techniques put at the end of a residual branch, before the addition.
+        """Return techniques' layers at the end of a residual branch, before the addition.
 
         `depth` is the block's place in the network, from above 0 to 1 for the last block.
         """
         return self._ask("around_block", name, depth)
 
     def before_dense(self, name: str) -> list[Any]:
-        """Return what techniques put before a dense layer, including the output layer."""
+        """Return techniques' layers before a dense layer, including the output layer."""
         return self._ask("before_dense", name)
 
     def block_stride(self) -> int:
-        """Return the stride of a block's last convolution: 1 where layers after it pool."""
+        """Return the stride of a block's last convolution: 1 if pooling layers follow."""
         return max([each.block_stride() for each in self.regularizers.values()], default=1)
 
     def check_asked(self, model: str) -> None:
-        """Raise RegbenchError for a technique that adds layers where no part was asked for.
+        """Raise RegbenchError for a technique whose layers found no place in the network.
 
-        To be called once the network is built: it would be the baseline under another name.
+        Call this once the network is built: otherwise it would be the baseline under another name.
         """
         for name, regularizer in self.regularizers.items():
             missing = self._missing(regularizer)
@@ -137,9 +137,9 @@ class Kit:
                 )
 
     def _missing(self, regularizer: Regularizer) -> str:
-        """Return what the network lacks for a technique; "" where every layer found its place."""
+        """Return the part that the network lacks for a technique; "" if nothing is missing."""
         if regularizer.shrinks:
-            # At its defaults it is part of every baseline, and leaves shrinking to the network.
+            # At its defaults it is part of every baseline, and the network itself shrinks the maps.
             idle = POOLING in self._asked or regularizer == type(regularizer)()
             return "" if idle else "pooling between its blocks"
         for hook, place in PLACES.items():

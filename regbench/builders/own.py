@@ -1,4 +1,4 @@
-"""Networks of one's own: a function that returns a Keras model, under a name for configs."""
+"""Your own networks: registers a function that returns a Keras model under a name for configs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def register(name: str, builder: Function | type[Builder]) -> None:
             parameters have defaults, and are keys of the config: `width: int = 32`.
 
     Raises:
-        RegbenchError: the name is taken or no name, or the function takes something else.
+        RegbenchError: the name is taken or invalid, or the function's parameters are wrong.
     """
     if not re.fullmatch(r"[A-Za-z]\w{0,63}", name, re.ASCII):
         raise RegbenchError(f"model: expected a name such as tiny_net, received {name!r:.60}")
@@ -56,7 +56,7 @@ class OwnModel(Builder):
         return type(self).function(input_shape, classes, **keys)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The class is made at run time: another process finds it by the name it registered too.
+        # The class is made at run time: another process finds it by its registered name.
         return _restored, (self.name, self.model_dump())
 
 

@@ -10,7 +10,7 @@ from regbench.builders.resnet20 import ResNet20
 from regbench.builders.vgg_small import VGGSmall
 from regbench.builders.wide_resnet import WideResNet
 
-# Open: `register` adds networks of one's own.
+# `register` adds your own networks.
 BUILDERS: dict[str, type[Builder]] = {
     "cnn": CNN,
     "mlp": MLP,
@@ -19,5 +19,5 @@ BUILDERS: dict[str, type[Builder]] = {
     "resnet20": ResNet20,
     "wide_resnet": WideResNet,
 }
-# The one that a config means which names none.
+# The network of a config without `model.name`.
 DEFAULT = "cnn"

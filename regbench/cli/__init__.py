@@ -30,7 +30,7 @@ from regbench.cli.printing import complain
 from regbench.errors import RegbenchError
 from regbench.execution import failures, signals
 
-# In the order in which they are used.
+# In the order in which a newcomer needs them.
 COMMANDS = (
     demo.demo,
     init.init,
@@ -48,9 +48,9 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; what the user can put right ends in one line on stderr."""
+    """Run the command line and exit; an error that the user can fix is one line on stderr."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a table has signs that not every encoding has
+        if isinstance(stream, io.TextIOWrapper):  # tables have characters that some encodings lack
             stream.reconfigure(errors="replace")
     try:
         code = cli.main(arguments, prog_name="regbench", standalone_mode=False)

@@ -18,17 +18,15 @@ from regbench.cli.printing import warn
     type=click.Path(path_type=Path),
     required=True,
     metavar="PATH",
-    help="The file to write; with --extract the folder.",
+    help="The file to write, or with --extract the folder.",
 )
-@click.option(
-    "--no-models", is_flag=True, help="Leave out model.keras and checkpoints; the index says so."
-)
-@click.option("--extract", is_flag=True, help="Turn bundles back into run folders.")
+@click.option("--no-models", is_flag=True, help="Leave out model.keras and checkpoints.")
+@click.option("--extract", is_flag=True, help="Extract the run folders of bundles.")
 def bundle(results: tuple[Path, ...], output: Path, no_models: bool, extract: bool) -> None:
-    """Put finished runs into one file, which every command that reads results reads too.
+    """Put finished runs into one file, which every command that reads results accepts.
 
-    The same runs give the same bytes. A results folder's file runs.zip is part of it: its runs are
-    compared, judged and counted as finished like those in folders.
+    The same runs give the same bytes. A file named runs.zip in a results folder belongs to it: its
+    runs count like those in folders.
 
     \b
     Examples:
@@ -51,10 +49,10 @@ def bundle(results: tuple[Path, ...], output: Path, no_models: bool, extract: bo
         )
         return
     if no_models:
-        raise click.UsageError("--no-models goes without --extract")
+        raise click.UsageError("--no-models cannot be combined with --extract")
     for path in results:
         found = bundles.extract(path, output)
-        there = f"; {len(found.unchanged)} were there already" if found.unchanged else ""
+        there = f"; {len(found.unchanged)} already existed" if found.unchanged else ""
         click.echo(f"{_count(len(found.written), 'run')} of {path} in {output}{there}", err=True)
 
 

@@ -13,7 +13,7 @@ from regbench.cli.printing import console, print_json
 @options.as_json
 @options.plugins
 def data(name: str | None, as_json: bool) -> None:
-    """Show what of each data set is on this machine; first fetch and verify NAME, if given.
+    """Show which data sets are on this machine; given a NAME, fetch and verify it first.
 
     \b
     Examples:

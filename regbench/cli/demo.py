@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 STUDY = "regbench:demo"
 RESULTS = Path("results/demo")
-# So that the whole way takes seconds: two seeds of a network of a few hundred parameters.
+# Takes seconds from start to end: two seeds of a network with a few hundred parameters.
 TINY = (*SMOKE, "model.blocks=[4, 4]", "model.dense=[8]")
 TINY_SEEDS = (0, 1)
-# What follows the last run: reading, judging and drawing.
+# The part after the last run: reading, judging and drawing.
 SECONDS_AFTER = 10.0
 USUAL = ", which takes two to four minutes on two cores"
 CURVES, REPORT = "curves.svg", "report.html"
@@ -34,7 +34,7 @@ CURVES, REPORT = "curves.svg", "report.html"
     "--results",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where the runs and the report are.  "
+    help="Folder for the runs and the report.  "
     "[default: results/demo; with --smoke results/demo/smoke]",
 )
 @options.device
@@ -46,8 +46,8 @@ CURVES, REPORT = "curves.svg", "report.html"
 def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
     """Train a baseline and three regularizers, five seeds each; see what they do.
 
-    Nothing is downloaded. It takes about three minutes on two cores, and ends with a table, the
-    verdicts of some claims, curves and a report. Stopped and started again, it resumes.
+    Nothing is downloaded. It takes about three minutes on two cores and ends with a table, verdicts
+    on some claims, curves and a report. If you stop it, the same command resumes it.
 
     \b
     Examples:
@@ -63,7 +63,7 @@ def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
     )
     folder = results or (RESULTS / "smoke" if smoke else RESULTS)
     command, observer = environment.command_line(), observer_for(quiet)
-    # There is nothing to learn from a network that has learned nothing.
+    # The verdicts on an untrained network are meaningless.
     own = options | {"probes": not smoke}
     began = time.monotonic()
     try:
@@ -87,7 +87,7 @@ def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
 
 
 def _announce(study: Study, folder: Path, smoke: bool, options: dict[str, Any]) -> float | None:
-    """Say what is trained and how long it takes; return the seconds, None with nothing to do."""
+    """Print what is trained and for how long; return the seconds, None if nothing is to do."""
     from regbench.sweeps import plan as planning
     from regbench.sweeps import sweep
     from regbench.text import clock
@@ -102,7 +102,7 @@ def _announce(study: Study, folder: Path, smoke: bool, options: dict[str, Any]) 
     )
     with busy("Measuring how fast this machine trains them"):
         plan = planning.plan(study.experiments, folder, **options)
-    if plan.seconds is None:  # a run will say why
+    if plan.seconds is None:  # the run itself will report why
         return None
     told = plan.seconds + SECONDS_AFTER
     screen.print(f"On this machine: about {clock(told)}, with {plan.jobs} runs at a time.")
@@ -110,7 +110,7 @@ def _announce(study: Study, folder: Path, smoke: bool, options: dict[str, Any]) 
 
 
 def _print(result: StudyResult, folder: Path) -> None:
-    """Print table and verdicts, and write curves and report."""
+    """Print the table and the verdicts; write the curves and the report."""
     from regbench import figures, report, runs
     from regbench.analysis import compare
     from regbench.terminal import comparison
@@ -118,7 +118,7 @@ def _print(result: StudyResult, folder: Path) -> None:
 
     screen = console(stderr=False)
     wanted = {experiment.run_name for experiment in result.study.experiments}
-    # Judging the runs has warned of all that makes them less comparable.
+    # Judging the runs has already warned of differences between them.
     loaded = runs.load(folder)
     loaded = loaded.only(loaded["run"].isin(wanted))
     rows = compare.compare(loaded, examples=False)
@@ -129,10 +129,10 @@ def _print(result: StudyResult, folder: Path) -> None:
         figures.save(figures.curves(loaded), folder / CURVES)
         report.write(loaded, folder / REPORT)
     click.echo(f"\nThe curves are in {folder / CURVES}.")
-    click.echo(f"Open {folder / REPORT} in a browser: it shows what is behind these numbers.")
+    click.echo(f"Open {folder / REPORT} in a browser: it shows the details behind these numbers.")
 
 
 def _tell_time(seconds: float, told: float) -> None:
     from regbench.text import clock
 
-    click.echo(f"That took {clock(seconds)}; about {clock(told)} were announced.", err=True)
+    click.echo(f"That took {clock(seconds)}; the estimate was about {clock(told)}.", err=True)

@@ -20,12 +20,12 @@ from regbench.cli import plugin_file
     "--plugin",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write a plugin to start from: a technique, a data set and a network.",
+    help="Write a plugin template: a technique, a data set and a network.",
 )
 def init(folder: Path | None, plugin: Path | None) -> None:
-    """Write the starter configs and studies into DIR (by default configs), to be edited.
+    """Write starter configs and studies into DIR (by default configs) for you to edit.
 
-    With --plugin alone, only the plugin is written. No file is ever overwritten.
+    With --plugin and no DIR, write only the plugin. Existing files are never overwritten.
 
     \b
     Examples:
@@ -40,7 +40,7 @@ def init(folder: Path | None, plugin: Path | None) -> None:
 
 
 def write_configs(folder: Path) -> None:
-    """Write the shipped configs into a folder; say what was written, and what to do next."""
+    """Write the shipped configs into a folder; print what was written and what to do next."""
     from regbench.config import shipped
 
     done = shipped.write_out(folder)
@@ -50,7 +50,7 @@ def write_configs(folder: Path) -> None:
             f"and studies in {folder / shipped.STUDIES}"
         )
     if done.unchanged:
-        click.echo(f"There already, unchanged: {_files(done.unchanged)}")
+        click.echo(f"Already there, unchanged: {_files(done.unchanged)}")
     click.echo(f"Next: regbench run {folder / 'quick.yaml'}")
 
 

@@ -14,12 +14,12 @@ from regbench.cli.printing import busy, console, print_json
 @click.argument("config_path", metavar="CONFIG")
 @options.overrides
 @click.option(
-    "--baseline", metavar="CONFIG", help="What to compare with.  [default: as baseline.yaml]"
+    "--baseline", metavar="CONFIG", help="The config to compare with.  [default: baseline.yaml]"
 )
 @options.backend
 @options.device
 @options.threads
-@click.option("--no-time", is_flag=True, help="Do not measure the time of an epoch.")
+@click.option("--no-time", is_flag=True, help="Skip the measurement of an epoch's time.")
 @options.as_json
 @options.plugins
 def inspect(
@@ -30,7 +30,7 @@ def inspect(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Show the layers of CONFIG, what they cost, and advice; nothing is trained.
+    """Show the layers of CONFIG, their cost, and advice; nothing is trained.
 
     \b
     Examples:

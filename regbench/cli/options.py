@@ -1,4 +1,4 @@
-"""What several commands ask for: the types of their options, and the options themselves."""
+"""Options that several commands share, and their types."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 class SeedRange(click.ParamType[list[int]]):
-    """`0-4`, `0,3,7` or any mixture of both."""
+    """A list of seeds: `0-4`, `0,3,7` or a mixture of both."""
 
     name = "seeds"
 
@@ -66,19 +66,19 @@ results_to_write = click.option(
     "--results",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where the runs are.  [default: results; with --smoke results/smoke]",
+    help="Folder of the runs.  [default: results; with --smoke results/smoke]",
 )
 jobs = click.option(
     "--jobs", type=CountOrAuto(), default="auto", show_default=True, help="Runs at a time."
 )
-smoke = click.option("--smoke", is_flag=True, help="A tiny run of the same pipeline, in seconds.")
+smoke = click.option("--smoke", is_flag=True, help="Run the pipeline on tiny data, in seconds.")
 quiet = click.option("--quiet", is_flag=True, help="No progress; results and errors only.")
 fail_fast = click.option(
     "--fail-fast/--keep-going",
-    help="Stop all at the first run that fails or diverges.  [default: keep going]",
+    help="Stop at the first run that fails or diverges.  [default: continue with the others]",
 )
 dry_run = click.option(
-    "--dry-run", is_flag=True, help="Show what would be trained, and how long; train nothing."
+    "--dry-run", is_flag=True, help="Show what would be trained and for how long; train nothing."
 )
 no_probes = click.option(
     "--no-probes",
@@ -88,12 +88,12 @@ no_probes = click.option(
     default=True,
     help="Do not examine the trained models; saves up to a tenth of the time.",
 )
-force = click.option("--force", is_flag=True, help="Repeat runs that are finished.")
+force = click.option("--force", is_flag=True, help="Train finished runs again.")
 results_to_read = click.argument(
     "results", nargs=-1, required=True, metavar="RESULTS...", type=click.Path(path_type=Path)
 )
 baseline = click.option(
-    "--baseline", metavar="NAME", help="What the others are compared with.  [default: baseline]"
+    "--baseline", metavar="NAME", help="The config to compare the others with.  [default: baseline]"
 )
 
 
@@ -118,8 +118,8 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def training(command: Any) -> Any:
-    """Give a command that trains runs the options of `regbench.sweep.run`, and `--dry-run`."""
-    # Decorators are applied from the last to the first, and `--help` shows them in this order.
+    """Add the options of `regbench.sweep.run`, and `--dry-run`, to a command that trains runs."""
+    # Decorators apply from last to first: reversed, `--help` lists them in the order below.
     for option in reversed(
         (backend, device, executor, jobs, threads, force, fail_fast, no_probes, dry_run)
     ):

@@ -1,4 +1,4 @@
-"""What `regbench init --plugin` writes: the template beside this module, under another name."""
+"""The plugin of `regbench init --plugin`: a copy of the template beside this module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TEMPLATE = Path(__file__).with_name("plugin_template.py")
 
 
 def write(path: Path) -> None:
-    """Write a plugin to start from, and say so. Raises UsageError for a file that is there."""
+    """Write the template and print how to check it. Raises UsageError if the file exists."""
     from regbench import files
 
     if path.exists():

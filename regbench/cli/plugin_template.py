@@ -1,16 +1,16 @@
 """My plugin for regbench: a technique, a data set and a network of my own.
 
-    regbench plugins --plugin my_plugin.py    # what is in it
-    regbench doctor --plugin my_plugin.py     # does the technique keep the rules of its hooks?
+    regbench plugins --plugin my_plugin.py # what it registers
+    regbench doctor --plugin my_plugin.py     # does the technique follow the rules of its hooks?
     regbench run mine.yaml --plugin my_plugin.py --seeds 0-4
 
-where mine.yaml says what to use of it:
+where mine.yaml names what to use:
 
     data: {name: stripes, train_examples: 200, test_examples: all}
     model: {name: two_branches}
     soft_targets: 0.2
 
-Whatever changes in this file makes another experiment of each config that uses it.
+A change to this file changes the hash of every config that uses it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SoftTargets(regbench.Toggle):
     strength: Annotated[float, Field(ge=0, lt=1)] = 0.1
 
     def is_idle(self) -> bool:
-        return self.strength == 0  # which then counts as switched off
+        return self.strength == 0  # True counts as switched off
 
     def batch(self, images: Floats, targets: Floats, rng: Generator) -> tuple[Floats, Floats]:
         # Everything random comes from `rng`, and the arrays are not changed in place.

@@ -12,10 +12,10 @@ from regbench.cli.printing import print_json
 @options.plugins
 @options.as_json
 def plugins(as_json: bool) -> None:
-    """List the plugins that are loaded: what each registers, its place and its SHA-256.
+    """List the loaded plugins: what each registers, its location and its SHA-256.
 
-    Loaded are the files given with --plugin and in the variable REGBENCH_PLUGINS, and the entry
-    points of installed packages.
+    Plugins are loaded from --plugin, the variable REGBENCH_PLUGINS, and the entry points of
+    installed packages.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""How commands print: results to stdout, messages to stderr."""
+"""Printing: results to stdout, messages to stderr."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def console(stderr: bool) -> Console:
 
 
 def busy(text: str) -> Status:
-    """Return a `with` block that says on stderr what is taking its time."""
+    """Return a `with` block that shows a message on stderr while something slow runs."""
     from regbench.terminal.status import Status
 
     return Status(console(stderr=True), text)
 
 
 def lasting_console() -> Console:
-    """Return a console on stderr for what goes on when nobody reads it any more."""
+    """Return a console on stderr for work that continues even if nobody reads its output."""
     from rich.console import Console
 
     class Lasting(Console):
@@ -43,7 +43,7 @@ def lasting_console() -> Console:
 
 @contextlib.contextmanager
 def perhaps_unread() -> Iterator[None]:
-    """In here, what is printed after its reader has gone, as `head` does, is lost and no error."""
+    """Ignore a closed pipe in this block: output that `| head` does not read is dropped."""
     try:
         yield
     except BrokenPipeError:
@@ -52,7 +52,7 @@ def perhaps_unread() -> Iterator[None]:
 
 
 def _silence(stream: Any) -> None:
-    """Let a stream lead nowhere, or Python's last flush of it would fail."""
+    """Redirect a stream to nowhere; otherwise Python's last flush of it would fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -67,7 +67,7 @@ def warn(message: str) -> None:
 
 
 def complain(message: str) -> None:
-    """Say what went wrong: what is wrong in several places is a line for each."""
+    """Print an error, with one line for each place that is wrong."""
     for line in message.split("\n"):
         _say("Error", line)
 
@@ -75,5 +75,5 @@ def complain(message: str) -> None:
 def _say(kind: str, message: str) -> None:
     from regbench.text import one_line
 
-    # Names of files and what they hold must not control the terminal.
+    # Text from files must not control the terminal.
     click.echo(f"{kind}: {one_line(message)}", err=True)

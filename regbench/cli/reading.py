@@ -1,4 +1,4 @@
-"""What the commands that read results share: the runs, and what to say where there are none."""
+"""Reading results, for several commands: the runs, and the error if there are none."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MOST_NAMED = 5
 
 
 def load(paths: Sequence[Path]) -> Results:
-    """Return the finished runs; warns of those that are left out.
+    """Return the finished runs; warn of those that are left out.
 
     Raises:
-        RegbenchError: there are none, but there are in folders further down, which it names.
+        RegbenchError: there are none here, but folders further down, which it names, have some.
     """
     from regbench import runs
 
@@ -32,13 +32,13 @@ def load(paths: Sequence[Path]) -> Results:
             more = f" and {len(below) - MOST_NAMED} more" if len(below) > MOST_NAMED else ""
             where = ", ".join(one_line(str(path)) for path in paths)
             raise RegbenchError(
-                f"{where}: no finished runs in here; there are in {named}{more}: name one of them"
+                f"{where}: no finished runs here, but in {named}{more}; name one of these"
             )
     return results
 
 
 def _results_below(path: Path) -> list[Path]:
-    """Return the folders in a folder, two levels down at most, that hold finished runs."""
+    """Return the folders with finished runs, at most two levels below a folder."""
     from regbench.runs.files import SUMMARY
     from regbench.runs.storage import BUNDLE
 

@@ -26,15 +26,15 @@ from regbench.cli.printing import busy, warn
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Write each figure as SVG and PNG too, as wide as a paper's column.",
+    help="Also write each figure as SVG and PNG, as wide as a paper's column.",
 )
 @options.plugins
 def report(
     results: tuple[Path, ...], output: Path, baseline: str | None, folder: Path | None
 ) -> None:
-    """Write one web page of finished runs: table, interactive curves, gap ledger, probes.
+    """Write a web page about finished runs: table, interactive curves, gap ledger, probes.
 
-    The page works offline, fetches nothing and can be printed.
+    The page works offline and can be printed.
 
     \b
     Examples:

@@ -23,7 +23,7 @@ from regbench.execution import signals
 if TYPE_CHECKING:
     from regbench.sweeps.sweep import Outcome
 
-# The whole pipeline in seconds: nothing to download, and just enough examples to fill batches.
+# The whole pipeline in seconds: no download, and just enough examples to fill the batches.
 SMOKE = (
     "data.name=shapes",
     "data.path=null",
@@ -42,7 +42,7 @@ SMOKE = (
 @options.results_to_write
 @options.training
 @options.as_json
-@click.option("--profile", is_flag=True, help="Write and print where the time goes.")
+@click.option("--profile", is_flag=True, help="Print where the time goes.")
 @options.smoke
 @options.quiet
 @options.plugins
@@ -74,12 +74,12 @@ def run(
     changed = list(overrides)
     changed += [f"train.epochs={epochs}"] if epochs else []
     experiments = config.load_all(configs, changed, seeds, SMOKE if smoke else ())
-    # A tiny run stands for nothing, and must not be compared with those that do.
+    # A smoke run is meaningless as a result, so keep it apart from real runs.
     results = results or Path("results/smoke" if smoke else "results")
     if dry_run:
         return print_plan(experiments, results, as_json, options)
     if as_json:
-        raise click.UsageError("--json goes with --dry-run; regbench compare --json reads results")
+        raise click.UsageError("--json needs --dry-run; regbench compare --json reads results")
     command, observer = environment.command_line(), observer_for(quiet)
     try:
         with signals.raised(observer.stopping):
@@ -102,10 +102,10 @@ def run(
 
 
 def print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:
-    """Print the numbers of every run on stdout; failures and what to do next on stderr."""
+    """Print each run's numbers to stdout, and failures and the next command to stderr."""
     from regbench.terminal.progress import result_line
 
-    # On one terminal the live display has printed each line as its run ended.
+    # If both streams are one terminal, the live display has already printed these lines.
     if quiet or not (sys.stdout.isatty() and sys.stderr.isatty()):
         for summary in [*outcome.done, *outcome.diverged]:
             click.echo(result_line(summary))
@@ -120,7 +120,7 @@ def print_profiles(outcome: Outcome, results: Path) -> None:
 
     profiles = []
     for summary in [*outcome.done, *outcome.diverged]:
-        # None where another process has finished the run, unless it was asked for one too.
+        # None if another process has finished the run without a profile.
         with contextlib.suppress(FileNotFoundError):
             profiles.append((summary, runs.profile(results, summary)))
     if profiles:

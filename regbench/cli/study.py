@@ -24,18 +24,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("path", metavar="STUDY")
-@click.option("--profile", metavar="NAME", help="How much to run.  [default: the file's first]")
+@click.option("--profile", metavar="NAME", help="The profile to run.  [default: the file's first]")
 @options.overrides
-@click.option("--seeds", type=options.SeedRange(), help="Seeds instead of the profile's: 0-4.")
+@click.option("--seeds", type=options.SeedRange(), help="Seeds, instead of the profile's: 0-4.")
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where the runs are: a folder, or with --no-run a bundle.  "
-    "[default: results/studies/STUDY]",
+    help="Folder of the runs, or with --no-run a bundle.  [default: results/studies/STUDY]",
 )
 @options.training
-@click.option("--no-run", is_flag=True, help="Judge the runs that are there; train nothing.")
+@click.option("--no-run", is_flag=True, help="Judge the existing runs; train nothing.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
 @options.quiet
@@ -52,9 +51,9 @@ def study(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Run what is missing of a STUDY, and print a verdict for each of its claims.
+    """Train the missing runs of a STUDY and print a verdict on each claim.
 
-    Exits with 1 where a claim is contradicted, and with 3 where some runs failed.
+    The exit code is 1 if a claim is contradicted and 3 if some runs failed.
 
     \b
     Examples:
@@ -70,7 +69,7 @@ def study(
     folder = results or studies.default_results(asked)
     if folder.is_file() and (dry_run or not no_run):
         raise click.UsageError(
-            f"--results: expected a folder to train in, received the file {folder}; "
+            f"--results: expected a folder for training, received the file {folder}; "
             "--no-run judges the runs of a bundle"
         )
     if dry_run:

@@ -1,4 +1,4 @@
-"""What the commands that train runs share: plans, progress, failures, how to resume."""
+"""Training runs, for several commands: plans, progress, failures, how to resume."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def print_failures(outcome: Outcome, results: Path) -> None:
     for summary in outcome.done:
         if failed := summary.probes_failed:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-            warn(f"{summary.label}: left out by its probes: {reasons}")
+            warn(f"{summary.label}: probes failed: {reasons}")
     if outcome.busy:
         names = ", ".join(f"{each.name} s{each.seed}" for each in outcome.busy)
-        warn(f"left to another process, which is training: {names}; wait for it, or end it")
+        warn(f"skipped, because another process is training: {names}; wait for it, or end it")
     for experiment, failure in outcome.failed:
         details = RunFolder.of(results, experiment).current.path / ERROR
         more = f" (more in {details})" if details.exists() else ""
@@ -66,7 +66,7 @@ def print_failures(outcome: Outcome, results: Path) -> None:
 
 
 def print_other_backends(finished: dict[str, list[str]], asked: str | None) -> None:
-    """Warn of runs that were not trained because another backend has finished them."""
+    """Warn of runs that were skipped because they were finished with another backend."""
     from regbench.execution import environment
     from regbench.text import listed
 
@@ -79,7 +79,7 @@ def print_other_backends(finished: dict[str, list[str]], asked: str | None) -> N
 
 
 def resuming(command: Sequence[str]) -> str:
-    """Return the command that resumes what was interrupted; `--force` would start over."""
+    """Return the command that resumes, without `--force`, which would start over."""
     import shlex
 
     return shlex.join(part for part in command if part != "--force")

@@ -1,4 +1,4 @@
-"""From config files to frozen, validated experiments: a file, `extends`, `--set`, a matrix."""
+"""Configs: reads files, `extends`, `--set` and matrices into frozen, validated experiments."""
 
 from __future__ import annotations
 

@@ -32,11 +32,11 @@ def _differences(base: Any, config: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def _name(model: dict[str, Any]) -> Any:
-    return model.get("name", DEFAULT)  # written by a version that knew one network
+    return model.get("name", DEFAULT)  # written by a version with only one network
 
 
 def _changed_keys(model: dict[str, Any]) -> dict[str, Any]:
-    """Return the name of another network, and what differs from its own defaults."""
+    """Return the name of another network, and its keys that differ from its defaults."""
     builder = BUILDERS.get(_name(model))
     fields = builder.model_fields if builder else {}  # of a plugin that is not loaded
     defaults = {key: to_jsonable_python(field.default) for key, field in fields.items()}

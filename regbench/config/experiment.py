@@ -1,7 +1,7 @@
-"""An `Experiment`: all that decides what a run does, frozen and validated.
+"""The `Experiment`: everything that determines a run, frozen and validated.
 
 The keys of the toggles are those of `REGULARIZERS`; everything else that a config can say is here.
-Names of data sets and networks are those below, and what plugins have registered.
+Data sets and networks can be those below or registered by plugins.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ DATASETS = (
     "mnist",
     "shapes",
 )
-# The validation context of a finished run's config, which is read without its plugins.
+# The validation context for a finished run's config, which is read without its plugins.
 STORED = {"stored": True}
 
 
 def _known(kind: str, own: tuple[str, ...]) -> Callable[[str, ValidationInfo], str]:
-    """Return the check of a name that regbench has, or a plugin that is loaded."""
+    """Return a validator for names of regbench's own or of loaded plugins."""
 
     def check(name: str, info: ValidationInfo) -> str:
         known = [*own, *plugins.names(kind)]
@@ -76,7 +76,7 @@ def _known(kind: str, own: tuple[str, ...]) -> Callable[[str, ValidationInfo], s
 
 
 def _listed(kind: str, own: tuple[str, ...]) -> Callable[[dict[str, Any]], None]:
-    """Return what puts the names that there are into the JSON Schema."""
+    """Return a hook that lists the available names in the JSON Schema."""
 
     def describe(schema: dict[str, Any]) -> None:
         schema.pop("pattern", None)
@@ -153,12 +153,12 @@ class Train(Section):
 
 
 class Evaluation(Section):
-    """How the curves are measured between the first and the last epoch.
+    """Measurement of the curves between the first and the last epoch.
 
     After each `every`-th epoch, on `examples` of the test set and as many of the training set: a
-    stratified sample that the seed alone chooses, so that variants are measured on the same one.
+    stratified sample that only depends on the seed, so that variants are measured on the same one.
     Epoch 0 and the last epoch are always measured on the whole test set and a training sample of
-    that size, or the whole training set where it is smaller. With `all` every measurement is.
+    that size, or the whole training set if it is smaller. With `all`, every measurement is.
     """
 
     every: Count = 1
@@ -166,13 +166,14 @@ class Evaluation(Section):
 
 
 class Experiment(Section):
-    """A config with nothing left open: all that decides what a run does.
+    """A config with every value resolved: everything that determines a run.
 
     `plugins` maps each plugin whose names the config uses to the SHA-256 of its source. It is
-    filled in; a config that has it, as that of a run does, asks for exactly that source.
+    filled in automatically; a config that already has it, such as that of a run, requires exactly
+    that source.
     """
 
-    # The techniques that this class has a key for, and which of them are a plugin's.
+    # The techniques that this class has a key for, and those of them that are a plugin's.
     toggles: ClassVar[Mapping[str, type[Regularizer]]] = {}
     own_toggles: ClassVar[frozenset[str]] = frozenset()
 
@@ -195,7 +196,7 @@ class Experiment(Section):
         return super(Experiment, made).model_validate(obj, **options)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the experiment with its plugins: unpickling loads them first, and checks them."""
+        """Pickle the experiment with its plugins: unpickling first loads and checks them."""
         return _blank, (plugins.manifest(self.plugins),), self.__getstate__()
 
     @model_validator(mode="after")
@@ -224,18 +225,18 @@ class Experiment(Section):
 
     @property
     def run_name(self) -> str:
-        """The name of the run's folder, and its key wherever runs are told apart."""
+        """The name of the run's folder, which identifies the run everywhere."""
         return run_name(self.name, self.hash, self.seed)
 
     @property
     def regularizers(self) -> dict[str, Regularizer]:
         """The techniques that are switched on, in the order of `REGULARIZERS`."""
-        # One that was registered after this experiment was made may be missing from it.
+        # A technique that was registered later may be missing from this experiment.
         toggles = {name: getattr(self, name, None) for name in self.toggles}
         return {name: toggle for name, toggle in toggles.items() if toggle is not None}
 
     def changing(self, hook: str) -> dict[str, Regularizer]:
-        """Return the techniques that are switched on and have a hook of their own, by name."""
+        """Return the techniques that are switched on and override a hook, by name."""
         return {name: each for name, each in self.regularizers.items() if has_hook(each, hook)}
 
     def with_seed(self, seed: int) -> Experiment:
@@ -249,16 +250,18 @@ class Experiment(Section):
     def values(self) -> dict[str, Any]:
         """Return every value, defaults included, as nested dicts, lists and scalars.
 
-        A plugin's technique that is off is left out: without the plugin there is no such key.
+        A plugin's technique that is off is left out, since the key does not exist without the
+        plugin.
         """
         return self.model_dump(mode="json", exclude=dict.fromkeys(self._absent(), True))
 
     def changed(self) -> dict[str, Any]:
-        """Return the values that the hash is made of.
+        """Return the values that the hash is computed from.
 
         Only values that differ from the defaults count, so that a key added in a later version
-        does not change the hashes of older configs. The toggles of plugins count whole, and so do
-        the plugins: without them, the hash can be made from the values alone.
+        does not change the hashes of older configs. The toggles of plugins count with all their
+        values, and so do the plugins' hashes: the config's hash can then be computed without
+        loading them.
         """
         minutes = Train.model_fields["checkpoint_minutes"].default
         train = self.train.model_copy(update={"checkpoint_minutes": minutes})
@@ -300,18 +303,18 @@ def run_name(name: str, config_hash: str, seed: int) -> str:
 
 
 def digest(changed: Mapping[str, Any]) -> str:
-    """Return the hash of a config, given the values that it is made of."""
+    """Return the hash of a config, given the values that it is computed from."""
     canonical = json.dumps(changed, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
 def of_plugins(used: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the hash has of plugins: their sources, whatever their files are called."""
+    """Return the plugins' part of the hash: their sources, regardless of file names."""
     return {"plugins": sorted(used.values())} if used else {}
 
 
 def register(name: str, technique: type[Regularizer]) -> None:
-    """Add a plugin's technique. Raises TypeError or ValueError for what can't be a toggle."""
+    """Add a plugin's technique. Raises TypeError or ValueError if it can't be a toggle."""
     is_class = isinstance(technique, type)
     if (
         not is_class
@@ -322,9 +325,7 @@ def register(name: str, technique: type[Regularizer]) -> None:
             f"expected a class that extends regbench.Toggle, received {technique!r:.80}"
         )
     if not technique.optional:
-        raise ValueError(
-            "expected optional = True: a plugin's technique is off unless it is asked for"
-        )
+        raise ValueError("expected optional = True: a plugin's technique is off by default")
     if hasattr(Experiment, name) or name in {*Experiment.model_fields, "extends", "matrix"}:
         raise ValueError("a config has another key of this name; choose another")
     REGULARIZERS[name] = technique
@@ -333,7 +334,7 @@ def register(name: str, technique: type[Regularizer]) -> None:
 def experiment_class(stored: bool = False) -> type[Experiment]:
     """Return the experiment with a key for each technique that is registered now.
 
-    With `stored`, for those alone that need no plugin.
+    With `stored`, only for those that need no plugin.
     """
     own = frozenset(plugins.names("regularizer"))
     toggles = REGULARIZERS.items()

@@ -1,8 +1,8 @@
 """Config files as trees: `extends`, merging and `--set`, with the place of every value.
 
-How a file and the file that it extends are merged: a mapping changes only the keys that it names,
-anything else replaces what was there, and `name` is not inherited. For a toggle that means: a bare
-value is the whole toggle, so `pooling: average` is average pooling with the default window
+A file is merged over the file that it extends: a mapping changes only the keys that it names,
+anything else replaces the inherited value, and `name` is not inherited. For a toggle that means: a
+bare value is the whole toggle, so `pooling: average` is average pooling with the default window
 whatever the base has, and `pooling: {kind: average}` keeps the base's window. A shorthand in the
 base is not lost: `pooling: {size: 3}` on top of `pooling: average` is average pooling. Another
 `model.name` starts from that network's defaults: the keys of the base's network are not its keys.
@@ -20,11 +20,11 @@ from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
 from regbench.regularizers import REGULARIZERS, Toggle
 
-# More than anyone can follow, and less than Python's stack allows.
+# More than anyone can follow, but less than Python's stack allows.
 MOST_FILES = 50
-# Keys of a file as such, which no other file inherits and no option sets.
+# Keys of the file itself, which no other file inherits and no option sets.
 FILE_KEYS = ("extends", "matrix")
-# Every study has both of these keys, and no config has either.
+# Every study has both of these keys, and no config has any.
 KEYS_OF_A_STUDY = ("variants", "claims")
 # Keys that a matrix or a study can't set: they identify runs, or concern a whole file.
 RESERVED = {
@@ -35,7 +35,7 @@ RESERVED = {
 
 
 class ConfigError(RegbenchError):
-    """Everything that is wrong with the configs, one line per problem."""
+    """One or more invalid configs, with one line per problem."""
 
     def __init__(self, problems: Iterable[Problem | str]) -> None:
         self.messages = [str(problem) for problem in problems]
@@ -45,7 +45,7 @@ class ConfigError(RegbenchError):
 def read(path: Path, problems: list[Problem]) -> Node:
     """Return a file's mapping, merged over that of the file that it extends, and with a name.
 
-    What is wrong and can be passed over is added to `problems`. Raises YamlError for the rest.
+    Recoverable errors are added to `problems`; others raise YamlError.
     """
     tree = _read(path, str(path), (), problems)
     if tree.child("name") is None:
@@ -58,7 +58,7 @@ def _read(path: Path, source: str, above: tuple[Path, ...], problems: list[Probl
     document = yaml12.read(path, source)
     problems += document.problems
     tree = document.root
-    if tree.content is None:  # a file that was never written to its end must not train the baseline
+    if tree.content is None:  # a truncated file must not train the baseline
         raise YamlError(
             tree.place, "expected keys such as extends: baseline.yaml, received an empty file"
         )
@@ -102,7 +102,7 @@ def _extended(path: Path, extends: Node, key: str, above: tuple[Path, ...]) -> P
     found = _named(path, extends, key)
     try:
         circle, exists = found.resolve() in above, found.is_file()
-    except (OSError, RuntimeError) as error:  # a name that is too long, links in a circle
+    except (OSError, RuntimeError) as error:  # a name that is too long, or circular links
         reason = getattr(error, "strerror", None) or error
         raise YamlError(extends.place, f"{key}: {found}: can't be read: {reason}") from error
     if circle:
@@ -122,7 +122,7 @@ def _named(path: Path, extends: Node, key: str) -> Path:
     name = extends.content
     if isinstance(name, str) and name.startswith(shipped.PREFIX):
         return shipped.named(name, "config", extends.place)
-    # Only what looks like a config is opened: an error cites what is in the file.
+    # Only config files are opened, because an error quotes the file's content.
     if not isinstance(name, str) or not name.endswith(yaml12.SUFFIXES):
         raise YamlError(
             extends.place,
@@ -145,7 +145,7 @@ def dotted(key: str, node: Node, section: str) -> list[str]:
 
 
 def override(text: str, problems: list[Problem]) -> Node:
-    """Return `a.b=value` as a tree whose places cite the option. Raises YamlError."""
+    """Return `a.b=value` as a tree whose places point to the option. Raises YamlError."""
     place = Place(f"--set {text}")
     dotted, equals, value = text.partition("=")
     keys = [key.strip() for key in dotted.split(".")]
@@ -159,19 +159,19 @@ def override(text: str, problems: list[Problem]) -> Node:
 
 
 def nested(keys: Sequence[str], value: Node, place: Place) -> Node:
-    """Return `value` in a mapping for each of the keys, all of them cited at `place`."""
+    """Return `value` nested in a mapping for each key, all of them at `place`."""
     for key in reversed(keys):
         value = Node({key: replace(value, key=place)}, place)
     return value
 
 
 def merge(base: Node, changes: Node) -> Node:
-    """Return `base`, changed as one file changes another."""
+    """Return `base` with `changes` merged over it, as between files."""
     return yaml12.merge(_without_other_model(_written_out(base), changes), changes)
 
 
 def models_first(changes: Iterable[Node]) -> list[Node]:
-    """Return changes in an order in which none undoes another: `model.name` before other keys."""
+    """Return changes in an order in which none undoes another: `model.name` first."""
     return sorted(changes, key=lambda change: _model_name(change) is None)
 
 

@@ -1,6 +1,6 @@
-"""From config files to frozen, validated experiments: defaults < `extends` < file < `--set`.
+"""Loads configs into frozen, validated experiments: defaults < `extends` < file < `--set`.
 
-A file with a `matrix` is several experiments: see `regbench.matrix`.
+A file with a `matrix` yields several experiments: see `regbench.matrix`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from regbench.config.yaml12 import Node, Problem, YamlError
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """Return the experiment of a config file, changed by overrides such as "train.epochs=5".
 
-    A name such as "dropout", where there is no such file, is that of a config that is shipped.
+    A name such as "dropout", if there is no such file, means a shipped config.
 
     Raises:
-        ConfigError: with a line for everything that is wrong; a matrix is more than one experiment.
+        ConfigError: with a line for each error; a matrix, which yields several experiments, is one.
     """
     experiments = load_all([path], overrides)
     if len(experiments) > 1:
@@ -39,7 +39,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
                 Problem(
                     place or tree.place,
                     f"matrix: expected one experiment, received {len(experiments)}; "
-                    "train them all with regbench run, or write one of them into a file of its own",
+                    "train them all with regbench run, or write one of them into its own file",
                 )
             ]
         )
@@ -77,7 +77,7 @@ def load_all(
         except ConfigError as error:
             problems += error.messages
     if problems:
-        # The overrides are the same for every file: what is wrong with them is said once.
+        # The overrides are the same for every file: report their errors only once.
         raise ConfigError(dict.fromkeys(problems))
     seeded = [
         (path, [each.with_seed(seed) for each in found for seed in seeds or [each.seed]])
@@ -90,9 +90,9 @@ def load_all(
 
 
 def of_tree(tree: Node, problems: list[Problem]) -> list[Experiment]:
-    """Return the experiments of a merged tree: one, or as many as its matrix asks for.
+    """Return the experiments of a merged tree: one, or all combinations of its matrix.
 
-    What is wrong is added to `problems`.
+    Errors are added to `problems`.
     """
     experiments: list[Experiment] = []
     made = experiment_class()
@@ -110,7 +110,7 @@ def parse(text: str, source: str) -> Experiment:
     """Return the experiment of a resolved config, as `dump` writes it: it extends no other file.
 
     Raises:
-        ConfigError: with a line for everything that is wrong; messages call the text `source`.
+        ConfigError: with a line for each error; messages call the text `source`.
     """
     try:
         document = yaml12.parse(text, source)
@@ -119,7 +119,7 @@ def parse(text: str, source: str) -> Experiment:
             raise YamlError(tree.place, "expected a resolved config, a mapping")
         extends = tree.child("extends")
         if extends is not None:
-            raise YamlError(extends.place, "extends: expected a config that is resolved")
+            raise YamlError(extends.place, "extends: expected a resolved config")
         experiments = of_tree(tree, problems)
     except YamlError as error:
         raise ConfigError([error.problem]) from error
@@ -165,7 +165,7 @@ def _schema_of(made: type[Experiment], *names: tuple[str, ...]) -> dict[str, Any
 def _check_distinct(
     files: Sequence[tuple[Path, Sequence[Experiment]]], overrides: Sequence[str], seeded: bool
 ) -> None:
-    """Refuse an experiment, by its name, config and seed, that two files ask for, or one twice."""
+    """Refuse duplicate experiments (name, config and seed), from two files or from one."""
     first: dict[str, Path] = {}
     problems: dict[str, None] = {}
     for path, found in files:
@@ -214,10 +214,10 @@ def _found(asked: str | Path) -> Path:
 
 
 def _differ_without_overrides(one: Path, other: Path) -> bool:
-    """Return whether no experiment of one file is one of the other's too."""
+    """Return whether two files have no experiment in common."""
     try:
         hashes = [{each.hash for each in _experiments(path, [])} for path in (one, other)]
-    except ConfigError:  # it takes the overrides to be a config at all
+    except ConfigError:  # the file is a config only with the overrides
         return False
     return not hashes[0] & hashes[1]
 
@@ -240,7 +240,7 @@ def _experiments(path: Path, overrides: Sequence[str]) -> list[Experiment]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that YAML 1.2 would read as something else."""
+    """A YAML dumper that quotes every text that YAML 1.2 would read as another type."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -3,8 +3,8 @@
     matrix: {dropout.dense: [0.2, 0.3, 0.5], l2: [0, 1e-3]}       # every pair: six experiments
     matrix: {zip: {model.blocks: [[16], [32]], l2: [1e-3, 1e-4]}}  # first with first: two
 
-Both may be combined: the lists in `zip` then count as one. An experiment is named after the file
-and what was changed, as in `mine-dense_0.2-l2_0.001`.
+The two can be combined: the lists in `zip` then count as one. An experiment is named after the file
+and its changes, as in `mine-dense_0.2-l2_0.001`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any
 from regbench.config.inheritance import dotted, merge, models_first, nested
 from regbench.config.yaml12 import Node, Problem, YamlError
 
-# At a minute a run, more is over four hours for a single seed; ten short lists are thousands.
+# With more, a single seed takes over four hours at a minute per run; ten short lists make
+# thousands.
 MOST_EXPERIMENTS = 256
 LONGEST_NAME = 64
 ZIP = "zip"
@@ -32,7 +33,7 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         ZIP: {
             "type": "object",
-            "description": "lists of equal length that are gone through together",
+            "description": "lists of equal length that advance together",
             **_LISTS,
         }
     },
@@ -44,9 +45,9 @@ Change = tuple[str, Node]
 
 
 def expand(tree: Node, problems: list[Problem]) -> list[Node]:
-    """Return the tree of every combination; the tree itself where it has no matrix.
+    """Return the tree of every combination; the tree itself if it has no matrix.
 
-    What is wrong is added to `problems`. Raises YamlError for a matrix that can't be gone through.
+    Errors are added to `problems`. Raises YamlError for an invalid matrix.
     """
     matrix = tree.child("matrix")
     if matrix is None:
@@ -66,7 +67,7 @@ def expand(tree: Node, problems: list[Problem]) -> list[Node]:
 
 
 def check_override(tree: Node, change: Node) -> None:
-    """Raise YamlError for `--set` of a key that the matrix sets: names would say another value."""
+    """Raise YamlError for `--set` of a key that the matrix sets: names would be wrong."""
     matrix = tree.child("matrix")
     if matrix is None:
         return
@@ -92,7 +93,7 @@ def check_distinct(
 
 
 def _axes(matrix: Node, problems: list[Problem]) -> list[list[list[Change]]]:
-    """Return the lists to combine: each of their items is what one step changes."""
+    """Return the lists to combine: each item holds the changes of one step."""
     if not isinstance(matrix.content, dict) or not matrix.content:
         text = "matrix: expected lists of values by key, such as {l2: [0, 1e-3]}"
         raise YamlError(matrix.place, text)
@@ -127,7 +128,7 @@ def _zipped(node: Node, problems: list[Problem]) -> list[list[Change]]:
 
 
 def _values(key: str, node: Node, problems: list[Problem]) -> list[Node]:
-    """Return the values of a key, which is where an unknown key is cited."""
+    """Return the values of a key, at whose place an unknown key is reported."""
     dotted(key, node, "matrix")
     place = node.key or node.place
     if not isinstance(node.content, list) or not node.content:
@@ -151,9 +152,9 @@ def _changed(base: Node, combination: list[Change]) -> Node:
 
 
 def _name(name: str, combination: list[Change]) -> str:
-    """Return what the experiment is called, at most 64 characters.
+    """Return the experiment's name, at most 64 characters.
 
-    Ends in a digest where the parts had to be cut, or say less than all of their values.
+    It ends in a digest if parts had to be cut, or do not show all of their values.
     """
     full = [key for key, _ in combination]
     last = [key.rpartition(".")[2] for key in full]

@@ -1,4 +1,4 @@
-"""pydantic's errors as lines: where in which file, what was expected, what was received."""
+"""Turns pydantic's errors into lines: place, expected, received."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from regbench.config.yaml12 import Node, Problem
 
 Schema = dict[str, Any]
 LONGEST_VALUE = 60
-# How alike two keys are, from 0 to 1, of which one is taken for the other with letters mixed up.
+# The similarity, from 0 to 1, above which one key is taken for a misspelling of another.
 MISSPELT = 0.8
 
 
 def explain(error: ValidationError, tree: Node, schema: Schema, hint: str = "") -> list[Problem]:
-    """Return a problem for every value that is wrong, cited where it was written.
+    """Return a problem for every invalid value, with its place in the file.
 
     Args:
-        error: what validating `tree.plain()` raised.
+        error: the error from validating `tree.plain()`.
         tree: the values and their places.
-        schema: the JSON Schema that the values were checked against; it says what was expected.
-        hint: what to add where a key of the whole file is unknown, and hardly a misspelling.
+        schema: the JSON Schema of the values, from which messages take what was expected.
+        hint: text to add if a top-level key is unknown and hardly a misspelling.
     """
     problems: dict[tuple[str | int, ...], Problem] = {}
     schema = named(schema, tree.plain().get("model"))
@@ -33,7 +33,7 @@ def explain(error: ValidationError, tree: Node, schema: Schema, hint: str = "") 
     places = [detail["loc"] for detail in details]
     for detail in details:
         own = detail["loc"]
-        # A list whose only item is wrong is not too short: pydantic counts what is left of it.
+        # A list whose only item is invalid is not too short: pydantic counts only valid items.
         if detail["type"] == "too_short" and any(_is_below(own, each) for each in places):
             continue
         path = _written(tree, detail["loc"])
@@ -48,7 +48,7 @@ def _is_below(location: tuple[str | int, ...], other: tuple[str | int, ...]) -> 
 
 
 def _written(tree: Node, location: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Return as much of pydantic's location as there is in the tree."""
+    """Return the part of pydantic's location that exists in the tree."""
     node: Node | None = tree
     for length, key in enumerate(location):
         node = node.child(key) if node else None
@@ -75,7 +75,7 @@ def _problem(
 
 def _unknown_key(path: tuple[str | int, ...], schema: Schema, hint: str) -> str:
     valid = _keys(_fragment(schema, path[:-1]), schema)
-    # `epochs` is no misspelling of anything, but the key of a section that was left out.
+    # `epochs` is not a misspelling but a key whose section was left out.
     elsewhere = [
         f"{section}.{key}"
         for section, fragment in schema.get("properties", {}).items()
@@ -97,7 +97,7 @@ def _is_misspelling(key: str | int, near: list[str]) -> bool:
 
 
 def _of_network(path: tuple[str | int, ...], schema: Schema) -> str:
-    """Return which network it is whose keys are the valid ones, for a key of `model`."""
+    """Return the network whose keys are valid, for a key of `model`."""
     if path[0] != "model":
         return ""
     name = schema["properties"]["model"]["properties"]["name"].get("const")
@@ -128,7 +128,7 @@ def _one(fragment: Schema, schema: Schema) -> str:
         return f"a list, each item {describe(fragment.get('items', {}), schema)}"
     if kind == "object":
         keys = ", ".join(fragment.get("properties", {}))
-        # Without keys of its own, those are names that the writer chooses.
+        # Without fixed keys, the writer chooses the names.
         return f"a mapping with {keys}" if keys else "a mapping by name"
     if kind == "string":
         return str(fragment.get("description", "text"))
@@ -154,7 +154,7 @@ def _alternatives(fragment: Schema, schema: Schema) -> Iterator[Schema]:
 
 
 def _fragment(schema: Schema, path: tuple[str | int, ...]) -> Schema:
-    """Return the part of the schema for what is at `path`; {} where it knows nothing of it."""
+    """Return the part of the schema for the value at `path`; {} if it has none."""
     found = schema
     for key in path:
         branches = _alternatives(found, schema)

@@ -22,13 +22,13 @@ from regbench.builders.cnn import CNN
 
 
 class Stored(Builder):
-    """A network of which only the name and keys are known: a run's, read without its plugin."""
+    """A network known only by name and keys: that of a run whose plugin is not loaded."""
 
     model_config = ConfigDict(extra="allow")
 
 
 def _validated(value: Any, info: ValidationInfo) -> Builder:
-    """Return the builder that a mapping names, with its keys: looked up now, not at import."""
+    """Return the builder that a mapping names, with its keys; looked up at call time."""
     if isinstance(value, Builder):
         return value
     name = value.get("name", DEFAULT) if isinstance(value, dict) else DEFAULT
@@ -47,7 +47,7 @@ def _validated(value: Any, info: ValidationInfo) -> Builder:
 def _serialized(builder: Builder, info: SerializationInfo) -> dict[str, Any]:
     mode = "json" if info.mode_is_json() else "python"
     values = builder.model_dump(mode=mode, exclude_defaults=info.exclude_defaults)
-    # The name is the default of its class, and yet says which class that is.
+    # The name is its class's default, but must be kept: it identifies the class.
     named = {} if info.exclude_defaults and builder.name == DEFAULT else {"name": builder.name}
     return named | values
 
@@ -70,14 +70,14 @@ Network = Annotated[Builder, PlainValidator(_validated), PlainSerializer(_serial
 
 
 def named(schema: dict[str, Any], values: Any) -> dict[str, Any]:
-    """Return the schema of a config, of its `model` only the keys of the network that it names.
+    """Return the schema of a config, with `model` reduced to the keys of the named network.
 
     Args:
         schema: the JSON Schema of any config.
-        values: what a config has for `model`.
+        values: the `model` section of a config.
     """
     name = values.get("name", DEFAULT) if isinstance(values, dict) else DEFAULT
-    if "model" not in schema.get("properties", {}):  # of a study
+    if "model" not in schema.get("properties", {}):  # a study
         return schema
     if isinstance(name, str) and name in BUILDERS:  # perhaps since the schema was made
         found = BUILDERS[name].model_json_schema()

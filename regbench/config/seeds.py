@@ -1,14 +1,14 @@
-"""Seeds as one writes them: `0-4`, `0,3,7` or any mixture of both."""
+"""Parses seeds: `0-4`, `0,3,7` or any mixture of both."""
 
 from __future__ import annotations
 
-# More than anyone trains of one config, and few enough to hold.
+# More than anyone trains of one config, but few enough for a list.
 MOST_SEEDS = 10_000
 HIGHEST_SEED = 2**32 - 1
 
 
 def parse(text: str) -> list[int]:
-    """Return the seeds that a text names. Raises ValueError."""
+    """Return the seeds in a text. Raises ValueError."""
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")

@@ -1,6 +1,6 @@
-"""The configs and studies that come with regbench: found by name, and written out to be edited.
+"""Shipped configs and studies: found by name, and written out for editing.
 
-A file of one's own always wins. `regbench:dropout` names the shipped config whatever is there:
+A local file always wins. `regbench:dropout` names the shipped config in any case:
 
     extends: regbench:baseline
 """
@@ -22,15 +22,15 @@ PREFIX = "regbench:"
 STUDIES = "studies"
 
 Kind = Literal["config", "study"]
-# How the other kind is asked for.
+# The command for the other kind.
 COMMANDS = {"config": "regbench run", "study": "regbench study"}
-# No separator, no drive, no suffix of a file: a name, and no path.
+# No separator, no drive, no suffix: a name, not a path.
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
 class WrittenOut:
-    """The shipped files in a folder: those `written` now, and those that were there, `unchanged`.
+    """The shipped files in a folder: those `written` now, and those that existed, `unchanged`.
 
     Paths are relative to the folder.
     """
@@ -43,8 +43,8 @@ class WrittenOut:
 def folder() -> Path:
     """Return the folder of the shipped configs.
 
-    It is in the package where a wheel was installed. In a clone, and so in an editable
-    installation, it is beside the package.
+    In an installed wheel it is inside the package. In a clone, and so in an editable installation,
+    it is beside the package.
     """
     package = Path(__file__).resolve().parents[1]
     inside = package / "configs"
@@ -53,19 +53,19 @@ def folder() -> Path:
 
 def names(kind: Kind) -> dict[str, Path]:
     """Return the file of each shipped config or study, by name."""
-    # A name is looked up here and never becomes a path, so that none leads out of the folder.
+    # A name is looked up here and never becomes a path, so none can escape the folder.
     where = folder() / STUDIES if kind == "study" else folder()
     files = sorted(path for path in where.glob("*.yaml") if _is_own(path))
     return {path.stem: path for path in files}
 
 
 def find(asked: str | Path, kind: Kind) -> Path:
-    """Return the path of a config or study that was named by its path, or by a shipped one's name.
+    """Return the path of a config or study, given a path or the name of a shipped one.
 
-    A path that exists is returned as it is, and so is one that is no name.
+    A path that exists is returned unchanged, as is anything that can't be a name.
 
     Raises:
-        YamlError: nothing of this name is shipped.
+        YamlError: no shipped file has this name.
     """
     text, path = str(asked), Path(asked)
     if text.startswith(PREFIX):
@@ -94,10 +94,10 @@ def named(text: str, kind: Kind, place: Place) -> Path:
 
 
 def write_out(target: Path) -> WrittenOut:
-    """Write the shipped configs, studies and schemas into a folder. Files there are never changed.
+    """Write the shipped configs, studies and schemas into a folder. Existing files never change.
 
     Raises:
-        RegbenchError: a file is there already, and is not the shipped one; nothing is written.
+        RegbenchError: an existing file differs from the shipped one; nothing is written.
     """
     result = WrittenOut(target)
     missing, changed = [], []
@@ -113,13 +113,13 @@ def write_out(target: Path) -> WrittenOut:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise RegbenchError(
             f"{target / changed[0]}{more}: expected no file or the shipped one, received another; "
-            "nothing is overwritten and nothing was written; choose another folder: "
+            "nothing was written, and no file is ever overwritten; choose another folder: "
             "regbench init DIR"
         )
     for path in missing:
         there = target / path
         there.parent.mkdir(parents=True, exist_ok=True)
-        with there.open("xb") as file:  # fails rather than follow a link or replace a file
+        with there.open("xb") as file:  # fails instead of following a link or replacing a file
             file.write((folder() / path).read_bytes())
         result.written.append(path)
     return result
@@ -146,7 +146,7 @@ def _is_own(path: Path) -> bool:
 
 
 def _unknown(name: str, kind: Kind, prefix: str = "") -> str:
-    """Return what to say of a name that no shipped file has, with the nearest that one has."""
+    """Return the error for a name that no shipped file has, with the closest name."""
     other: Kind = "config" if kind == "study" else "study"
     if name in names(other):
         article = "a study" if other == "study" else "a config"
@@ -161,12 +161,12 @@ def _listed(kind: Kind) -> str:
 
 
 def _check_reachable(path: Path, kind: Kind) -> None:
-    """Say of a missing `configs/dropout.yaml` that its name alone finds the shipped one."""
+    """Suggest the shipped config by its name for a missing `configs/dropout.yaml`."""
     if path.suffix not in yaml12.SUFFIXES or path.stem not in names(kind):
         return
     try:
         missing = not os.path.lexists(path)
-    except ValueError:  # a NUL in it; reading it says so
+    except ValueError:  # the name contains NUL; reading the file will report it
         return
     if missing and yaml12.no_such_file(path) == "no such file":
         raise YamlError(

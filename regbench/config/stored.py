@@ -1,7 +1,7 @@
-"""The config of a finished run, as its folder has it: read without the plugins that it names.
+"""The config of a finished run: read from its folder, without the plugins that it names.
 
-A plugin's toggle is known by its values alone then: of any key, as long as the config says which
-plugins it was made with. The hash can be made of them all the same.
+A plugin's toggle is then known only by its values: any key is accepted, as long as the config names
+its plugins. The hash can still be computed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from regbench.config.messages import explain
 from regbench.config.yaml12 import Node, YamlError
 
 DEFAULT_MODEL = "cnn"
-# Keys below the toggle of a plugin, which tables show.
+# Keys of a plugin's toggle, which tables show.
 MOST_CHARACTERS = 64
 
 
@@ -38,10 +38,10 @@ class Stored:
 
 
 def parse(text: str, source: str) -> Stored:
-    """Return the config of a finished run, which names techniques and data sets of plugins or not.
+    """Return the config of a finished run, whether or not it uses plugins.
 
     Raises:
-        ConfigError: with a line for everything that is wrong; messages call the text `source`.
+        ConfigError: with a line for each error; messages call the text `source`.
     """
     made = experiment_class(stored=True)
     try:
@@ -61,13 +61,13 @@ def parse(text: str, source: str) -> Stored:
         raise ConfigError(explain(error, tree, made.model_json_schema())) from error
     if document.problems:
         raise ConfigError(dict.fromkeys(map(str, document.problems)))
-    # As in the hash of an experiment whose plugins are loaded.
+    # The same as in the hash of an experiment whose plugins are loaded.
     changed = found.changed() | own
     return Stored(experiment.digest(changed), found.brief() | own)
 
 
 def _own_values(tree: Node, made: type[experiment.Experiment]) -> dict[str, Any]:
-    """Return the values of toggles, and of a network, that regbench has not. Raises YamlError."""
+    """Return the values of toggles and networks that regbench does not have. Raises YamlError."""
     assert isinstance(tree.content, dict)
     own = {}
     for name, node in tree.content.items():

@@ -1,6 +1,6 @@
-"""YAML text to a tree of plain values, each of which knows its file, line and column.
+"""Parses YAML text into a tree of plain values that know their file, line and column.
 
-PyYAML parses; what a scalar means is decided here, by YAML 1.2's core schema, since PyYAML reads
+PyYAML parses; scalars are interpreted here, by YAML 1.2's core schema, since PyYAML reads
 `1e-4` as a string, `no` as False, `12:30` as 750 and keeps the last of two equal keys without a
 word. No tag is ever resolved and no object constructed.
 Source: YAML Ain't Markup Language version 1.2.2, section 10.3.
@@ -47,7 +47,7 @@ _UNPRINTABLE = re.compile(
 
 
 class Place(NamedTuple):
-    """Where something was written. Lines and columns count from 1; line 0 stands for all of it."""
+    """The place of a value. Lines and columns count from 1; line 0 means the whole file."""
 
     source: str
     line: int = 0
@@ -59,7 +59,7 @@ class Place(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """One problem, and where it is."""
+    """A problem and its place."""
 
     place: Place
     text: str
@@ -69,7 +69,7 @@ class Problem(NamedTuple):
 
 
 class YamlError(RegbenchError):
-    """The text can't be read any further."""
+    """The rest of the text can't be read."""
 
     def __init__(self, place: Place, text: str) -> None:
         self.problem = Problem(place, text)
@@ -78,7 +78,7 @@ class YamlError(RegbenchError):
 
 @dataclass(frozen=True)
 class Node:
-    """A value, where it is and, inside a mapping, where its key is."""
+    """A value with its place and, inside a mapping, the place of its key."""
 
     content: Scalar | list[Node] | dict[str, Node]
     place: Place
@@ -93,7 +93,7 @@ class Node:
         return self.content
 
     def child(self, key: str | int) -> Node | None:
-        """Return what is at a key of a mapping or an index of a list, or None."""
+        """Return the value at a key of a mapping or an index of a list, or None."""
         if isinstance(self.content, dict):
             return self.content.get(str(key))
         if isinstance(self.content, list) and isinstance(key, int) and key < len(self.content):
@@ -103,7 +103,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Document:
-    """The root of the tree, and what is wrong but left the rest readable: report it all."""
+    """The root of the tree, and problems that left the rest readable: report them all."""
 
     root: Node
     problems: list[Problem] = field(default_factory=list)
@@ -122,7 +122,7 @@ def read(path: Path, source: str) -> Document:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # What is in front of the first bad byte is good.
+        # The text before the first invalid byte is valid.
         place = _end_of(data[: error.start].decode("utf-8-sig", "replace"), source)
         raise YamlError(place, "expected UTF-8 text, received other bytes") from error
     return parse(text, source)
@@ -131,7 +131,7 @@ def read(path: Path, source: str) -> Document:
 def parse(text: str, source: str, *, positions: bool = True) -> Document:
     """Return the document in `text`; without `positions`, every place is just `source`.
 
-    Raises YamlError for what can't be read at all.
+    Raises YamlError for unreadable text.
     """
     composer = _Composer(source, positions)
     bad = _UNPRINTABLE.search(text)
@@ -149,7 +149,7 @@ def parse(text: str, source: str, *, positions: bool = True) -> Document:
 
 
 def resolve(text: str) -> Scalar:
-    """Return what an unquoted scalar means. Raises ValueError for a number that is too long."""
+    """Return the value of an unquoted scalar. Raises ValueError for a number that is too long."""
     if text in _NULLS:
         return None
     if text in _BOOLEANS:
@@ -168,7 +168,7 @@ def resolve(text: str) -> Scalar:
 
 
 def merge(base: Node, changes: Node) -> Node:
-    """Return `base` with `changes`: mappings are merged key by key, anything else is replaced."""
+    """Return `base` merged with `changes`: mappings key by key, anything else replaced."""
     if not (isinstance(base.content, dict) and isinstance(changes.content, dict)):
         return changes
     merged = dict(base.content)
@@ -180,7 +180,8 @@ def merge(base: Node, changes: Node) -> Node:
 class _Composer:
     """Builds the tree from parser events.
 
-    Not PyYAML's own composer, which recurses as deeply as the text says and shares aliased nodes.
+    PyYAML's own composer is not used: it recurses as deeply as the text demands and shares aliased
+    nodes.
     """
 
     def __init__(self, source: str, positions: bool) -> None:
@@ -267,7 +268,7 @@ class _Composer:
 
 
 def event_text(event: Any) -> str:
-    """Return how messages call the value that begins with a parser event."""
+    """Return a description, for messages, of the value that begins with a parser event."""
     if isinstance(event, yaml.MappingStartEvent):
         return "a mapping"
     return "a list" if isinstance(event, yaml.SequenceStartEvent) else event.value or "nothing"
@@ -285,7 +286,7 @@ def _end_of(text: str, source: str) -> Place:
 
 
 def no_such_file(path: Path) -> str:
-    """Return what to say of a file that is missing: the one beside it with the nearest name."""
+    """Return the error for a missing file, with the closest name beside it."""
     try:
         beside = [each.name for each in path.parent.iterdir() if each.suffix in SUFFIXES]
     except OSError:

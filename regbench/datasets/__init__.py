@@ -1,4 +1,4 @@
-"""Data sets: from a name in the config to images and labels, equal for all variants of a seed.
+"""Data sets: images and labels by name, the same for all variants of a seed.
 
 No Keras here. A data set is one module and one line in `DATASETS`.
 """
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DATASETS", "DataError", "Splits", "load", "stratified"]
 
-# Called with bytes done and bytes in all, while a data set is downloaded.
+# Called with bytes done and total bytes while a data set is downloaded.
 Progress = Callable[[int, int], None]
 
 
@@ -71,9 +71,9 @@ def load(data: Data, seed: int, progress: Progress | None = None) -> Splits:
 
     The same data, seed and counts give the same examples in every process. With "all" the arrays
     are the cache's own, mapped read-only and in their original order. Validation examples come from
-    what the training subset leaves of its pool, so that subset is the same without them; only where
-    it would be the whole pool are they taken out of it. They have as many wrong labels as training
-    examples: who trains on noisy labels has no others to choose with.
+    the rest of the training pool, so the training subset is the same without them; only if that is
+    the whole pool are they taken out of it. They have the same share of wrong labels as training
+    examples: with noisy labels, there are no clean ones to choose with.
 
     Raises:
         DataError: the data set is missing, damaged, or smaller than asked for.
@@ -104,7 +104,7 @@ def open_dataset(data: Data, progress: Progress | None = None) -> Splits:
     """Return the whole data set of a config with its fingerprint, fetched and decoded if needed.
 
     Raises:
-        DataError: it is missing or damaged.
+        DataError: the data set is missing or damaged.
     """
     if data.name not in DATASETS:
         raise DataError(f"data.name: {plugins.unknown(data.name, DATASETS)}")
@@ -118,7 +118,7 @@ def open_dataset(data: Data, progress: Progress | None = None) -> Splits:
 def _chosen(
     labels: NDArray[np.int64], split: str, count: int | Literal["all"], seed: int
 ) -> NDArray[np.int64] | slice:
-    """Return sorted indices of a stratified subset; a slice, which copies nothing, for all."""
+    """Return sorted indices of a stratified subset; for all, a slice, which copies nothing."""
     if count == "all" or count == len(labels):
         return slice(None)
     if count > len(labels):

@@ -1,7 +1,7 @@
-"""Images of one's own as NumPy arrays in an .npz: train_images, train_labels and the same for test.
+"""Your own images as NumPy arrays in an .npz: train_images, train_labels and the same for test.
 
 Images are uint8 (n, height, width), (n, height, width, 1) or (n, height, width, 3); labels are
-integers (n,) or (n, 1). `classes` names the classes; without it they are called 0, 1, 2.
+integers (n,) or (n, 1). `classes` names the classes; without it they are named 0, 1, 2.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EXPECTED = {
     "test_labels": LABELS,
     "classes": Array(("U", "S"), (1,), optional=True),
 }
-# Far more than any network here could tell apart; a single label could ask for any number.
+# Far more than any network here could tell apart; without a limit, one label could set any number.
 MAX_CLASSES = 100_000
 
 
@@ -36,18 +36,18 @@ def load(
     """Return the images and labels of the .npz at `path`, in their order.
 
     Raises:
-        DataError: no path, another SHA-256 than `sha256`, or arrays that are not as above.
+        DataError: no path, a SHA-256 other than `sha256`, or arrays that differ from the above.
     """
     if path is None:
         raise DataError(f"data.path: arrays needs an .npz with {', '.join(EXPECTED)}")
     if not path.is_file():
-        raise DataError(f"data.path: expected an .npz file, received {path}, which is no file")
+        raise DataError(f"data.path: expected an .npz file, received {path}, which is not a file")
     actual = checksums.verified(path, (sha256,) if sha256 else ())
     return cache.splits("arrays", actual, lambda: decode(path), str(path))
 
 
 def decode(path: Path) -> Splits:
-    """Return what an .npz holds. Raises DataError where that is no data set."""
+    """Return the content of an .npz. Raises DataError if it is not a data set."""
     arrays = npz.read(path, EXPECTED)
     labels = {split: _labels(arrays[f"{split}_labels"]) for split in ("train", "test")}
     try:

@@ -1,4 +1,4 @@
-"""Decoded data sets, kept as .npy files that later starts map instead of decoding again."""
+"""A cache of decoded data sets: .npy files that later runs map instead of decoding again."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from regbench.datasets.errors import DataError
 from regbench.datasets.splits import ARRAYS, Splits
 
 # Part of every entry's name: raise it when a decoder changes what it returns. Entries of format 1
-# carry no fingerprint, so nothing says whether they are what the decoder returned.
+# have no fingerprint, so they can't be verified.
 FORMAT = 2
 # A file system's clock may tick only every two seconds: within that time a second change could
 # leave a file's times as they are.
 SETTLED_SECONDS = 2.0
-# Longer than any decoding takes: older temporary files were left by a killed process.
+# Longer than any decoding takes: older temporary files are leftovers of a killed process.
 ABANDONED_SECONDS = 86_400.0
 
 log = logging.getLogger(__name__)
@@ -44,12 +44,12 @@ def folder() -> Path:
 
 
 def entry(dataset: str, key: str) -> Path:
-    """Return where the decoded arrays of a data set with this content key are, or will be."""
+    """Return the place of the decoded arrays of a data set with this content key."""
     return folder() / dataset / f"{key}-v{FORMAT}"
 
 
 def splits(dataset: str, key: str, decode: Callable[[], Splits], source: str = "") -> Splits:
-    """Map the decoded arrays; call `decode` first where they are missing, damaged or changed.
+    """Map the decoded arrays; call `decode` first if they are missing, damaged or changed.
 
     Of several processes, one decodes while the others wait. `source` is recorded for `find`.
 
@@ -78,14 +78,14 @@ def splits(dataset: str, key: str, decode: Callable[[], Splits], source: str = "
 
 
 def read(place: Path) -> Splits | None:
-    """Map an entry read-only; None where it is missing, incomplete, damaged or changed.
+    """Map an entry read-only; None if it is missing, incomplete, damaged or changed.
 
-    The pixels and labels are held against the fingerprint of what was decoded. That takes 0.2 to
-    0.6 s for CIFAR-10, so it is done for files that changed since it was done last.
+    Pixels and labels are verified with the fingerprint of what was decoded. That takes 0.2 to 0.6 s
+    for CIFAR-10, so only files that changed since the last check are verified.
     """
     try:
         about = description(place)
-        states = {name: settled_state(place / f"{name}.npy") for name in ARRAYS}  # before a look
+        states = {name: settled_state(place / f"{name}.npy") for name in ARRAYS}  # before the check
         arrays = {name: np.load(place / f"{name}.npy", "r").view(np.ndarray) for name in ARRAYS}
         if any(list(array.shape) != about["shapes"][name] for name, array in arrays.items()):
             return None
@@ -105,10 +105,10 @@ def description(place: Path) -> dict[str, Any]:
 
 
 def settled_state(path: Path) -> list[int] | None:
-    """Return by what a change of the file shows: its size, inode and times of change.
+    """Return the state that reveals a change of the file: its size, inode and times of change.
 
-    The time of the last change of any kind (ctime) is among them, which no program can set back.
-    None where the file changed so recently that another change might not show. Raises OSError.
+    It includes the time of the last change of any kind (ctime), which no program can set back. None
+    if the file changed so recently that another change might go unnoticed. Raises OSError.
     """
     state = path.stat()
     if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < SETTLED_SECONDS * 1e9:
@@ -120,8 +120,8 @@ def _remember(place: Path, about: dict[str, Any]) -> None:
     """Record which files were checked, unless a further change might go unnoticed."""
     if None in about["checked"].values():
         return
-    with contextlib.suppress(OSError):  # where it can't be written, the next start checks again
-        # Several processes may do this at once, each under a name of its own.
+    with contextlib.suppress(OSError):  # if it can't be written, the next start checks again
+        # Several processes may do this at once, each with its own temporary name.
         temporary = place / f".checked-{os.getpid()}-{time.monotonic_ns()}"
         try:
             temporary.write_text(json.dumps(about), encoding="utf-8")
@@ -176,7 +176,7 @@ def _write(place: Path, content: Splits, about: dict[str, Any]) -> None:
         with (temporary / "description.json").open("w", encoding="utf-8") as file:
             json.dump(about, file)
             _sync(file)
-        shutil.rmtree(place, ignore_errors=True)  # what `read` refused
+        shutil.rmtree(place, ignore_errors=True)  # an entry that `read` refused
         temporary.rename(place)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -187,10 +187,10 @@ def _prefix(place: Path) -> str:
 
 
 def _remove_abandoned(place: Path) -> None:
-    """Remove what processes left behind when they were killed while decoding.
+    """Remove leftovers of processes that were killed while decoding.
 
-    Under the lock, nobody else is writing this entry, so whatever bears its name is abandoned;
-    what belongs to other entries is once it is old.
+    Under the lock, nobody else is writing this entry, so files with its name are abandoned; those
+    of other entries are once they are old.
     """
     for path in place.parent.glob(".decoding-*"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""SHA-256 sums of files, remembered so that a large archive is read once and not at every start."""
+"""SHA-256 sums of files, cached so that a large archive is read once and not at every start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from regbench.datasets.errors import DataError
 
 
 def sha256(path: Path) -> str:
-    """Return the file's SHA-256 in hex, from memory where the file has not changed since.
+    """Return the file's SHA-256 in hex, from the cache if the file has not changed.
 
     Raises:
         DataError: the file cannot be read.
@@ -24,7 +24,7 @@ def sha256(path: Path) -> str:
 
 
 def of_content(path: Path, read: Callable[[Path], bytes]) -> str:
-    """Return the SHA-256 of what `read` finds in a file, such as what it is when inflated.
+    """Return the SHA-256 of a file's content as `read` returns it, such as inflated.
 
     Raises:
         DataError: the file cannot be read.
@@ -42,7 +42,7 @@ def _of_file(path: Path) -> str:
 
 
 def _once(path: Path, name: str, digest: Callable[[Path], str]) -> str:
-    """Return a digest of the file, remembered under `name` until the file changes."""
+    """Return a digest of the file, cached under `name` until the file changes."""
     try:
         state = cache.settled_state(path)
         known = _remembered().get(name)
@@ -69,7 +69,7 @@ def _remembered() -> dict[str, Any]:
 
 
 def _remember(name: str, entry: list[int | str]) -> None:
-    """Add an entry; where the cache cannot be written, the next start reads the file again."""
+    """Add an entry; if the cache cannot be written, the next start reads the file again."""
     with contextlib.suppress(OSError, DataError), cache.lock(_store()):
         temporary = _store().with_suffix(".tmp")
         temporary.write_text(json.dumps(_remembered() | {name: entry}), encoding="utf-8")
@@ -80,12 +80,12 @@ def verified(path: Path, accepted: tuple[str, ...]) -> str:
     """Return the file's SHA-256 if it is one of `accepted`, or if `accepted` is empty.
 
     Raises:
-        DataError: it is another, or the file cannot be read.
+        DataError: it is not accepted, or the file cannot be read.
     """
     actual = sha256(path)
     if accepted and actual not in accepted:
         raise DataError(
             f"{path}: expected SHA-256 {' or '.join(accepted)}, received {actual}; "
-            f"to use this file all the same, set data.sha256 to {actual}"
+            f"to use this file anyway, set data.sha256 to {actual}"
         )
     return actual

@@ -1,4 +1,4 @@
-"""What CIFAR-10 and CIFAR-100 share: one archive, python or binary, that holds everything."""
+"""CIFAR-10 and CIFAR-100: one archive each, python or binary, that holds everything."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Cifar(Published):
     """One of the two sets.
 
     Attributes:
-        contents: what its archives hold.
-        keras_names: what Keras 3, Keras 2, and other libraries that share Keras' folder call the
-            python archive.
+        contents: the layout of its archives.
+        keras_names: the names of the python archive in Keras 3, Keras 2, and other libraries that
+        share Keras' folder.
     """
 
     contents: Contents
@@ -40,20 +40,20 @@ class Cifar(Published):
         return cache.folder()
 
     def places(self) -> list[Place]:
-        """Return where an archive may be: in the cache folder, or in Keras' cache."""
+        """Return the possible places of an archive: the cache folder and Keras' cache."""
         ours = [self.home() / name for name in self.archive_names]
         return [
             _at(path) for path in (*ours, *(keras_folder() / name for name in self.keras_names))
         ]
 
     def given(self, path: Path) -> Place:
-        """Return the archive at `path`, or in that folder, as torchvision keeps it."""
+        """Return the archive at `path`, or inside that folder, as torchvision keeps it."""
         inside = [path / name for name in self.archive_names]
         found = next(filter(Path.is_file, (path, *inside)), None)
         if found is None:
             raise DataError(
                 f"data.path: expected an archive ({' or '.join(self.archive_names)}), received "
-                f"{path}, which is no file; for a folder of images set data.name to image_folder"
+                f"{path}, which is not a file; for a folder of images set data.name to image_folder"
             )
         return _at(found)
 
@@ -62,7 +62,7 @@ class Cifar(Published):
         return checksums.verified(place.path, accepted)
 
     def decode(self, place: Place) -> Splits:
-        """Return all images of the archive. Raises DataError where it is damaged."""
+        """Return all images of the archive. Raises DataError if it is damaged."""
         return cifar_archive.decode(place.path, self.contents)
 
     def downloaded_to(self, files: Mapping[str, Remote]) -> Place:

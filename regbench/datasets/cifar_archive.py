@@ -1,4 +1,4 @@
-"""Decoding the official archives of CIFAR-10 and CIFAR-100 without unpacking them to disk.
+"""Decodes the official archives of CIFAR-10 and CIFAR-100 without unpacking them to disk.
 
 Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009;
 https://www.cs.toronto.edu/~kriz/cifar.html describes the layouts, python and binary.
@@ -28,15 +28,15 @@ MAX_OTHER_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Contents:
-    """What the archives of one of the two sets hold.
+    """The layout of the archives of one of the two sets.
 
     Attributes:
         title: the set's name.
         batches: the files with images, each with its number of images; the last is the test set.
-        classes: how many.
+        classes: their number.
         labels: the key of a batch's labels in the python archive.
         names: the key of the classes' names there.
-        label_bytes: how many come before an image in the binary archive; the last is the label.
+        label_bytes: the bytes before an image in the binary archive; the last is the label.
         meta: the files with the classes' names, in the python and in the binary archive.
     """
 
@@ -107,8 +107,8 @@ def decode(path: Path, contents: Contents) -> Splits:
 def _file_name(path: Path, member: str) -> str:
     """Return a member's name without its folder.
 
-    Nothing is written, so a name that leads elsewhere does no harm; it is an error because the
-    archive can't be an official one.
+    Nothing is written, so a name that leads elsewhere does no harm; it is an error because an
+    official archive has none.
     """
     place = PurePosixPath(member)
     if place.is_absolute() or ".." in place.parts:
@@ -131,7 +131,7 @@ def _images(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How to read one kind of archive: its files, each batch of them with its number of images."""
+    """A reader for one kind of archive: its files, each with its number of images."""
 
     batches: Mapping[str, int]
     meta: str

@@ -1,8 +1,8 @@
 """Digits: 1,797 handwritten digits of 8 x 8 pixels, gray, which come with scikit-learn.
 
-The first 1,297 are for training and the last 500 for testing, unshuffled: neighbors may be by one
-hand, and the same hand on both sides would make the test easier. A gray level of 0 to 16 is spread
-over 0 to 255.
+The first 1,297 are for training and the last 500 for testing, unshuffled: neighbors may be by the
+same writer, and having one writer on both sides would make the test easier. A gray level of 0 to 16
+is spread over 0 to 255.
 Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998.
 """
 
@@ -20,7 +20,7 @@ from regbench.datasets.splits import Splits
 
 TEST = 500
 LEVELS = 16
-# The fingerprint of what scikit-learn has had since its first versions.
+# The fingerprint of scikit-learn's images, which are the same since its first versions.
 SHA256 = "02843dca1149da548686edacda0824a90546e1f5b3c6bbe592858759df4db280"
 
 
@@ -30,8 +30,8 @@ def load(
     """Return the whole set, from the cache, or from scikit-learn.
 
     Raises:
-        DataError: a path or a checksum is given, which this set has no use for; scikit-learn is
-            missing, or has other images.
+        DataError: a path or a checksum is given, which does not apply to this set; scikit-learn is
+        missing, or has different images.
     """
     for key, value in (("data.path", path), ("data.sha256", sha256)):
         if value:
@@ -40,13 +40,13 @@ def load(
 
 
 def installed() -> Path | None:
-    """Return the folder of scikit-learn, which has the images; None where it is missing."""
+    """Return the folder of scikit-learn, which has the images; None if it is missing."""
     found = importlib.util.find_spec("sklearn")
     return Path(found.origin).parent if found and found.origin else None
 
 
 def decode() -> Splits:
-    """Return scikit-learn's images. Raises DataError where it is missing, or they are others."""
+    """Return scikit-learn's images. Raises DataError if it is missing or they are different."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:

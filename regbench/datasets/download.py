@@ -1,7 +1,7 @@
-"""Downloading one file that is known by its checksum, from whichever of several sources serves it.
+"""Downloads one file that is known by its checksum from any of several sources.
 
-A source can be slow, cut off, wrong or gone. What has arrived is kept in a `.part` file, and as all
-sources serve the same bytes, any of them can continue it, in this process or in a later one.
+A source can be slow, cut off, wrong or gone. The downloaded part is kept in a `.part` file, and
+since all sources serve the same bytes, any of them can continue it, in this process or a later one.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from regbench.datasets.errors import DataError
 
 CHUNK = 2**16
 CONNECT_SECONDS, READ_SECONDS = 10, 30
-# Below this average over a window the next source gets its turn; the slow ones are asked again
-# when there is no other.
+# Below this average over a window the next source is tried; slow sources are retried if no other is
+# left.
 SLOW_BYTES_PER_SECOND, SLOW_WINDOW_SECONDS = 200_000, 15
-# How often a source may cut the connection, as long as each one delivered something.
+# The number of times a source may cut the connection after it delivered something.
 ATTEMPTS = 20
 
 Progress = Callable[[int, int], None]
 
 
 class DownloadFailed(DataError):
-    """No source served the file; the text says why, source by source."""
+    """No source served the file; the text gives a reason for each."""
 
 
 class _SourceFailed(Exception):
-    """One source can't help; the text says why."""
+    """One source failed; the text gives the reason."""
 
 
 class _Cut(_SourceFailed):
@@ -51,7 +51,7 @@ class _WrongFile(_SourceFailed):
 
 @dataclass(frozen=True)
 class Remote:
-    """A file to download: where from, and what makes it the right one."""
+    """A file to download: its sources, and its checksum and size."""
 
     urls: tuple[str, ...]
     sha256: str
@@ -59,15 +59,15 @@ class Remote:
 
 
 def download(remote: Remote, target: Path, progress: Progress | None = None) -> None:
-    """Put the file at `target`, by rename and with its checksum verified.
+    """Download the file to `target`, written atomically after its checksum is verified.
 
     If several processes need it, one downloads while the others wait.
 
     Args:
-        progress: called with bytes done, those of earlier attempts included, and bytes in all.
+        progress: called with bytes done, including earlier attempts, and total bytes.
 
     Raises:
-        DownloadFailed: no source served it; what did arrive is kept for the next attempt.
+        DownloadFailed: no source served it; the downloaded part is kept for the next attempt.
         DataError: the folder of `target` cannot be written.
     """
     with cache.lock(target):
@@ -89,7 +89,7 @@ def _silent(done: int, total: int) -> None:
 
 
 def _from_any(transfer: _Transfer) -> None:
-    """Try every source, and the slow ones again without a limit."""
+    """Try every source, then retry the slow ones without a speed limit."""
     reasons: dict[str, str] = {}
     slow: list[str] = []
     for url in transfer.remote.urls:
@@ -110,7 +110,7 @@ def _from_any(transfer: _Transfer) -> None:
 
 
 class _Transfer:
-    """One file on its way into its `.part` file."""
+    """One download into its `.part` file."""
 
     def __init__(self, remote: Remote, part: Path, progress: Progress) -> None:
         self.remote = remote
@@ -123,7 +123,7 @@ class _Transfer:
         self._get_all(url, slow)
         if self._verified():
             return
-        if mixed:  # the wrong bytes may be another source's
+        if mixed:  # the wrong bytes may come from another source
             self._get_all(url, slow)
             if self._verified():
                 return
@@ -134,7 +134,7 @@ class _Transfer:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _verified(self) -> bool:
-        """Whether the part file is the file; deletes it where it is not."""
+        """Return whether the part file is the complete file; delete it if it is wrong."""
         if _digest(self.part) == self.remote.sha256:
             return True
         self.part.unlink()
@@ -174,10 +174,10 @@ class _Transfer:
 
 
 class _Connection:
-    """One GET request; whatever goes wrong with it is _SourceFailed."""
+    """One GET request; any failure is _SourceFailed."""
 
     def __init__(self, url: str, start: int) -> None:
-        # Compression on the way would change what a byte range means.
+        # Compression in transit would change the meaning of a byte range.
         self.headers = {"Accept-Encoding": "identity", "User-Agent": "regbench"}
         if start:
             self.headers["Range"] = f"bytes={start}-"
@@ -203,7 +203,7 @@ class _Connection:
         self.response.close()
 
     def continues(self, start: int, size: int) -> bool:
-        """Return whether the answer begins at `start`, False if it is the file from its beginning.
+        """Return whether the answer begins at `start`; False if it is the whole file.
 
         Raises:
             _SourceFailed: it is neither.
@@ -223,7 +223,8 @@ class _Connection:
         import urllib3
 
         try:
-            # Unlike read, read1 returns what is there: a trickle can be told from a stall.
+            # Unlike read, read1 returns the bytes that have arrived: a trickle differs from a
+            # stall.
             while chunk := self.response.raw.read1(CHUNK, decode_content=False):
                 yield chunk
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -231,7 +232,7 @@ class _Connection:
 
 
 def _fast_enough(chunks: Iterator[bytes], slow: float) -> Iterator[bytes]:
-    """Pass chunks on; raise _TooSlow when a window of time brought less than `slow` per second."""
+    """Pass chunks on; raise _TooSlow if a time window averages less than `slow` per second."""
     since, received = time.monotonic(), 0
     for chunk in chunks:
         yield chunk

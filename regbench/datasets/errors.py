@@ -4,4 +4,4 @@ from regbench.errors import RegbenchError
 
 
 class DataError(RegbenchError):
-    """A data set that is missing, damaged, not what it claims to be, or too small."""
+    """A data set that is missing, damaged, too small, or has the wrong checksum."""

@@ -12,12 +12,12 @@ from regbench.datasets import idx_files
 from regbench.datasets.idx_files import File
 from regbench.datasets.published import keras_folder
 
-# Of Debian's package dataset-fashion-mnist.
+# The folder of Debian's package dataset-fashion-mnist.
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
 def folders() -> list[Path]:
-    """Return where Keras and Debian put the four files."""
+    """Return the folders where Keras and Debian keep the four files."""
     return [keras_folder() / "fashion-mnist", DEBIAN]
 
 

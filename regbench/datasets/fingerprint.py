@@ -1,6 +1,6 @@
 """The fingerprint of data: SHA-256 over pixels, labels, shapes, dtypes and class names.
 
-Two runs compare only if they read the same data, and a name or a version does not prove that.
+Two runs are comparable only if they read the same data, which a name or version can't prove.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from regbench.datasets.splits import ARRAYS, VALIDATION_ARRAYS, Splits
 def of(splits: Splits) -> str:
     """Return 64 hex digits that change with any pixel, label, shape, dtype or class name.
 
-    They are the same on every machine, also on one that stores integers big end first.
+    They are the same on every machine, even a big-endian one.
     """
-    # Validation examples count where there are any; without them the digest is that of before.
+    # Validation examples count only if there are any, so that older digests stay valid.
     names = ARRAYS + (VALIDATION_ARRAYS if splits.validation else ())
     little = (np.ascontiguousarray(getattr(splits, name)) for name in names)
     arrays = [array.astype(array.dtype.newbyteorder("<"), copy=False) for array in little]
-    # The header gives every length, so that no bytes can pass from one array to the next.
+    # The header has every length, so that no bytes can move between arrays unnoticed.
     header = {
         "classes": list(splits.classes),
         "arrays": [
@@ -37,7 +37,7 @@ def of(splits: Splits) -> str:
 
 
 def record(splits: Splits) -> dict[str, str]:
-    """Return what a run records of its data.
+    """Return the fingerprints that a run records.
 
     `pool` is the fingerprint of the whole data set, `examples` that of the training, test and
     validation examples that the run reads: its subsets, with the labels as noise left them.

@@ -1,4 +1,4 @@
-"""Reading IDX files: a header with the shape, then the bytes of the array; often gzipped.
+"""Reads IDX files: a header with the shape, then the bytes of the array; often gzipped.
 
 Source: Y. LeCun, C. Cortes, C. Burges, The MNIST Database of Handwritten Digits,
 http://yann.lecun.com/exdb/mnist describes the format.
@@ -29,9 +29,9 @@ def header(shape: tuple[int, ...]) -> bytes:
 
 
 def content(path: Path, shape: tuple[int, ...]) -> bytes:
-    """Return all bytes of a file, inflated if it is gzipped; the header says this shape.
+    """Return all bytes of a file, inflated if it is gzipped, for an array of this shape.
 
-    No more than that shape needs is ever read.
+    It never reads more than that shape needs.
 
     Raises:
         DataError: the file cannot be read, is damaged, or has another shape.

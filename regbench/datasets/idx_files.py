@@ -1,4 +1,4 @@
-"""What MNIST and the sets in its format share: four IDX files of 28 x 28 gray images and labels."""
+"""MNIST and sets in its format: four IDX files of 28 x 28 gray images and labels."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ KERAS = {
 
 @dataclass(frozen=True)
 class File:
-    """One of the four: SHA-256 of its content, and SHA-256 and bytes of the gzip published."""
+    """One of the four files: SHA-256 of its content, and SHA-256 and size of the published gzip."""
 
     content: str
     gzip: str
@@ -49,13 +49,13 @@ class File:
 class IdxFiles(Published):
     """A data set of four IDX files.
 
-    They are verified by their content, so that it does not matter who compressed them, or whether
-    they are compressed at all. Keras keeps the same arrays in an .npz.
+    They are verified by their content, so it does not matter how, or whether, they are compressed.
+    Keras keeps the same arrays in an .npz.
 
     Attributes:
         classes: names of the classes.
         contents: the SHA-256 of each file's content, by its name.
-        folders: where other programs may have put the files, or the .npz.
+        folders: where other programs may keep the files, or the .npz.
         raw: the folder in which torchvision keeps them, inside its root.
         shapes: of the array in each file.
     """
@@ -75,13 +75,13 @@ class IdxFiles(Published):
         return [_in(folder) for folder in (self.home(), *self.folders())]
 
     def given(self, path: Path) -> Place:
-        """Return the files in the folder `path`, or in the folders that torchvision makes there."""
+        """Return the files in the folder `path`, or in the subfolders that torchvision makes."""
         inside = [path, path / "raw", path / self.raw / "raw"]
         found = next((place for place in map(_in, inside) if place.is_complete), None)
         if found is None:
             raise DataError(
                 f"data.path: expected a folder with {', '.join(self.shapes)}, each as it is or "
-                f"with .gz, received {path}, which has not all of them"
+                f"with .gz, received {path}, which lacks some of them"
             )
         return found
 
@@ -94,12 +94,12 @@ class IdxFiles(Published):
             raise DataError(
                 f"{place.path}: expected files whose contents have SHA-256 {' or '.join(accepted)} "
                 f"together, received {key} ({', '.join(others) or 'the official ones'}); to use "
-                f"these files all the same, set data.sha256 to {key}"
+                f"these files anyway, set data.sha256 to {key}"
             )
         return key
 
     def decode(self, place: Place) -> Splits:
-        """Return all images, of shape (n, 28, 28, 1). Raises DataError where one is damaged."""
+        """Return all images, of shape (n, 28, 28, 1). Raises DataError if one is damaged."""
         arrays = self._arrays(place).values()
         train_images, train_labels, test_images, test_labels = arrays
         return Splits(

@@ -1,7 +1,7 @@
-"""Any data set kept as `{train,test}/<class>/*.{png,jpg,jpeg}`, in a folder or in a tar of one.
+"""Image folders: any data set kept as `{train,test}/<class>/*.{png,jpg,jpeg}`, or a tar of one.
 
-Of PNGs with 16 bits per channel, gray or color, the upper 8 bits are kept. A set whose images are
-all gray has one channel; one that has a single image in color has three.
+Of PNGs with 16 bits per channel, gray or color, the upper 8 bits are kept. If all images are gray,
+the set has one channel; a single color image makes it three.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ LAYOUT = "{train,test}/<class>/*.{png,jpg,jpeg}"
 MAX_FILE_BYTES = 64 * 2**20
 MAX_PIXELS = 2**22
 MAX_TOTAL_BYTES = 16 * 2**30
-# Part of a cache entry's name: raised when the same files are decoded to other pixels. Since 2,
-# gray images have one channel.
+# Part of a cache entry's name: raise it when the same files are decoded to different pixels. Since
+# 2, gray images have one channel.
 DECODING = 2
 # As Pillow calls black and white, gray, and gray with an alpha channel, which is dropped.
 GRAY = ("1", "L", "LA")
@@ -36,7 +36,7 @@ GRAY = ("1", "L", "LA")
 
 @dataclass(frozen=True, order=True)
 class _Name:
-    """Where in the data set an image belongs; the order of these is the order of the images."""
+    """The position of an image in the data set; sorting positions sorts the images."""
 
     split: str
     label: str
@@ -68,7 +68,7 @@ def _load_folder(path: Path, sha256: str | None) -> Splits:
         key = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape"))
         for name, file in files:
             state = file.stat()
-            # A copy can have the time of an older file (cp -p), but not its inode and ctime.
+            # A copy can have the original's modification time (cp -p), but not its inode and ctime.
             times = state.st_mtime_ns, state.st_ctime_ns
             key.update(repr((name, state.st_size, state.st_ino, *times)).encode())
             if state.st_size > MAX_FILE_BYTES:
@@ -87,10 +87,10 @@ def _cached(key: str, decode: Callable[[], Splits], path: Path) -> Splits:
 
 
 def _folder_files(path: Path) -> Iterator[tuple[_Name, Path]]:
-    """Yield the images of a folder; one at another depth than the layout's is an error.
+    """Yield the images of a folder; an image at another depth than the layout's is an error.
 
-    So is a link out of the folder: what is trained on is shown in reports, and a folder from a
-    stranger must not have them show other files of this machine.
+    So is a link out of the folder: reports show training images, and a stranger's folder must not
+    make them show other files of this machine.
     """
     root = path.resolve()
     for split in SPLITS:
@@ -106,9 +106,9 @@ def _folder_files(path: Path) -> Iterator[tuple[_Name, Path]]:
 
 
 def _entries(folder: Path, depth: int) -> Iterator[Path]:
-    """Yield what is in a folder, and in folders inside it, but for what is hidden.
+    """Yield the entries of a folder and its subfolders, except hidden ones.
 
-    Raises OSError where a folder can't be listed, which `glob` would leave out without a word.
+    Raises OSError if a folder can't be listed, which `glob` would silently skip.
     """
     for entry in folder.iterdir():
         if entry.name.startswith("."):
@@ -136,7 +136,7 @@ def _tar_images(path: Path) -> Iterator[tuple[_Name, bytes]]:
 
 
 def _parse(name: str) -> _Name | None:
-    """Return where an image belongs, None for any other file; what is hidden is no image."""
+    """Return the position of an image; None for any other file, hidden ones included."""
     parts = name.split("/")
     hidden = any(part.startswith(".") for part in parts)
     if hidden or parts[0] not in SPLITS or not name.lower().endswith(SUFFIXES):
@@ -150,7 +150,7 @@ def _parse(name: str) -> _Name | None:
 
 @dataclass
 class _Collected:
-    """Images in the order in which they come; bytearrays, because nobody knows how many will."""
+    """Images in order of arrival, as bytearrays because their number is unknown."""
 
     names: list[_Name] = field(default_factory=list)
     pixels: bytearray = field(default_factory=bytearray)
@@ -163,7 +163,7 @@ class _Collected:
         self.pixels += np.broadcast_to(pixels, (*pixels.shape[:2], self.channels)).tobytes()
 
     def reach(self, channels: int) -> None:
-        """Give each image three channels, if it has one and an image in color joins it."""
+        """Give every image three channels once a color image follows gray ones."""
         if channels > self.channels:
             self.pixels = bytearray(np.repeat(np.frombuffer(self.pixels, np.uint8), channels))
             self.channels = channels
@@ -179,7 +179,7 @@ def _decode(images: Iterable[tuple[_Name, bytes]], path: Path) -> Splits:
         first = first or (name, pixels.shape)
         if pixels.shape[:2] != first[1][:2]:
             raise DataError(_other_size(path, name, pixels.shape, *first))
-        total += 3 * pixels.shape[0] * pixels.shape[1]  # what gray takes too, beside color
+        total += 3 * pixels.shape[0] * pixels.shape[1]  # gray images take as much beside color
         if total > MAX_TOTAL_BYTES:
             raise DataError(f"{path}: more than {MAX_TOTAL_BYTES} bytes of pixels")
         collected[name.split].add(name, pixels)

@@ -12,7 +12,7 @@ from regbench import plugins
 from regbench.datasets import DATASETS, DataError, Progress, Splits, cache, digits
 from regbench.datasets.published import Published
 
-# Only what comes from somewhere can be missing.
+# Only data sets that are read or fetched can be missing.
 State = Literal[
     "decoded",
     "archive",
@@ -30,18 +30,18 @@ class Item:
 
     dataset: str
     state: State
-    path: Path  # where it is; of a missing one, where it would be
+    path: Path  # its place; for a missing one, its expected place
     bytes: int
-    source: str = ""  # of a decoded one: what it was decoded from
+    source: str = ""  # for a decoded one, its source
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self) | {"path": str(self.path)}
 
 
 def where() -> list[Item]:
-    """Return what is present of every data set, at least one item each.
+    """Return the items present for every data set, at least one each.
 
-    Reads the content of what was decoded only where its files changed.
+    Decoded files are verified only if they changed.
     """
     items: list[Item] = []
     for name in DATASETS:
@@ -51,10 +51,10 @@ def where() -> list[Item]:
 
 
 def fetch(name: str, progress: Progress | None = None) -> Splits:
-    """Return a whole data set, verified; download, decode or draw it first where needed.
+    """Return a whole data set, verified; download, decode or draw it first if needed.
 
     Raises:
-        DataError: no such data set, it cannot be had, or it is one that is never downloaded.
+        DataError: the data set is unknown, unavailable, or one that is never downloaded.
     """
     if name not in DATASETS:
         raise DataError(f"expected one of {', '.join(DATASETS)}, received {name!r}")
@@ -81,7 +81,7 @@ def _archives(name: str) -> Iterator[Item]:
 
 
 def _absent(name: str) -> Item:
-    """Return what to say of a data set that is in none of the places."""
+    """Return the item for a data set that is in none of its places."""
     for plugin in plugins.loaded():
         if ("dataset", name) in plugin.registered:
             return Item(name, "from a plugin", Path(plugin.place), 0)

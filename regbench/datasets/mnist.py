@@ -14,7 +14,7 @@ from regbench.datasets.published import keras_folder
 
 
 def folders() -> list[Path]:
-    """Return where Keras puts its copy."""
+    """Return the path of Keras' copy."""
     return [keras_folder() / "mnist.npz"]
 
 

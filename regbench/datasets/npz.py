@@ -1,7 +1,7 @@
-"""Reading NumPy's .npz archives of unknown origin: arrays of numbers and texts, never a pickle.
+"""Reads NumPy's .npz archives of unknown origin: arrays of numbers and texts, never a pickle.
 
-NumPy's own reader makes an array as large as its header says, before it has a byte of it. Here
-every size is held against the size of the file first.
+NumPy's own reader allocates an array as large as its header claims before it reads a byte. Here
+every size is first checked against the size of the file.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 from regbench import files
 from regbench.datasets.errors import DataError
 
-# A bomb: what deflate makes of images is not much smaller, of zeros a thousandth.
+# The limit for a bomb: deflate hardly shrinks images, but zeros to a thousandth.
 MAX_RATIO, MIN_BOMB_BYTES = 100, 2**28
 # Twenty arrays have a directory of two kilobytes.
 MAX_DIRECTORY_BYTES = 2**16
 ENCRYPTED = 0x1 | 0x40 | 0x2000
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-# What zipfile, NumPy and the parser of a header raise.
+# The errors that zipfile, NumPy and the header parser raise.
 BROKEN = (
     zipfile.BadZipFile, zlib.error, struct.error, OSError, ValueError, EOFError, RuntimeError,
     OverflowError, MemoryError, SyntaxError, TypeError, NotImplementedError, tokenize.TokenError,
@@ -41,7 +41,7 @@ BROKEN = (
 
 @dataclass(frozen=True)
 class Array:
-    """What an array has to be: one of these kinds of dtype ("u1" is uint8), and dimensions."""
+    """The requirements for an array: its kind of dtype ("u1" is uint8) and its dimensions."""
 
     kinds: tuple[str, ...]
     dimensions: tuple[int, ...]
@@ -52,7 +52,7 @@ def read(path: Path, expected: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
     """Return the arrays of an archive by their names; those that are optional may be missing.
 
     Raises:
-        DataError: it is damaged, hostile or holds anything but the expected arrays.
+        DataError: the archive is damaged, hostile or contains anything but the expected arrays.
     """
     try:
         with files.open_regular(path) as file:
@@ -80,7 +80,7 @@ def _read(file: BinaryIO, expected: Mapping[str, Array]) -> dict[str, NDArray[An
 
 
 class _Directory(io.BufferedReader):
-    """A file from which zipfile can't read a directory that would fill the memory."""
+    """A file that refuses reads of a zip directory so large that it would fill the memory."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MAX_DIRECTORY_BYTES:
@@ -105,7 +105,7 @@ def _check_names(
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected: Array) -> NDArray[Any]:
-    """Return a member's array; its memory is taken once its size is known to be true."""
+    """Return a member's array; memory is allocated only after its size has been verified."""
     with archive.open(info) as stream:
         shape, fortran, dtype = _header(stream, info)
         name = info.orig_filename

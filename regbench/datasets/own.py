@@ -1,4 +1,4 @@
-"""A data set of one's own, from a plugin: a function of `data.path` that returns the examples."""
+"""A plugin's data set: a function of `data.path` that returns the examples."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ class OwnDataset:
         sha256: str | None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Splits:
-        """Return what the function returns.
+        """Call the function and check its result.
 
         Raises:
-            DataError: it fails or returns something else, or the file at `path` is another one.
+            DataError: it fails or returns the wrong type, or the file at `path` has another
+            checksum.
         """
         if sha256 and not (path and path.is_file()):
             raise DataError(f"data.sha256: {self.name} reads no file at data.path; leave it out")
@@ -36,7 +37,7 @@ class OwnDataset:
             checksums.verified(path, (sha256,))
         try:
             found = self.function(path)
-        except Exception as error:  # whatever a plugin raises
+        except Exception as error:  # a plugin can raise anything
             raise DataError(f"data.name: {self.name}: {plugins.blame(error)}") from error
         if not isinstance(found, Splits):
             raise DataError(

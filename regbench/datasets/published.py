@@ -1,7 +1,8 @@
-"""Data sets that their authors published as files of known SHA-256.
+"""Published data sets: files of known SHA-256.
 
-Found, in this order: at `data.path`; decoded in the cache; as files in the cache folder; in another
-program's cache; on the web. Only bytes with the expected SHA-256 are ever decoded.
+They are looked up in this order: at `data.path`; decoded in the cache; as files in the cache
+folder; in another program's cache; on the web. Only bytes with the expected SHA-256 are ever
+decoded.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Place:
-    """Where on this machine a data set may be: one archive, or a folder with several files."""
+    """A possible place of a data set on this machine: one archive, or a folder with files."""
 
     path: Path
     files: tuple[Path, ...]
@@ -32,18 +33,17 @@ class Place:
         return all(file.is_file() for file in self.files)
 
     def present(self) -> list[Path]:
-        """Return the files that are there, whole or as the first part of a download."""
+        """Return the files that exist, complete or as the first part of a download."""
         partial = [file.with_name(file.name + ".part") for file in self.files]
         return [file for file in (*self.files, *partial) if file.is_file()]
 
 
 @dataclass(frozen=True)
 class Published(abc.ABC):
-    """A published data set: where it is looked for, verified and downloaded.
+    """A published data set: finds, verifies and downloads it.
 
     Attributes:
-        name: what a config calls it, and its folder in the cache.
-        title: what people call it.
+        name: its name in a config and as a folder in the cache. title: its name for people.
         releases: the SHA-256 that identifies a release to the files that it consists of.
     """
 
@@ -57,12 +57,12 @@ class Published(abc.ABC):
         """Return the whole set, in the official order.
 
         Args:
-            path: where the files are; without it, what the caches or the web have.
-            sha256: what the files must have for a checksum; without it, that of a release.
-            progress: called with bytes done and in all while files are downloaded.
+            path: where the files are; by default the caches or the web.
+            sha256: the required checksum of the files; by default that of a release.
+            progress: called with bytes done and total bytes while files are downloaded.
 
         Raises:
-            DataError: there are no files to be had, or they are damaged or not the expected ones.
+            DataError: no files are available, or they are damaged or not the expected ones.
         """
         accepted = (sha256,) if sha256 else tuple(self.releases)
         if path:
@@ -80,15 +80,15 @@ class Published(abc.ABC):
 
     @abc.abstractmethod
     def places(self) -> list[Place]:
-        """Return where on this machine the files are looked for, best place first."""
+        """Return the places on this machine to look for the files, best first."""
 
     @abc.abstractmethod
     def given(self, path: Path) -> Place:
-        """Return the files at `data.path`. Raises DataError where they are not there."""
+        """Return the files at `data.path`. Raises DataError if they are missing."""
 
     @abc.abstractmethod
     def verified(self, place: Place, accepted: tuple[str, ...]) -> str:
-        """Return the SHA-256 of what is at a place. Raises DataError if it is not accepted."""
+        """Return the SHA-256 of the files at a place. Raises DataError if it is not accepted."""
 
     @abc.abstractmethod
     def decode(self, place: Place) -> Splits:
@@ -102,10 +102,10 @@ class Published(abc.ABC):
         return cache.splits(self.name, key, lambda: self.decode(place), str(place.path))
 
     def _local(self, accepted: tuple[str, ...]) -> tuple[Place, str] | None:
-        """Return a place on this machine and its checksum, None if there is none.
+        """Return a place on this machine with its checksum; None if there is none.
 
         Raises:
-            DataError: there is none but one in the folder for downloads with another checksum.
+            DataError: the only one, in the folder for downloads, has another checksum.
         """
         refused: DataError | None = None
         for place in self.places():
@@ -114,8 +114,8 @@ class Published(abc.ABC):
             try:
                 return place, self.verified(place, accepted)
             except DataError as error:
-                # What other programs left may be half a download; what is in our folder was put
-                # there.
+                # A file of another program may be half a download; one in our folder was put there
+                # on purpose.
                 if place.files[0].parent == self.home():
                     refused = error
         if refused:
@@ -155,10 +155,10 @@ class Published(abc.ABC):
 
 
 def _shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
-    """Return what reports one file of several as a part of all of them."""
+    """Return a callback that reports one of several files as a part of the total."""
     return progress and (lambda done, _: progress(before + done, total))
 
 
 def keras_folder() -> Path:
-    """Return where Keras keeps the data sets that it downloaded."""
+    """Return the folder where Keras keeps downloaded data sets."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets"

@@ -1,7 +1,7 @@
-"""Reading a pickle of unknown origin that holds nothing but a dict of arrays, lists and bytes.
+"""Reads a pickle of unknown origin if it is nothing but a dict of arrays, lists and bytes.
 
-A pickle is a program: it names functions and calls them. Here it may name the five that NumPy
-writes into the pickle of an array, and each of them is a harmless class of this module.
+A pickle is a program: it names functions and calls them. Here it may only name the five that NumPy
+writes into the pickle of an array, each replaced by a harmless class of this module.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-# What Python 2 and 3 write for dicts, lists, numbers, strings and arrays, up to protocol 4. Left
-# out are persistent ids and the extension registry, which reach objects past `find_class`, and
+# The opcodes of Python 2 and 3 for dicts, lists, numbers, strings and arrays, up to protocol 4.
+# Excluded are persistent ids and the extension registry, which reach objects past `find_class`, and
 # BYTEARRAY8, which takes as much memory as the file claims that it needs.
 _OPCODES = """
     PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE
@@ -34,7 +34,7 @@ MEMO_READS = frozenset(("GET", "BINGET", "LONG_BINGET"))
 TUPLES = frozenset(("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"))
 # An array has tuples of at most eight, two deep.
 MAX_ITEMS = 100
-# The unpickler makes its memo as long as the largest index, whatever it is.
+# The unpickler allocates its memo up to the largest index, however large.
 MAX_MEMO = 1_000_000
 
 
@@ -48,14 +48,15 @@ def dictionary(content: bytes) -> dict[str, Any]:
     Strings of Python 2 come out as bytes.
 
     Raises:
-        UnsafePickle: it is damaged, holds no dict, or asks for anything else; nothing was run.
+        UnsafePickle: the pickle is damaged, is not a dict, or asks for anything else; nothing was
+        run.
     """
     try:
         _check_opcodes(content)
         value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except UnsafePickle:
         raise
-    # A damaged pickle can raise anything that its instructions can.
+    # A damaged pickle can raise any error of its instructions.
     except Exception as error:
         raise UnsafePickle(f"a damaged pickle ({type(error).__name__}: {error})") from error
     if type(value) is not dict:
@@ -64,7 +65,7 @@ def dictionary(content: bytes) -> dict[str, Any]:
 
 
 def _check_opcodes(content: bytes) -> None:
-    """Refuse instructions that no array needs, and tuples that would take a key's hash forever."""
+    """Refuse instructions that no array needs, and tuples whose hash would take forever."""
     stack = _Stack()
     copied = 0
     for opcode, argument, _ in pickletools.genops(content):
@@ -82,9 +83,9 @@ def _check_opcodes(content: bytes) -> None:
 
 
 class _Value(NamedTuple):
-    """What matters of a value: its items if it is a tuple, those of tuples in it included.
+    """The relevant part of a value: its items if it is a tuple, including nested ones.
 
-    Tuples that share theirs can hold more than any memory does, and nest deeper than C's stack.
+    Tuples that share items can exceed any memory, and nest deeper than C's stack.
     `size` counts the characters in all of them.
     """
 
@@ -96,16 +97,16 @@ _MARK = _Value(-1, -1)
 
 
 class _Stack:
-    """The unpickler's stack and memo, as far as `_Value` knows what is on them."""
+    """The unpickler's stack and memo, as far as `_Value` models their content."""
 
     def __init__(self) -> None:
         self.values: list[_Value] = []
         self.memo: dict[int, _Value] = {}
 
     def follow(self, opcode: Any, argument: Any) -> list[_Value]:
-        """Do what an instruction does. Return the values that it takes from the stack.
+        """Execute an instruction. Return the values that it takes from the stack.
 
-        Raises IndexError, KeyError or ValueError where the unpickler would fail.
+        Raises IndexError, KeyError or ValueError if the unpickler would fail.
         """
         name = opcode.name
         if name in MEMO_WRITES or name == "MEMOIZE":
@@ -144,7 +145,7 @@ class _Stack:
 class _Array:
     """Stands for `numpy.ndarray` and for the function that makes an empty one.
 
-    Like the two classes below it is all that a pickle can call, and takes no state but its own:
+    A pickle can call only this and the two classes below, which take no state but their own:
     no instruction can change what the next pickle finds.
     """
 
@@ -166,7 +167,7 @@ class _Array:
 
 
 class _Dtype:
-    """Stands for `numpy.dtype`, of which there is one."""
+    """Stands for `numpy.dtype`; only uint8 is allowed."""
 
     __slots__ = ()
 
@@ -175,7 +176,7 @@ class _Dtype:
             raise UnsafePickle(f"an array of {_short(code)}")
 
     def __setstate__(self, state: object) -> None:
-        """Take no notice of byte order and alignment, which a byte does not have."""
+        """Ignore byte order and alignment, which a byte does not have."""
 
 
 class _Encoded:
@@ -209,7 +210,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _short(value: object) -> str:
-    """Return a text as it is, and of anything else its type alone: it may have no end."""
+    """Return a text unchanged, and only the type of anything else, which may be endless."""
     return ascii(value)[:60] if type(value) in (str, bytes) else f"a {type(value).__name__}"
 
 

@@ -23,7 +23,7 @@ def stratified(
         raise ValueError(f"count: expected 0 to {len(labels)}, received {count}")
     _, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     quotas = _quotas(sizes, count, rng.random(len(sizes)))
-    # Each class is shuffled whole, whatever the count, so that equal generators nest.
+    # Each class is shuffled as a whole, regardless of the count, so that equal generators nest.
     chosen = [
         rng.permutation(np.flatnonzero(inverse == label))[:quota]
         for label, quota in enumerate(quotas)
@@ -55,7 +55,7 @@ def with_noise(
     if wrong and classes < 2:
         raise DataError("data.label_noise: expected at least two classes, received one")
     noisy = labels.copy()
-    # Draw for all labels, whatever the share, so that the choices of equal generators nest.
+    # Draw for all labels, regardless of the share, so that the choices of equal generators nest.
     chosen = rng.permutation(len(labels))[:wrong]
     offsets = rng.integers(1, max(2, classes), len(labels))[:wrong]
     noisy[chosen] = (noisy[chosen] + offsets) % classes

@@ -1,4 +1,4 @@
-"""What every loader returns: images and labels, for training and for testing."""
+"""Splits, the result of every loader: images and labels for training and testing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Splits:
     Images are uint8 (n, height, width, channels), with one channel for gray and three for red,
     green and blue; labels are int64 (n,), indices into `classes`. `pool`
     is the fingerprint of the whole data set that these examples come from, "" if not yet computed.
-    A run has validation examples only where its config asks for some; a data set has none.
+    A run has validation examples only if its config asks for some; a data set has none.
     """
 
     train_images: NDArray[np.uint8]
@@ -42,7 +42,7 @@ class Splits:
         return self.validation_images, self.validation_labels
 
     def __post_init__(self) -> None:
-        """Check what a model relies on.
+        """Check the properties that models rely on.
 
         Raises:
             DataError: shapes do not match, a split is empty, or a label names no class.

@@ -1,4 +1,4 @@
-"""Reading a tar archive of unknown origin, front to back, without unpacking it to disk."""
+"""Reads a tar archive of unknown origin, front to back, without unpacking it to disk."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import IO, Any
 from regbench import files
 from regbench.datasets.errors import DataError
 
-# Far above any data set that fits the memory of one machine.
+# Far more than any data set that fits into the memory of one machine.
 MAX_MEMBERS = 5_000_000
-# A bomb: images hardly shrink when they are compressed, zeros a thousandfold and more. Less than
-# MIN_BOMB_BYTES is none.
+# The limit for a bomb: images hardly shrink when compressed, zeros a thousandfold and more.
+# Anything below MIN_BOMB_BYTES is harmless.
 MAX_RATIO, MIN_BOMB_BYTES = 100, 2**28
 # A header's own payload, such as a long name; tarfile would read gigabytes of it into memory.
 MAX_HEADER_BYTES = 2**20
@@ -91,7 +91,7 @@ def _members(path: Path, archive: _Archive, max_bytes: int) -> Iterator[tuple[st
 
 
 class _Bounded:
-    """What comes out of an archive, headers included: not more than its size allows."""
+    """The decompressed archive, headers included, limited by the size of its file."""
 
     def __init__(self, stream: IO[bytes], path: Path) -> None:
         self._stream = stream
@@ -99,7 +99,7 @@ class _Bounded:
         self._most = self._left = max(MIN_BOMB_BYTES, MAX_RATIO * path.stat().st_size)
 
     def read(self, size: int) -> bytes:
-        """Return at most `size` bytes. Raises DataError where the archive is a bomb."""
+        """Return at most `size` bytes. Raises DataError if the archive is a bomb."""
         chunk = self._stream.read(size)
         self._left -= len(chunk)
         if self._left < 0:
@@ -117,9 +117,9 @@ class _Archive(tarfile.TarFile):
 
 
 class _Header(tarfile.TarInfo):
-    """A header that is an error where tarfile would take a damaged one for the archive's end.
+    """A header that raises an error when damaged, where tarfile would see the archive's end.
 
-    So is what no archive of images needs, and an attacker does.
+    It also refuses features that no archive of images needs, but an attacker does.
     """
 
     @classmethod
@@ -140,7 +140,7 @@ class _Header(tarfile.TarInfo):
         except tarfile.HeaderError as error:
             raise EOFError(f"bad header: {error}") from error
         if header.type == tarfile.XGLTYPE:
-            # tarfile keeps what it says, and each may say more.
+            # tarfile keeps its content, and each global header may add more.
             raise EOFError("a global header, as git archive writes it; repack the files with tar")
         if not header.isreg() and header.size > MAX_HEADER_BYTES:
             raise EOFError(f"a header of {header.size} bytes")
@@ -149,5 +149,5 @@ class _Header(tarfile.TarInfo):
     def _no_sparse(self, *ignored: Any) -> Any:
         raise EOFError("a file with holes; repack the files without --sparse")
 
-    # Their maps are read before anything can be checked.
+    # tarfile reads their maps before anything can be checked.
     _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _no_sparse

@@ -1,4 +1,4 @@
-"""Validation examples: taken from the training pool, to choose with; the test set never does."""
+"""Validation examples: taken from the training pool to make choices, never from the test set."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Chosen = NDArray[np.int64] | slice
 
 
 def count(data: Data, pool: int) -> int:
-    """Return how many validation examples a config asks for, 0 without any.
+    """Return the number of validation examples of a config, 0 without any.
 
-    A share is one of the training examples: of `train_examples`, or of the whole pool.
+    A share refers to the training examples: `train_examples`, or the whole pool.
     """
     asked = data.validation_examples
     if not isinstance(asked, float):
@@ -33,14 +33,14 @@ def choose(
 ) -> tuple[Chosen, NDArray[np.int64] | None]:
     """Return sorted indices of the training and of the validation examples, which are disjoint.
 
-    The latter are a stratified choice from what `train` leaves of the pool. Where the config asks
-    for all training examples, they are taken out of those.
+    The latter are a stratified choice from the rest of the pool. If the config asks for all
+    training examples, they are taken out of those.
 
     Args:
-        labels: those of the whole training pool, (n,).
-        train: the training examples as they are without validation.
-        data: says how many.
-        seed: together with the counts it decides which.
+        labels: the labels of the whole training pool, (n,).
+        train: the training examples without validation.
+        data: the section of the config, with the counts.
+        seed: determines the choice, together with the counts.
 
     Raises:
         DataError: the pool is too small.

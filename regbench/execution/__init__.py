@@ -1,1 +1,1 @@
-"""Where runs execute: worker processes, signals, failures, the machine and its versions."""
+"""Execution of runs: worker processes, signals, failures, the machine and its versions."""

@@ -1,4 +1,4 @@
-"""Machine, versions and device of a run: chosen before Keras is imported, then recorded."""
+"""The environment of a run: set up before Keras is imported, then recorded."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class Runtime:
             "TF_NUM_INTEROP_THREADS": "1",
             "OMP_NUM_THREADS": threads,
             "OPENBLAS_NUM_THREADS": threads,
-            # Off by default on CPUs without AVX-512, where it trains 1.4 to 2 times as fast.
+            # oneDNN is off by default on CPUs without AVX-512, but trains 1.4 to 2 times as fast
+            # there.
             "TF_ENABLE_ONEDNN_OPTS": "1",
             "TF_CPP_MIN_LOG_LEVEL": "2",
             # Several runs share a card only if none of them takes all of its memory at once.
@@ -70,7 +71,7 @@ def choose_backend(asked: str | None) -> str:
 
 
 def cores() -> int:
-    """Return how many CPU cores this process may use: its affinity, and its container's quota."""
+    """Return the number of CPU cores that this process may use, by affinity and container quota."""
     if hasattr(os, "sched_getaffinity"):
         available = len(os.sched_getaffinity(0))
     else:
@@ -83,7 +84,7 @@ def cores() -> int:
 
 
 def free_gpu_memory() -> int:
-    """Return the free memory, in bytes, of the NVIDIA GPU that runs use; 0 where there is none.
+    """Return the free memory, in bytes, of the NVIDIA GPU that runs use; 0 if there is none.
 
     Asks the driver: importing a backend takes seconds, and would take the GPU's memory.
     """
@@ -103,7 +104,7 @@ def free_gpu_memory() -> int:
 def settle(runtime: Runtime) -> None:
     """Make Keras in this process compute as recorded: reproducible, float32, channels last.
 
-    Raises RegbenchError where a GPU was asked for and the backend sees none.
+    Raises RegbenchError if a GPU was requested and the backend sees none.
     """
     import keras
 
@@ -114,7 +115,7 @@ def settle(runtime: Runtime) -> None:
         import tensorflow
 
         tensorflow.config.experimental.enable_op_determinism()
-        # Determinism requires a global seed; everything random in a run has a seed of its own.
+        # Determinism requires a global seed; everything random in a run has its own seed.
         tensorflow.random.set_seed(0)
     if runtime.device == "gpu" and not any("gpu" in name or "cuda" in name for name in devices()):
         raise RegbenchError(
@@ -138,9 +139,9 @@ def describe(
 ) -> dict[str, Any]:
     """Return what `environment.json` records of this process and machine.
 
-    `git_commit` is that of regbench's own source, null where it was installed from a package, whose
-    version then says the same; `folder_commit` is that of the current folder, where configs and
-    plugins may lie. Neither says whether files differ from it. `used` are the plugins that the run
+    `git_commit` is that of regbench's own source, null if it was installed from a package, whose
+    version identifies it; `folder_commit` is that of the current folder, which may have configs and
+    plugins. Neither shows whether files differ from the commit. `used` are the plugins that the run
     needs, as `Experiment.plugins` has them.
     """
     return {
@@ -168,7 +169,7 @@ def apply(variables: Mapping[str, str]) -> None:
 
 @contextlib.contextmanager
 def safe_path() -> Iterator[None]:
-    """Keep Python processes that start inside from importing files of the current folder.
+    """Keep Python processes started in this block from importing files of the current folder.
 
     `python -c`, as which multiprocessing starts its processes, looks there first: a `socket.py`
     beside a config from a stranger would run as code. multiprocessing sends `sys.path` afterwards,
@@ -186,7 +187,7 @@ def safe_path() -> Iterator[None]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that a result may depend on, of those installed."""
+    """Return the versions of installed packages that a result may depend on."""
     found = {}
     for package in PACKAGES:
         try:

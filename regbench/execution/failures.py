@@ -1,4 +1,4 @@
-"""Explains why a job failed, in one line: what, where and what to do."""
+"""Explains why a job failed in one line: the error, its place and a remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from regbench.errors import RegbenchError
 
-# Also what TensorFlow and torch call it; neither is imported here.
+# Also the names in TensorFlow and torch, neither of which is imported here.
 OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 MORE_MEMORY = "try fewer --jobs, or a smaller train.batch_size"
 RESUMES = "the same command resumes from the last checkpoint"
@@ -21,7 +21,7 @@ ADVICE = {
     errno.EACCES: CHOOSE,
     errno.EPERM: CHOOSE,
 }
-# What to do besides where it is a run that failed.
+# Further advice if a run failed.
 ADVICE_FOR_RUNS = {"make room": f"; {RESUMES}", CHOOSE: " with --results"}
 
 
@@ -51,7 +51,7 @@ def of_death(exit_code: int, output: str) -> Failure:
 
 
 def cause_of_death(exit_code: int) -> str:
-    """Return what ended a process with this code, and what to do about it."""
+    """Return the cause for a process's exit code, and advice."""
     if exit_code >= 0:
         return f"exit code {exit_code}"
     cause = f"signal {signal.Signals(-exit_code).name}"

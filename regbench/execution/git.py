@@ -6,11 +6,11 @@ import os
 import subprocess
 from pathlib import Path
 
-# A repository's configuration can name programs. `status` and `diff` run a file system monitor and
-# filters; so nothing but the commit is asked for, and whether files differ from it stays unknown.
-# A folder laid out like a bare repository, as a clone can hold one, is no repository to us.
+# A repository's configuration can name programs: `status` and `diff` run a file system monitor and
+# filters. So only the commit is read, and whether files differ from it stays unknown. Bare
+# repositories are ignored: any folder of a clone can look like one.
 QUESTION = ("-c", "safe.bareRepository=explicit", "-c", "core.fsmonitor=false", "rev-parse", "HEAD")
-# All that git needs of our own environment, which could name another repository or program.
+# The only variables passed to git: others could name another repository or program.
 KEPT = ("PATH", "HOME", "SYSTEMROOT", "USERPROFILE")
 FIXED = {
     "GIT_OPTIONAL_LOCKS": "0",
@@ -21,7 +21,7 @@ FIXED = {
 
 
 def commit(folder: Path) -> str | None:
-    """Return the commit that is checked out in a folder, or in one around it; None without one."""
+    """Return the commit that is checked out in a folder or a parent; None without one."""
     environment = {key: os.environ[key] for key in KEPT if key in os.environ} | FIXED
     try:
         done = subprocess.run(
@@ -40,10 +40,10 @@ def commit(folder: Path) -> str | None:
 
 
 def source_commit() -> str | None:
-    """Return the commit of regbench's own source; None where it was installed from a package.
+    """Return the commit of regbench's own source; None if it was installed from a package.
 
-    An environment's site-packages often lies inside another checkout, whose commit says nothing
-    about regbench: so it counts only if regbench lies at the top of the checkout.
+    An environment's site-packages is often inside another checkout, whose commit says nothing about
+    regbench, so a commit counts only if regbench is at the top of the checkout.
     """
     root = Path(__file__).resolve().parents[2]
     return commit(root) if (root / ".git").exists() else None

@@ -29,7 +29,7 @@ from regbench.execution.failures import Failure
 
 Function = Callable[[Any, Callable[[str, dict[str, Any]], None]], Any]
 
-# How long a worker may take to finish a step or a measurement and write a checkpoint.
+# The seconds that a worker may take to finish a step or a measurement and write a checkpoint.
 SECONDS_TO_STOP = 60.0
 # A worker's death is seldom its job's fault: when memory is short, the system kills any process. A
 # job that is at fault, because it needs more memory than there is, dies at every attempt.
@@ -86,10 +86,8 @@ def local(
                 main_guard.end_if_met_again(worker.exit_code)
                 if not worker.alive and repeats[event.job] < REPEATS:
                     repeats[event.job] += 1
-                    waiting.append(event.job)  # last: by then, the memory it lacked may be free
-                    text = (
-                        f"{worker.death()}; starts again, repeat {repeats[event.job]} of {REPEATS}"
-                    )
+                    waiting.append(event.job)  # put last: by then, the memory it lacked may be free
+                    text = f"{worker.death()}; restarting, retry {repeats[event.job]} of {REPEATS}"
                     event = Event(event.job, "repeated", {"text": text})
                 yield event
                 if event.kind not in ("done", "failed", "repeated"):
@@ -112,8 +110,8 @@ _ahead: list[_Worker] = []
 def started(workers: int, variables: Mapping[str, str], imports: Sequence[str]) -> Iterator[None]:
     """Start workers for the calls of `local` inside, which take them over where variables agree.
 
-    They import these modules while the caller does other work: Keras takes seconds. Those that
-    nobody has taken are ended.
+    They import these modules while the caller does other work: Keras takes seconds. Unused workers
+    are ended.
     """
     begun: list[_Worker] = []
     try:
@@ -215,7 +213,7 @@ class _Worker:
 
     @property
     def exit_code(self) -> int | None:
-        """How the process ended; None while it runs."""
+        """The exit code of the process; None while it runs."""
         return self._process.exitcode
 
     def death(self) -> str:
@@ -240,7 +238,7 @@ class _Worker:
         self._process.join(max(0.0, deadline - time.monotonic()) if self.job is None else 0.0)
 
     def kill(self) -> None:
-        """End the process now, whatever it does."""
+        """Kill the process."""
         self.connection.close()
         self._process.kill()
         self._process.join()

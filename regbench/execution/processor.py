@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Numerical libraries choose kernels by these, and kernels add numbers in different orders.
+# Numerical libraries choose kernels by these flags, and kernels add in different orders.
 INSTRUCTION_SETS = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "sve", "bf16", "i8mm")
 # Variables that make oneDNN use other kernels than the best ones for the processor.
 ONEDNN = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")

@@ -25,7 +25,7 @@ class Stopped(RunFailed):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM was received: handled wherever Ctrl-C is."""
+    """SIGTERM was received: handled like Ctrl-C."""
 
 
 def stop_requested() -> bool:
@@ -35,7 +35,7 @@ def stop_requested() -> bool:
 
 @contextlib.contextmanager
 def postponed() -> Iterator[None]:
-    """Inside, SIGTERM does not end the process but makes `stop_requested` true."""
+    """Postpone SIGTERM in this block: it only makes `stop_requested` true."""
     global _stop_requested
 
     def request(number: int, frame: Any) -> None:
@@ -49,7 +49,7 @@ def postponed() -> Iterator[None]:
 
 @contextlib.contextmanager
 def raised(announce: Callable[[], object]) -> Iterator[None]:
-    """Inside, SIGINT raises KeyboardInterrupt and SIGTERM raises `Terminated`.
+    """Raise KeyboardInterrupt for SIGINT and `Terminated` for SIGTERM in this block.
 
     `announce` is called first, but only for the first signal.
     """

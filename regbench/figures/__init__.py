@@ -1,6 +1,6 @@
 """Figures of finished runs, one function each: (results, or their frame) -> Altair chart.
 
-A figure of what can't be shown, such as probes of runs that have none, is None.
+A figure without data, such as that of probes for runs without probes, is None.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "reliability": reliability,
     "margins": margins,
 }
-# Those that show a comparison, and those that show what probes found: both can be handed to them.
+# Figures that show a comparison, and figures that show probe results: callers may pass both in.
 COMPARING = ("differences", "cost")
 PROBING = ("ledger", "ensemble", "reliability", "margins")
 
 
 def register(name: str, function: Callable[[pandas.DataFrame], Any]) -> None:
-    """Add a plugin's figure. It gets the labeled frame: a row per run and epoch, and `variant`."""
+    """Add a plugin's figure, a function of the labeled frame: rows per run and epoch, `variant`."""
     if not callable(function):
         raise TypeError(f"expected a function of a frame, received {function!r:.80}")
 
@@ -69,20 +69,20 @@ def register(name: str, function: Callable[[pandas.DataFrame], Any]) -> None:
 
 @dataclass(frozen=True)
 class Shared:
-    """What several figures of a frame show: computed and read once, and handed to each of them."""
+    """Data for several figures of a frame: computed and read once, and passed to each of them."""
 
     rows: Sequence[ConfigRow]
     found: Found
 
     def arguments(self, name: str) -> dict[str, Sequence[ConfigRow] | Found]:
-        """Return the arguments for it that the figure `name` takes."""
+        """Return the arguments that the figure `name` takes from it."""
         if name in COMPARING:
             return {"rows": self.rows}
         return {"found": self.found} if name in PROBING else {}
 
 
 def save(chart: Any, path: Path | str, dots_per_inch: int = 192) -> None:
-    """Write a chart to a file, in the format that its suffix names; HTML works offline.
+    """Write a chart to a file in the format of its suffix; HTML works offline.
 
     Raises:
         RegbenchError: the suffix is not .svg, .pdf, .png or .html.
@@ -101,7 +101,7 @@ def save(chart: Any, path: Path | str, dots_per_inch: int = 192) -> None:
 
 
 def check_format(path: Path) -> None:
-    """Raise RegbenchError for a file that `save` can't write, before work is put into a chart."""
+    """Raise RegbenchError for a file that `save` can't write, before a chart is drawn."""
     if path.suffix.lower() not in FORMATS:
         raise RegbenchError(
             f"{path}: expected a name that ends in {', '.join(FORMATS)}, received {path.suffix!r}"

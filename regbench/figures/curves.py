@@ -1,4 +1,4 @@
-"""Figures of how training went: curves and gaps over epochs."""
+"""Figures of training: curves and gaps over epochs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def curves(
     """Return train and test curves of every variant, a panel each, the gap between them shaded.
 
     Args:
-        frame: what `regbench.load` returns, or its frame. Curves are means over seeds; with
+        frame: the result of `regbench.load`, or its frame. Curves are means over seeds; with
             several, a band goes from the lowest to the highest.
         metric: "accuracy", or "loss" for cross-entropy in nats.
         width: of the whole figure, in pixels.
@@ -128,7 +128,7 @@ def single(chart: Any, width: int, height: int) -> Any:
 
 
 def _lines(alt: Any, base: Any, frame: pandas.DataFrame, field: str, axis: Any, scale: Any) -> Any:
-    """Return a line per variant, a band from `low` to `high`, and points that tell their values."""
+    """Return a line per variant, a band from `low` to `high`, and points with tooltips."""
     styles = looks(labeled(frame))
     y = alt.Y(f"{field}:Q", axis=axis, scale=scale)
     base = base.encode(x=_epochs(alt), color=color(alt, styles))

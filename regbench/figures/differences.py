@@ -1,4 +1,4 @@
-"""Figures of what training led to: differences from the baseline, and accuracy against cost."""
+"""Figures of results: differences from the baseline, and accuracy against cost."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def differences(
 ) -> Any | None:
     """Return differences from the baseline, paired by seed, with their 95% intervals.
 
-    None where no variant can be compared with a baseline.
+    None if no variant can be compared with a baseline.
 
     Args:
-        frame: what `regbench.load` returns, or its frame.
+        frame: the result of `regbench.load`, or its frame.
         width: of the whole figure, in pixels.
         baseline: the name of the config that the others are compared with.
-        rows: what `regbench.analysis.compare.compare` returns for these two, where it is known.
+        rows: the result of `regbench.analysis.compare.compare` for these two, if known.
     """
     import altair as alt
     import pandas
@@ -116,7 +116,7 @@ def compared(
     baseline: str | None,
     rows: Sequence[ConfigRow] | None = None,
 ) -> list[tuple[str, ConfigRow]]:
-    """Return what `compare` says of each variant, with its label; `rows` where it has been said."""
+    """Return the comparison row of each variant with its label; computed unless `rows` is given."""
     keys = labeled(frame).drop_duplicates(["name", "config_hash"])
     labels = {
         (name, config_hash): label

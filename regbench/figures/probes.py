@@ -1,4 +1,4 @@
-"""Figures of what the probes found in the trained models; None where no run has been probed."""
+"""Figures of probe results; None if no run has been probed."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from regbench.runs.probe_results import Findings
 if TYPE_CHECKING:
     import pandas
 
-# What the probes found in the runs of each variant, by seed.
+# Probe results of each variant's runs, by seed.
 Found = dict[str, list[Findings]]
 MARGIN = 170  # for the names of the steps, and a number behind the last bar
-# The waterfall's steps, top to bottom; each term leads on from where the one before it ended. That
-# of batches is there only where a technique changes them.
+# The waterfall's steps, top to bottom; each term starts where the one before it ended. The term of
+# batches exists only if a technique changes them.
 STEPS = {
     "reported": ("Keras' training", SHADE),
     "penalty": ("penalty", PURPLE),
@@ -49,7 +49,7 @@ STEPS = {
 
 
 def found_in(frame: Results | pandas.DataFrame, warn: Callable[[str], None] | None = None) -> Found:
-    """Return what was found in the runs of each variant, by seed; only variants that were probed.
+    """Return the probe results of each variant's runs, by seed; only variants that were probed.
 
     Args:
         warn: called with a line for each run whose probes are damaged.
@@ -79,10 +79,10 @@ def ledger(
     """Return the gap ledger of every variant as a waterfall; means over seeds.
 
     Args:
-        frame: what `regbench.load` returns, or its frame; the folders of its runs are read.
+        frame: the result of `regbench.load`, or its frame; the folders of its runs are read.
         metric: "loss" in nats, or "accuracy".
         width: of the whole figure, in pixels.
-        found: what `found_in` returns for the frame, where it is known: no folder is read then.
+        found: the result of `found_in` for the frame, if known: then no folder is read.
     """
     import altair as alt
     import pandas
@@ -112,12 +112,12 @@ def ledger(
 
 
 def ledgers(found: Found, metric: str) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield each variant's mean `reported`, terms and `test`; they balance as one run's do."""
+    """Yield each variant's mean `reported`, terms and `test`; they add up as those of one run."""
     for variant, findings in found.items():
         kept = [each.numbers.ledger[metric] for each in findings if each.numbers.ledger]
         if kept:
             values = {step: [getattr(each, step) for each in kept] for step in STEPS}
-            # A run without a step has none to take from what its ledger sums to.
+            # A step that a run lacks contributes 0 to its ledger.
             yield (
                 variant,
                 {
@@ -212,7 +212,7 @@ def reliability(
 def margins(
     frame: Results | pandas.DataFrame, width: int = WIDTH, found: Found | None = None
 ) -> Any | None:
-    """Return how examples spread over margins: the true class's probability less the best other."""
+    """Return the distribution of margins: the true class's probability less the best other."""
     import altair as alt
     import pandas
 
@@ -256,7 +256,7 @@ def labels(terms: dict[str, float], places: int) -> dict[str, str]:
 
 
 def _waterfall(variant: str, terms: dict[str, float]) -> Iterator[dict[str, Any]]:
-    """Yield a bar per step: the ends of the ledger from zero, each term from where it begins."""
+    """Yield a bar per step: the ends of the ledger start at zero, each term at its own start."""
     at, shown = terms["reported"], labels(terms, 3)
     for step, value in terms.items():
         name, _ = STEPS[step]

@@ -23,7 +23,7 @@ FONT = "system-ui, sans-serif"
 
 @dataclass(frozen=True)
 class Style:
-    """How a variant's line looks in every figure."""
+    """The look of a variant's line in every figure."""
 
     variant: str
     color: str
@@ -58,7 +58,7 @@ def dash(alt: Any, styles: Sequence[Style], **options: Any) -> Any:
 
 
 def styled(chart: Any, width: int) -> Any:
-    """Return the top-level chart with the common look; `width` is for the legend."""
+    """Return the top-level chart in the common style; `width` is for the legend."""
     text = {"labelColor": LABEL, "titleColor": LABEL}
     return (
         chart.configure(font=FONT)
@@ -84,7 +84,7 @@ def styled(chart: Any, width: int) -> Any:
 def unbounded() -> Any:
     """Return a context in which charts of any number of rows can be written.
 
-    Altair refuses more than 5,000 as too large for a notebook, which 25 variants of 200 epochs are.
+    Altair refuses more than 5,000 rows, which 25 variants of 200 epochs have.
     """
     import altair
 
@@ -96,8 +96,8 @@ def facet(
 ) -> Any:
     """Return panels in the given order, their titles above them.
 
-    `margin` is what axes take of the whole width; a page that fits the figure into a window reads
-    it from the chart.
+    `margin` is the part of the width that axes take; a page that fits the figure into a window
+    reads it from the chart.
     """
     # A comma in a panel's title begins a new line: names are long, and panels narrow.
     lines = {"labelExpr": "split(datum.label, ', ')"} if field == "panel" else {}
@@ -105,13 +105,13 @@ def facet(
     panels = alt.Facet(f"{field}:N", sort=list(order), header=header)
     faceted = chart.facet(facet=panels, columns=columns)
     if len(order) > columns and len(order) % columns:
-        # A shared axis would be drawn below the panels that the last row lacks, too.
+        # A shared axis would also be drawn below panels that the last row lacks.
         faceted = faceted.resolve_axis(x="independent")
     return faceted.properties(usermeta={"margin": margin})
 
 
 def columns_for(panels: int, width: int, most: int = 4, narrowest: int = 150) -> int:
-    """Return how many panels stand side by side: as a rule none narrower than a phone shows."""
+    """Return the number of panels side by side, none narrower than a phone if possible."""
     return max(1, min(panels, 2 if panels == 4 else most, width // narrowest))
 
 

@@ -1,4 +1,4 @@
-"""From the frame of all runs to one row per variant and epoch, which the figures draw."""
+"""The data of the figures: one row per variant and epoch, from the frame of all runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas
 
 BASELINE = "baseline"
-# Names that every object of JavaScript has; Vega would find its own in place of a variant's.
+# Names that every JavaScript object has; Vega would find those instead of a variant's.
 JAVASCRIPT = frozenset((
     "constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString",
     "toString", "valueOf",
@@ -20,11 +20,10 @@ JAVASCRIPT = frozenset((
 
 
 def labeled(runs: Results | pandas.DataFrame) -> pandas.DataFrame:
-    """Return the frame with a column `variant`: the name, and the hash where one is not enough.
+    """Return the frame with a column `variant`: the name, with the hash if the name is not enough.
 
-    That is where configs share a name, and where it means something to the page's script.
-
-    Runs that are there twice, as in a copied results folder, are there once.
+    The hash is added if configs share a name, or if the name has a meaning in JavaScript. Duplicate
+    runs, as in a copied results folder, are dropped.
     """
     frame = copies.distinct(runs)
     return frame.assign(variant=_labels(frame))
@@ -49,8 +48,8 @@ def by_epoch(
     """Return a row per variant and epoch: mean, lowest and highest over seeds.
 
     Columns are `variant`, `epoch`, and `train`, `test` and `gap`, each also with `_low` and
-    `_high`; `panel` is the variant with its final gap. The gap is what the test set is worse by:
-    of accuracy or of loss. Epochs of a run that diverged have no numbers and are left out.
+    `_high`; `panel` is the variant with its final gap. The gap says how much worse the test set is,
+    in accuracy or loss. Epochs of a run that diverged have no numbers and are left out.
     """
     frame = labeled(runs)
     train, test = frame[f"train_{metric}"], frame[f"test_{metric}"]
@@ -61,7 +60,7 @@ def by_epoch(
         for suffix, how in (("", "mean"), ("_low", "min"), ("_high", "max"))
     }
     data = frame.groupby(["variant", "epoch"], as_index=False).agg(**statistics)
-    # Four places are more than a line of two pixels shows, and keep a page small.
+    # Four decimals are more than a line of two pixels can show, and keep the page small.
     data = data.dropna().round(4)
     return data.assign(panel=_titles(data))
 

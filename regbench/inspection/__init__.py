@@ -1,1 +1,1 @@
-"""A config before it is trained: layers, cost, advice."""
+"""Inspection of a config before it is trained: layers, cost, advice."""

@@ -29,7 +29,7 @@ from regbench.models.build import build, compile_model
 from regbench.models.cost import Layer, Totals
 from regbench.training import train
 
-# Known without reading, so that nothing has to be downloaded to look at a config.
+# Sizes known in advance, so that inspecting a config downloads nothing.
 SIZES = {
     "cifar10": ((32, 32, 3), 10, 50_000, 10_000),
     "cifar100": ((32, 32, 3), 100, 50_000, 10_000),
@@ -38,15 +38,15 @@ SIZES = {
     "mnist": ((28, 28, 1), 10, 60_000, 10_000),
     "shapes": ((32, 32, 3), 10, 10_000, 2_000),
 }
-# Long enough that a single slow step does not decide, short enough to wait for.
+# Long enough that one slow step does not matter, short enough to wait for.
 SECONDS_TO_MEASURE = 2.0
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a network must know of its data: (height, width, channels), classes, examples.
+    """The sizes of a data set: (height, width, channels), classes, examples.
 
-    `train_examples` are those that are left after validation examples were taken out of them.
+    `train_examples` are those left after validation examples were taken out.
     """
 
     input_shape: tuple[int, ...]
@@ -57,12 +57,12 @@ class Size:
 
     @property
     def measured(self) -> int:
-        """How many examples a measurement on all reads, those for validation included."""
+        """The number of examples in a full measurement, including those for validation."""
         most = min(self.test_examples, self.train_examples)
         return self.test_examples + most + self.validation_examples
 
     def measured_between(self, evaluation: Evaluation) -> float:
-        """Return how many examples are measured after an epoch, but for the last; a mean."""
+        """Return the mean number of examples measured after an epoch, except the last."""
         if evaluation.examples == "all":
             return self.measured / evaluation.every
         few = min(evaluation.examples, self.test_examples, self.train_examples)
@@ -71,9 +71,9 @@ class Size:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds on this machine: of an epoch's training and of its measurement, as measured.
+    """Seconds on this machine for an epoch's training and for its measurement, as measured.
 
-    `measuring_all` are those of the first and the last measurement, which are of all examples.
+    `measuring_all` is for the first and the last measurement, which cover all examples.
     `batches` were trained in `seconds` for the estimate; an epoch has `batches_per_epoch`.
     """
 
@@ -88,10 +88,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that `regbench inspect` shows.
+    """The content of `regbench inspect`.
 
-    `batches` says what each technique does to a batch that changes them; `pooling` is what pooling
-    adds: mostly negative. None where the network without it is unknown.
+    `batches` describes the effect of each technique that changes batches; `pooling` is the cost
+    that pooling adds, mostly negative, or None if the network without it is unknown.
     """
 
     name: str
@@ -109,13 +109,13 @@ class Inspection:
     advice: list[Advice]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
+        """Return the inspection as JSON."""
         return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)
 class Question:
-    """What to inspect, and on which backend and device."""
+    """The config to inspect, and the backend and device to use."""
 
     experiment: Experiment
     baseline: Experiment
@@ -132,11 +132,11 @@ def inspect(
     threads: int | None = None,
     measure_time: bool = True,
 ) -> Inspection:
-    """Build the network and look at it, in a process of its own, as a run has it.
+    """Build and inspect the network in a worker process, as a run does.
 
     Args:
-        baseline: what the config is compared with; the defaults, which are `baseline.yaml`.
-        backend, device, threads: what to compute with, as for a run.
+        baseline: the config to compare with; by default the values of `baseline.yaml`.
+        backend, device, threads: as for a run.
         measure_time: whether to train some batches of noise, for a few seconds.
 
     Raises:
@@ -191,7 +191,7 @@ def answer(question: Question, emit: train.Emit) -> Inspection:
 
 
 def size_of(data: Data) -> Size:
-    """Return the size of a data set, read only where it is not known beforehand."""
+    """Return the size of a data set, which is read only if its size is not known in advance."""
     if data.name in SIZES:
         shape, classes, train_examples, test_examples = SIZES[data.name]
     else:
@@ -210,7 +210,7 @@ def size_of(data: Data) -> Size:
 
 
 def time_run(model: Any, experiment: Experiment, size: Size, runtime: Runtime) -> Timing:
-    """Train on noise for some seconds, and predict once; scale both up to an epoch."""
+    """Train on noise for some seconds and predict once; scale both up to an epoch."""
     per_epoch = _batches_per_epoch(experiment, size)
     compile_model(model, experiment, per_epoch)
     train.time_epoch(model, experiment, _noise(experiment, size, 2))  # compiles the step
@@ -247,7 +247,7 @@ def _seconds_to_predict(model: Any, size: Size) -> float:
 
 
 def _noise(experiment: Experiment, size: Size, batches: int) -> Splits:
-    """Return random images for as many training batches; their contents cost no time."""
+    """Return random images for this many training batches; content does not affect time."""
     rng = np.random.default_rng(0)
     count = batches * experiment.train.batch_size
     images = rng.integers(0, 256, (count, *size.input_shape), np.uint8)

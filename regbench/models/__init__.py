@@ -1,6 +1,6 @@
-"""From an experiment to a Keras model: its layers, weights, predictions and cost.
+"""Keras models of experiments: layers, weights, predictions and cost.
 
-`BUILDERS` are the networks by name, `register` adds one of one's own, and `Kit` makes their parts.
+`BUILDERS` are the networks by name, `register` adds your own, and `Kit` makes their parts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The batches of an epoch: their order, and what the techniques with a `batch` hook make of them.
+"""The batches of an epoch: their order, and their changes by techniques with a `batch` hook.
 
-Everything random here depends on the seed, the epoch, the step and the technique alone. So every
-variant with the same seed meets the same examples in the same order, a technique draws the same
-numbers whatever else is switched on, and a resumed run needs no stored state.
+Everything random here depends only on the seed, the epoch, the step and the technique. So every
+variant with the same seed sees the same examples in the same order, a technique draws the same
+numbers regardless of others, and a resumed run needs no stored state.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from regbench.errors import RegbenchError
 from regbench.models.build import to_inputs
 from regbench.regularizers.hooks import Images, Targets
 
-# What one update trains on: float32 images in [0, 1] of shape (n, height, width, channels), and
-# int64 labels (n,), or float32 class probabilities (n, classes) where a technique has the hook.
+# The input of one update: float32 images in [0, 1] of shape (n, height, width, channels), and
+# int64 labels (n,), or float32 class probabilities (n, classes) if a technique has the hook.
 Batch = tuple[NDArray[np.float32], NDArray[np.int64] | Targets]
 
 
@@ -50,9 +50,9 @@ def trained_on(
     epoch: int,
     step: int,
 ) -> Batch:
-    """Return what the update `step`, the first being 0, of an epoch trains on instead.
+    """Return the changed batch for the update `step`, starting at 0, of an epoch.
 
-    Without an active technique that changes batches, those are the images and labels themselves.
+    Without an active technique that changes batches, it is the images and labels themselves.
 
     Raises:
         RegbenchError: a technique returns arrays of another type or shape.

@@ -1,4 +1,4 @@
-"""From an experiment to the compiled Keras model, its weights drawn from the seed."""
+"""Builds the compiled Keras model of an experiment, with weights drawn from the seed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
     Its initial weights depend only on the seed and on each layer's name and shape, so variants with
     the same seed start with equal weights in every layer that they share.
     Raises RegbenchError if the network can't be built for such images, a technique has no place in
-    it, or a network of one's own is not what a run needs.
+    it, or your own network does not meet the requirements of a run.
     """
     builder, techniques = experiment.model, experiment.regularizers
     kit = builder.kit(techniques)
@@ -45,7 +45,7 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
     except Exception as error:
         if not own:
             raise
-        # Whatever someone's function raises.
+        # A user's function can raise anything.
         raise _cannot_be_built(builder, input_shape, plugins.blame(error)) from error
     kit.check_asked(builder.name)
     if own:
@@ -60,7 +60,7 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
 def compile_model(model: Any, experiment: Experiment, steps_per_epoch: int) -> None:
     """Compile for cross-entropy with the experiment's optimizer and learning-rate schedule.
 
-    Where a technique changes batches, targets are class probabilities: the loss is the
+    If a technique changes batches, targets are class probabilities: the loss is the
     cross-entropy against them, and the accuracy that Keras reports is the share of examples whose
     most probable class is the target's most probable one (of a tie, the first).
     """
@@ -81,7 +81,7 @@ def _make_variables(model: Any, targets: NDArray[Any]) -> None:
 
     TensorFlow traces a step that creates variables twice, and never frees the functions that
     initialize them: half of the first step's time, and a quarter of what a run leaves in memory.
-    `targets` are those of one example, of the type and rank that training batches have.
+    `targets` are those of one example, with the type and rank of training batches.
     """
     model.optimizer.build(model.trainable_variables)
     classes = model.output_shape[-1]

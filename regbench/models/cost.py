@@ -18,10 +18,10 @@ GLOBAL = ("GlobalMaxPooling2D", "GlobalAveragePooling2D")
 class Layer:
     """One layer's costs for one image.
 
-    `multiply_adds` are those of convolutions and dense layers, where nearly all the time goes.
-    `activation_bytes` is what its output takes as float32, which training keeps for the gradients.
-    `inputs` are the numbers of the layers whose outputs it takes, and -1 is the image; empty where
-    that is unknown. A layer that is called several times has a line for each.
+    `multiply_adds` are those of convolutions and dense layers, which take nearly all the time.
+    `activation_bytes` is the size of its output as float32, which training keeps for the gradients.
+    `inputs` are the numbers of the layers that feed it, with -1 for the image; empty if unknown. A
+    layer that is called several times has a line for each.
     """
 
     name: str
@@ -53,10 +53,10 @@ class Totals:
 
 
 def layers(model: Any) -> list[Layer]:
-    """Return the costs of every layer of a built model, in the order in which they compute.
+    """Return the costs of every layer of a built model, in the order of computation.
 
-    Of a layer that is called again only the computation counts; one that inference leaves out is
-    at the end, with its parameters.
+    A layer that is called again counts only its computation; one that inference skips comes last,
+    with its parameters.
     """
     counted: set[int] = set()
     found = []
@@ -80,7 +80,7 @@ def totals(layers: Sequence[Layer]) -> Totals:
 
 
 def pooled_share(layers: Sequence[Layer]) -> float | None:
-    """Return the share of values that is left after pooling windows: 0.25 for 2x2, stride 2.
+    """Return the share of values that remain after pooling windows: 0.25 for 2x2, stride 2.
 
     None for a network without windows.
     """
@@ -101,9 +101,9 @@ def without_pooling(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> To
 
     Pooling windows are left out and strided convolutions get stride 1; global pooling stays. The
     network is not built: its first dense layer could have a hundred million weights.
-    None where it is unknown which layer follows which, or what a layer does.
+    None if the order of layers, or the effect of one, is unknown.
     """
-    shapes: list[tuple[int, ...]] = []  # the outputs of the layers then
+    shapes: list[tuple[int, ...]] = []  # the outputs of the layers in that network
     rewritten = []
     for layer in layers:
         if not layer.inputs or (layer.kernel_shape and layer.kind not in ("Conv2D", "Dense")):
@@ -116,7 +116,7 @@ def without_pooling(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> To
 
 
 def _unpooled_shape(layer: Layer, given: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of a layer's output where its input has the shape `given`."""
+    """Return the shape of a layer's output for an input of the shape `given`."""
     if layer.kind == "Flatten":
         return (math.prod(given),)
     if layer.kind in GLOBAL:
@@ -156,7 +156,7 @@ def _of_pass(one: Pass, again: bool) -> Layer:
 
 
 def _multiply_adds(one: Pass) -> int:
-    """Return those of a convolution or a dense layer: each weight once for every place."""
+    """Return the multiply-adds of a convolution or dense layer: each weight once per place."""
     import keras
 
     if isinstance(one.layer, keras.layers.EinsumDense):

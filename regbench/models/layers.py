@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-# What a layer calls its kernels; nearly all have one `kernel`.
+# The attribute names of kernels; nearly all layers have one `kernel`.
 KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel")
 
 Call = Callable[..., Any]
@@ -21,8 +21,8 @@ Call = Callable[..., Any]
 class Pass:
     """One call of a layer as an image goes through the network; shapes are without the examples.
 
-    `inputs` are the numbers of the calls whose outputs it takes, perhaps through operations that
-    are no layers, and -1 is the image; empty where that is unknown, as in a subclassed model.
+    `inputs` are the numbers of the calls that feed it, perhaps through operations that are not
+    layers, with -1 for the image; empty if unknown, as in a subclassed model.
     """
 
     layer: Any
@@ -33,9 +33,9 @@ class Pass:
 
 
 def leaves(model: Any) -> list[Any]:
-    """Return the layers that do the work, those inside of others included, each once.
+    """Return the leaf layers, including nested ones, each once.
 
-    A layer that has layers inside is among them where it has weights of its own.
+    A layer with inner layers is among them if it has weights of its own.
     """
     found: dict[int, Any] = {}
     for layer in _children(model):
@@ -47,7 +47,7 @@ def leaves(model: Any) -> list[Any]:
 
 
 def names(model: Any) -> dict[int, str]:
-    """Return a name for every leaf by its id: its path where several have the same name."""
+    """Return a name for every leaf by its id: its path if several share the name."""
     layers = leaves(model)
     counts = Counter(layer.name for layer in layers)
     return {
@@ -64,7 +64,7 @@ def kernels(layer: Any) -> Iterator[tuple[str, Any]]:
 
 
 def operations(model: Any) -> list[Any]:
-    """Return the operations of functional models that are no layers, such as a slice or a sum."""
+    """Return the operations of functional models that are not layers, such as a slice or a sum."""
     import keras
 
     models = [each for each in [model, *_children(model)] if isinstance(each, keras.Model)]
@@ -73,13 +73,13 @@ def operations(model: Any) -> list[Any]:
 
 
 def passes(model: Any) -> list[Pass]:
-    """Return every call of a leaf as one image goes through the model in inference mode."""
+    """Return every call of a leaf while one image passes through the model in inference mode."""
     import keras
 
     labels = names(model)
     image = keras.ops.convert_to_tensor(np.zeros((1, *model.input_shape[1:]), np.float32))
     found: list[Pass] = []
-    kept = [image]  # all tensors: or another one could get the id of one that was freed
+    kept = [image]  # keep all tensors: a new one could get the id of a freed one
     origins: dict[int, tuple[int, ...]] = {id(image): (-1,)}
 
     def record(layer: Any, own: Call) -> Call:
@@ -122,7 +122,7 @@ def replaced_calls(layers: list[Any], replacement: Callable[[Any, Call], Call]) 
 def _children(layer: Any) -> list[Any]:
     import keras
 
-    # A model's list has its layers in the order in which they are stacked; others only have this.
+    # A model lists its layers in stacking order; other layers only have this method.
     inside = layer.layers if isinstance(layer, keras.Model) else getattr(layer, "_layers", [])
     return [each for each in inside if not isinstance(each, keras.layers.InputLayer)]
 

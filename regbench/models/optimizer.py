@@ -1,4 +1,4 @@
-"""The optimizer of an experiment: its schedule, and what the techniques ask of it."""
+"""The optimizer of an experiment: its schedule and the techniques' arguments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def make(experiment: Experiment, model: Any, steps_per_epoch: int) -> Any:
     """Return the Keras optimizer for a model that is built.
 
     Raises:
-        RegbenchError: Keras refuses the arguments that a technique gives.
+        RegbenchError: Keras refuses the arguments of a technique.
     """
     import keras
 
@@ -41,5 +41,5 @@ def make(experiment: Experiment, model: Any, steps_per_epoch: int) -> Any:
 
 
 def is_kernel(variable: Any) -> bool:
-    """Return whether a Keras variable is a layer's kernel: no bias, gamma, beta or embedding."""
+    """Return whether a Keras variable is a kernel, not a bias, gamma, beta or embedding."""
     return bool(variable.name.endswith("kernel"))

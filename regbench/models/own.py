@@ -1,4 +1,4 @@
-"""Models of one's own: built repeatably, and checked for what a run needs of them."""
+"""Your own models: built reproducibly, and checked for the requirements of a run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from regbench import seeding
 from regbench.errors import RegbenchError
 from regbench.text import one_line
 
-# Rows of float32 sums of probabilities differ from 1 by less.
+# Float32 sums of probabilities differ from 1 by less than this.
 TOLERANCE = 1e-3
 
 
 @contextlib.contextmanager
 def fresh(seed: int) -> Iterator[None]:
-    """Name and seed layers inside as in a process that has built nothing before.
+    """Name and seed layers in this block as in a process that has built nothing before.
 
-    Keras numbers layers without a name through the process, but initial weights and what is told
-    of a layer go by its name. Weights that are no kernels get their seeds from Python's generator.
+    Keras numbers unnamed layers per process, but initial weights and results depend on a layer's
+    name. Weights other than kernels get their seeds from Python's generator.
     """
-    from keras.src.utils import naming  # which has no public name; clear_session forgets far more
+    from keras.src.utils import naming  # it has no public name; clear_session clears far more
 
     python, array = random.getstate(), np.random.get_state()
     naming.reset_uids()
@@ -42,7 +42,7 @@ def checked(model: Any, name: str, input_shape: tuple[int, ...], classes: int) -
     """Return the model, a subclassed one as the only layer of a functional one.
 
     Raises RegbenchError unless it is a Keras model from images to class probabilities that can be
-    saved: a run would end with that error after hours of training.
+    saved: otherwise a run would fail after hours of training.
     """
     import keras
 
@@ -54,7 +54,7 @@ def checked(model: Any, name: str, input_shape: tuple[int, ...], classes: int) -
             model = keras.Model(inputs, model(inputs))
         images = np.random.default_rng(0).random((2, *input_shape), np.float32)
         outputs = keras.ops.convert_to_numpy(model(images, training=False))
-    except Exception as error:  # whatever someone's layers raise
+    except Exception as error:  # a user's layers can raise anything
         reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
         raise _error(name, f"a model of images of {input_shape}, received {reason}") from error
     if outputs.shape != (2, classes):
@@ -63,7 +63,7 @@ def checked(model: Any, name: str, input_shape: tuple[int, ...], classes: int) -
         raise _error(name, "class probabilities, received rows that don't sum to 1; add a softmax")
     try:
         keras.saving.serialize_keras_object(model)
-    except Exception as error:  # whatever someone's get_config raises
+    except Exception as error:  # a user's get_config can raise anything
         reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
         raise _error(name, f"layers that can be saved, received {reason}") from error
     return model

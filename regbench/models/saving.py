@@ -1,4 +1,4 @@
-"""A run's `model.keras`: written so that plain Keras can load it, and loaded for predictions."""
+"""Saves a run's `model.keras` so that plain Keras can load it, and loads it for predictions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from regbench.text import one_line
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A run's trained model, which predicts from the pixels of images as they are, uint8.
+    """A run's trained model, which predicts from uint8 pixels.
 
     `model` is the `keras.Model`, which maps float32 in [0, 1] to probabilities. `classes` are the
-    names of the classes; empty if the run recorded none, as a diverged one does not.
+    names of the classes; empty if the run recorded none, as after it diverged.
     """
 
     model: Any
@@ -53,8 +53,8 @@ class LoadedModel:
 def save(model: Any, path: Path) -> None:
     """Write a model without its penalties and constraints.
 
-    They matter only in training, and `config.yaml` records them; one that Keras does not have, such
-    as a p-norm, would keep plain Keras from loading the file.
+    They matter only in training, and `config.yaml` records them; one that Keras lacks, such as a
+    p-norm, would keep plain Keras from loading the file.
     """
     with _without_penalties(model):
         model.save(path)
@@ -64,11 +64,11 @@ def load_model(run: str | Path) -> LoadedModel:
     """Return the trained model of a run's folder, loaded in Keras' safe mode.
 
     Raises:
-        RegbenchError: the folder is no finished run's, or its model can't be read.
+        RegbenchError: the folder is not a finished run, or its model can't be read.
     """
     import keras
 
-    # Registers the layers that Keras does not have, and the penalties of models saved with them.
+    # Registers the layers that Keras lacks, and penalties, for models saved with them.
     from regbench.regularizers import keras_layers, keras_penalties  # noqa: F401
 
     folder = Path(run)
@@ -79,7 +79,7 @@ def load_model(run: str | Path) -> LoadedModel:
         )
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a damaged or hostile archive raises in Keras
+    except Exception as error:  # a damaged or hostile archive can raise anything in Keras
         reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
         raise RegbenchError(
             f"{one_line(str(path))}: can't be loaded ({one_line(reason)}); "
@@ -91,14 +91,14 @@ def load_model(run: str | Path) -> LoadedModel:
 def _classes(folder: Path) -> tuple[str, ...]:
     try:
         found = probe_results.read(folder)
-    except ValueError:  # the model is as good without
+    except ValueError:  # not fatal: the model is just as good without
         return ()
     return tuple(found.details.classes) if found else ()
 
 
 @contextlib.contextmanager
 def _without_penalties(model: Any) -> Iterator[None]:
-    """Hide the kernel penalties from what describes the layers; training keeps those it has."""
+    """Hide the kernel penalties from the layers' configs; training keeps using them."""
     penalties = [
         (layer, f"{name}_regularizer", getattr(layer, f"{name}_regularizer", None))
         for layer in leaves(model)

@@ -1,4 +1,4 @@
-"""The weights of a built model: first values drawn from the seed, penalties, constraints."""
+"""The weights of a built model: initial values drawn from the seed, penalties, constraints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from regbench.regularizers import Regularizer
 
 def draw(model: Any, seed: int) -> None:
     """Draw the kernels, and seed the layers that draw random numbers, by seed and layer name."""
-    # Seeds are not stored in the layers' configs, which then read like hand-written Keras.
+    # Seeds are not stored in the layers' configs, which thus read like hand-written Keras.
     labels = names(model)
     for layer in leaves(model):
         label = labels[id(layer)]
@@ -30,7 +30,7 @@ def draw(model: Any, seed: int) -> None:
 
 
 def penalize(model: Any, regularizers: Sequence[Regularizer]) -> None:
-    """Give every kernel the penalties of the techniques, beside one that its layer has already."""
+    """Give every kernel the penalties of the techniques, in addition to its layer's own."""
     penalties = _given(each.kernel_penalty() for each in regularizers)
     if not penalties:
         return
@@ -42,9 +42,9 @@ def penalize(model: Any, regularizers: Sequence[Regularizer]) -> None:
 
 
 def constrain(model: Any, regularizers: Sequence[Regularizer]) -> None:
-    """Give every kernel the constraints of the techniques, after one that its layer has already.
+    """Give every kernel the constraints of the techniques, applied after its layer's own.
 
-    Only the variable knows: constraints matter in training alone, and need not be in what is saved.
+    Only the variable has them: constraints matter only in training, and need not be saved.
     """
     constraints = _given(each.kernel_constraint() for each in regularizers)
     if not constraints:

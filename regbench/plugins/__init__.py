@@ -1,7 +1,8 @@
-"""Code of one's own, from outside: techniques, data sets, models, executors, metrics, figures.
+"""Plugins, your own code: techniques, data sets, models, executors, metrics, figures.
 
 A plugin is a Python file, given with `--plugin FILE` or in the variable `REGBENCH_PLUGINS`, or an
-installed package with entry points. In it, a decorator puts a class or a function under a name:
+installed package with entry points. In it, a decorator registers a class or a function under a
+name:
 
     @regbench.regularizer("soft_targets")
     class SoftTargets(regbench.Toggle): ...

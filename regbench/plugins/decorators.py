@@ -1,4 +1,4 @@
-"""The decorators with which a plugin puts a class or a function under a name."""
+"""Decorators with which a plugin registers a class or a function under a name."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def regularizer(name: str) -> Callable[[Class], Class]:
 def dataset(name: str) -> Callable[[Loader], Loader]:
     """Register a data set: a function that takes `data.path`, or None, and returns `Splits`.
 
-    It is called once in the parent process and once for every run: the same path has to give the
-    same examples each time.
+    It is called once in the parent process and once for every run: the same path must give the same
+    examples each time.
     """
     return _decorator("dataset", name)
 

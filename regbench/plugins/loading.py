@@ -1,4 +1,4 @@
-"""Loads plugins: files of one's own, and the entry points of installed packages."""
+"""Loads plugins: your own files, and the entry points of installed packages."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MAX_BYTES = 2**20
 def load(*paths: str | Path) -> list[Plugin]:
     """Load plugin files, those in `REGBENCH_PLUGINS`, and the entry points of installed packages.
 
-    What is loaded already stays; a file that changed since is loaded again, in place of what it
-    was. Returns every plugin that is loaded.
+    Loaded plugins stay; a file that has changed is loaded again and replaces the old version.
+    Returns every plugin that is loaded.
 
     Raises:
         PluginError: a file is missing, can't be imported or registers nothing; a name is taken.
@@ -47,7 +47,7 @@ def load(*paths: str | Path) -> list[Plugin]:
 
 
 def unload(*names: str) -> None:
-    """Take plugins, or all of them, and what they registered out of this process."""
+    """Unload plugins, or all of them, with everything that they registered."""
     for name in names or tuple(registry.LOADED):
         plugin = registry.LOADED.pop(name)
         registry.forget(plugin.registered)
@@ -55,7 +55,7 @@ def unload(*names: str) -> None:
 
 
 def restore(plugins: Sequence[Plugin]) -> None:
-    """Load the plugins of another process in this one.
+    """Load another process's plugins in this one.
 
     Raises:
         PluginError: one can't be loaded, or its source has changed since.
@@ -70,7 +70,7 @@ def restore(plugins: Sequence[Plugin]) -> None:
 
 
 def _load_file(path: Path, origin: str, expected: Plugin | None = None) -> None:
-    """Load a file, unless the same one is loaded already; replace one that has changed."""
+    """Load a file unless it is loaded already; replace it if it has changed."""
     try:
         source = files.read_bytes(path, MAX_BYTES)
     except (OSError, ValueError) as error:
@@ -96,12 +96,12 @@ def _load_file(path: Path, origin: str, expected: Plugin | None = None) -> None:
 def _execute(plugin: Plugin, source: bytes) -> None:
     """Run a plugin's source as a module of its own.
 
-    These very bytes were hashed: Python's importer would read the file once more, and take
-    compiled code of an earlier version for it, if size and time of the two happen to be equal.
+    It runs the bytes that were hashed: Python's importer would read the file once more, and could
+    use stale compiled code if the size and time of both versions are equal.
     """
     module = types.ModuleType(_module_name(plugin.name))
     module.__file__ = str(plugin.path)
-    sys.modules[module.__name__] = module  # where pickle and dataclasses look for its classes
+    sys.modules[module.__name__] = module  # pickle and dataclasses look for its classes here
     try:
         exec(compile(source, plugin.place, "exec", dont_inherit=True), module.__dict__)
     except (Exception, SystemExit) as error:
@@ -112,11 +112,11 @@ def _execute(plugin: Plugin, source: bytes) -> None:
 
 def _installed() -> dict[str, Plugin]:
     """Return the installed packages with entry points in a group such as `regbench.metrics`."""
-    from importlib import metadata  # takes a while, and the rest does without
+    from importlib import metadata  # slow to import, and rarely needed
 
     points: dict[str, list[tuple[str, str, str]]] = {}
     places: dict[str, str] = {}
-    found = metadata.entry_points()  # reads every package that is installed: once
+    found = metadata.entry_points()  # reads every installed package, so do it once
     for kind in KINDS:
         for point in found.select(group=f"regbench.{kind}s"):
             package = point.dist.name if point.dist else point.module
@@ -130,7 +130,7 @@ def _installed() -> dict[str, Plugin]:
 
 
 def _load_package(plugin: Plugin, expected: Plugin | None = None) -> None:
-    """Import what a package's entry points name, which may register by decorators too."""
+    """Import the objects that a package's entry points name; decorators may register more."""
     with loading_of(plugin) as registered:
         modules = set()
         for kind, name, value in plugin.entry_points:

@@ -1,4 +1,4 @@
-"""What plugins have registered: by kind and name, and of which source."""
+"""The registry of plugins: the registered objects by kind, name and source."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 @dataclass(frozen=True)
 class Kind:
-    """What can be registered: the module with the function `register`, and its visible dict."""
+    """The kinds that can be registered: the module with the function `register`, and its dict."""
 
     module: str
     registry: str
 
     def names(self) -> dict[str, Any]:
-        """Return the dict itself: imported when it is used, for it lies above this module."""
+        """Return the dict itself, imported when used because it lies in a higher layer."""
         found: dict[str, Any] = getattr(import_module(self.module), self.registry)
         return found
 
@@ -44,15 +44,15 @@ KINDS = {
 
 
 class PluginError(RegbenchError):
-    """A plugin that can't be loaded, or that is not the one which an experiment was made with."""
+    """A plugin that can't be loaded, or differs from the one that an experiment was made with."""
 
 
 @dataclass(frozen=True)
 class Plugin:
     """A plugin that is loaded, and what it registered, as (kind, name).
 
-    `place` is its file as it was given, or the package and its version; `entry_points` of a package
-    are what to import, as (kind, name, value).
+    `place` is the path of its file as given, or the package and its version; `entry_points` are a
+    package's objects to import, as (kind, name, value).
     """
 
     name: str
@@ -63,7 +63,7 @@ class Plugin:
     entry_points: tuple[tuple[str, str, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `regbench plugins --json` prints."""
+        """Return the JSON of `regbench plugins --json`."""
         names: dict[str, list[str]] = {}
         for kind, name in self.registered:
             names.setdefault(kind, []).append(name)
@@ -103,7 +103,7 @@ def digests(used: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def describe(used: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Return what `environment.json` records of the plugins of an experiment."""
+    """Return the record of an experiment's plugins for `environment.json`."""
     return {
         name: {"place": LOADED[name].place if name in LOADED else "", "sha256": sha256}
         for name, sha256 in used.items()
@@ -111,22 +111,22 @@ def describe(used: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def manifest(used: Mapping[str, str]) -> tuple[Plugin, ...]:
-    """Return what another process needs to load the same plugins, for `restore`.
+    """Return the data with which `restore` loads the same plugins in another process.
 
     Raises:
-        PluginError: one of them was loaded again since, from changed source.
+        PluginError: one of them has been reloaded from changed source.
     """
     for name, sha256 in used.items():
         if name not in LOADED or LOADED[name].sha256 != sha256:
             raise PluginError(
                 f"plugin {name}: expected SHA-256 {sha256[:12]}, with which the config was read, "
-                f"but it is not loaded any more; read the config again"
+                f"but it is no longer loaded; read the config again"
             )
     return tuple(LOADED[name] for name in used)
 
 
 def unknown(name: object, known: Iterable[str]) -> str:
-    """Return what to say of a name that is not registered: the nearest one, and how to add it."""
+    """Return the error for an unregistered name: the closest one, and how to add one."""
     known = list(known)
     near = get_close_matches(str(name), known, 1)
     hint = f'; did you mean "{near[0]}"?' if near else ";"
@@ -134,7 +134,7 @@ def unknown(name: object, known: Iterable[str]) -> str:
 
 
 def blame(error: BaseException) -> str:
-    """Return an error in one line, with the last place in a plugin that it came through."""
+    """Return an error in one line, with the last place in a plugin that raised it."""
     message = str(error).strip().splitlines()
     said = f"{type(error).__name__}: {message[0] if message else 'no message'}"
     if isinstance(error, RegbenchError):
@@ -151,7 +151,7 @@ def blame(error: BaseException) -> str:
 
 
 def register(kind: str, name: str, thing: Any, **options: Any) -> None:
-    """Put what a plugin offers into the registry of its kind, which checks it."""
+    """Register an object of a plugin in the registry of its kind, which validates it."""
     said = f"@regbench.{kind}({_quoted(name)})"
     if _loading is None:
         raise PluginError(
@@ -169,7 +169,7 @@ def register(kind: str, name: str, thing: Any, **options: Any) -> None:
         where = f"in {owner.place}" if owner else "in regbench itself"
         if (kind, name) in _loading.registered:
             where = "in this plugin"
-        raise PluginError(f"{said}: there is one of this name {where}; choose another")
+        raise PluginError(f"{said}: the name is already used {where}; choose another")
     try:
         import_module(KINDS[kind].module).register(name, thing, **options)
     except (TypeError, ValueError, RegbenchError) as error:
@@ -184,7 +184,7 @@ def forget(registered: Iterable[tuple[str, str]]) -> None:
 
 @contextlib.contextmanager
 def loading_of(plugin: Plugin) -> Iterator[list[tuple[str, str]]]:
-    """Inside, decorators register for `plugin`; afterwards it is loaded, or nothing of it is."""
+    """Let decorators register for `plugin` in this block; an error removes all of it again."""
     global _loading
     _loading = _Loading(plugin.place)
     try:

@@ -1,7 +1,7 @@
-"""What a trained model reveals about its regularizer, measured once after the last epoch.
+"""Probes: measurements of a trained model's regularizer, taken once after the last epoch.
 
-Probes change nothing: weights, moving averages and dropout seeds are restored afterwards. A probe
-that fails loses its own numbers, never the run.
+Probes change nothing: weights, moving averages and dropout seeds are restored afterwards. A failing
+probe only loses its own numbers, never the run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from regbench.text import one_line
 
 __all__ = ["Examples", "Subject", "measure"]
 
-# Of what is kept of a failure's message.
+# The most characters kept of an error message.
 MOST_CHARACTERS = 200
 
 Found = TypeVar("Found")
@@ -35,20 +35,20 @@ def measure(
 ) -> tuple[Findings | None, dict[str, str]]:
     """Probe a trained model, whose weights are finite.
 
-    Returns what was found, and why a probe failed by its name. Nothing is found where a probe
-    fails that every model has.
+    Returns the results, and the errors of failed probes by name. There are no results if a probe
+    fails that applies to every model.
 
     Args:
-        sample: images and labels of the training set, those that `row` was measured on.
+        sample: the images and labels of the training set that `row` was measured on.
         row: the last row of the history, with the columns of `regbench.runs.files.HISTORY`.
-        outputs: what `row` was computed from; without it, it is computed again.
+        outputs: the model outputs behind `row`; without them, they are computed again.
     """
     failed: dict[str, str] = {}
 
     def attempt(name: str, probe: Callable[[], Found]) -> Found | None:
         try:
             return probe()
-        except Exception as error:  # whatever it is: the trained model is worth more
+        except Exception as error:  # any error: the trained model is worth more
             message = one_line(f"{type(error).__name__}: {error}")
             failed[name] = message[:MOST_CHARACTERS]
             return None

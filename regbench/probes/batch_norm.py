@@ -1,8 +1,8 @@
-"""Batch normalization: are the moving averages those of the data, and does it matter?
+"""Batch normalization: do the moving averages match the data, and does it matter?
 
-Moving averages trail the weights, and dropout in front shifts the variance that they see. Layer and
-group normalization have none, and compute the same in training and at inference: there is nothing
-to compare.
+Moving averages lag behind the weights, and preceding dropout shifts the variance they see. Layer
+and group normalization have none, and compute the same in training and at inference: there is
+nothing to compare.
 Source: Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021 (recalibration as "precise BN"); Li
 et al., "Understanding the Disharmony between Dropout and Batch Normalization by Variance Shift",
 2019.
@@ -64,10 +64,10 @@ def measure(subject: Subject) -> BatchNorm | None:
 def statistics(
     model: Any, images: NDArray[np.uint8], recalibrate: bool = False
 ) -> list[Statistics]:
-    """Return mean and variance, each (channels,), of what enters every batch normalization.
+    """Return mean and variance, each (channels,), of the input of every batch normalization.
 
-    With `recalibrate`, each layer's moving averages become those, before the next layer is looked
-    at: as if they had been taken with the final weights.
+    With `recalibrate`, each layer's moving averages are set to those before the next layer is
+    measured, as if they had been taken with the final weights.
     """
     import keras
 
@@ -88,9 +88,10 @@ def statistics(
 def _statistics_of_any(
     model: Any, images: NDArray[np.uint8], recalibrate: bool
 ) -> list[Statistics]:
-    """Return the statistics in a model with branches, by passes through all of it.
+    """Return the statistics in a model with branches, by passes through the whole model.
 
-    Once for all layers; with `recalibrate` for each, since each changes what the next one gets.
+    One pass serves all layers; with `recalibrate`, each layer needs its own, since it changes the
+    next one's input.
     """
     import keras
 
@@ -110,7 +111,7 @@ def _statistics_of_any(
 def _entering(
     model: Any, images: NDArray[np.uint8], layers: list[Any]
 ) -> dict[int, list[NDArray[np.float32]]]:
-    """Return what enters each of the layers, by its id, in batches."""
+    """Return the inputs of each layer, by its id, in batches."""
     entering: dict[int, list[NDArray[np.float32]]] = {id(layer): [] for layer in layers}
 
     def record(layer: Any, own: Call) -> Call:
@@ -130,19 +131,19 @@ def _moments(activations: Sequence[Any]) -> Statistics:
     """Return mean and variance over all but the last axis of (n, ..., channels)."""
     import keras
 
-    # In the backend's operations: in NumPy it took longer than the pass itself.
+    # Uses the backend's operations: NumPy took longer than the pass itself.
     axes = tuple(range(len(activations[0].shape) - 1))
     counts = np.asarray([math.prod(each.shape[:-1]) for each in activations], np.float64)
     means = [numpy(keras.ops.mean(each, axes)).astype(np.float64) for each in activations]
     variances = [numpy(keras.ops.var(each, axes)).astype(np.float64) for each in activations]
     mean = np.average(means, axis=0, weights=counts)
-    # The variance of all: within the batches, and between their means.
+    # The total variance: within the batches plus between their means.
     between = np.square(np.asarray(means) - mean)
     return mean, np.average(np.asarray(variances) + between, axis=0, weights=counts)
 
 
 def _compared(layer: Any, name: str, true: Statistics) -> NormalizedLayer:
-    # Epsilon, as the layer itself adds it: a channel that is always zero has no variance.
+    # Add epsilon as the layer does: a channel that is always zero has no variance.
     mean, variance = true[0], true[1] + layer.epsilon
     shift = np.abs(numpy(layer.moving_mean) - mean) / np.sqrt(variance)
     ratio = (numpy(layer.moving_variance) + layer.epsilon) / variance

@@ -1,4 +1,4 @@
-"""Predictions: how confident the model is, whether that is justified, and where it is wrong.
+"""Confidence of predictions: calibration, margins, confusion matrix and mistakes.
 
 Source: Guo et al., "On Calibration of Modern Neural Networks", 2017 (expected calibration error,
 15 bins); Bartlett et al., "Spectrally-normalized margin bounds", 2017 (margins).
@@ -25,7 +25,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Found:
-    """What the predictions show; as in `regbench.findings`."""
+    """Results of this probe, as in `regbench.runs.probe_results`."""
 
     numbers: Predictions
     reliability: list[Bin]
@@ -36,7 +36,7 @@ class Found:
 
 
 def measure(subject: Subject, classes: tuple[str, ...]) -> Found:
-    """Look at the predictions of training sample and test set in every way."""
+    """Compute all results from the predictions on training sample and test set."""
     images, labels = subject.test
     outputs = subject.outputs.test
     train_margins = margins(subject.outputs.train, subject.train[1])
@@ -90,7 +90,7 @@ def margins(outputs: Probabilities, labels: Labels) -> NDArray[np.float64]:
     truth = others[rows, labels].copy()
     others[rows, labels] = -np.inf
     largest = others.max(axis=1)
-    return truth - np.where(np.isfinite(largest), largest, 0)  # one class has no others
+    return truth - np.where(np.isfinite(largest), largest, 0)  # with one class there are no others
 
 
 def confusion(outputs: Probabilities, labels: Labels, classes: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""What the network costs, counted and not measured: the same for every seed."""
+"""The cost of the network, counted and not measured: the same for every seed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Dropout seen as an ensemble: many thinned networks against the one with scaled weights.
+"""Dropout as an ensemble: many thinned networks against the one with scaled weights.
 
-Any kind of it: of units, of maps, of squares of maps, of residual branches, and Gaussian.
+It covers every kind: of units, maps, squares of maps, residual branches, and Gaussian.
 
 Source: Srivastava et al., "Dropout", 2014, section 7.5 (weight scaling against averaging); Gal and
 Ghahramani, "Dropout as a Bayesian Approximation", 2016 (the averaged stochastic passes).
@@ -32,15 +32,15 @@ from regbench.probes.harness import (
 from regbench.runs.probe_results import Dropout, Dropped, Quality
 
 PASSES = (1, 2, 4, 8, 16, 32, 64)
-# As many test images as cost at most this share of training, and no more than so many in one pass
-# through the whole network; but not fewer than tell an accuracy to about two percentage points.
+# The number of test images costs at most this share of training, is at most that of one pass
+# through the whole network, and at least enough to know an accuracy to about two percentage points.
 SHARE = 0.15
 BUDGET = 20_000
 LEAST_EXAMPLES = 500
-# The Monte Carlo error is taken from ensembles drawn again from so many groups of passes.
+# The Monte Carlo error comes from ensembles resampled from this many groups of passes.
 GROUPS = 16
 RESAMPLES = 50
-# How many units are looked at to count those that are off.
+# The number of units examined to count those that are off.
 UNITS = 100_000
 
 
@@ -52,7 +52,7 @@ def measure(subject: Subject) -> Dropout | None:
         return None
     passes = _passes(subject)
     images, labels = _examined(subject, droppers[0])
-    # What lies before the first dropout is the same in every pass, and is most of the network.
+    # The part before the first dropout is the same in every pass, and is most of the network.
     rest, features = shareable(model, images, droppers[0])
     batches = np.array_split(np.arange(len(labels)), -(-len(labels) // BATCH))
 
@@ -93,13 +93,13 @@ def _kinds() -> tuple[type, ...]:
 def _passes(subject: Subject) -> tuple[int, ...]:
     """Return the numbers of passes: no more than updates, or a run of seconds would take minutes.
 
-    Only a run that shows that everything works makes so few.
+    Only a smoke run has so few updates.
     """
     return tuple(count for count in PASSES if count <= max(1, subject.updates))
 
 
 def _examined(subject: Subject, first: Any) -> Examples:
-    """Return the test set, or as much of it as 64 passes from the layer `first` on allow."""
+    """Return the test set, or the part of it that the cost limit allows for 64 passes."""
     before, rest = multiply_adds(subject.model, first)
     passes_of_whole = (before + PASSES[-1] * rest) / max(1, before + rest)
     images = subject.affordable(SHARE, BUDGET)
@@ -112,10 +112,10 @@ def _examined(subject: Subject, first: Any) -> Examples:
 def _monte_carlo_error(
     groups: NDArray[np.float32], labels: NDArray[np.int64], seed: int
 ) -> Quality:
-    """Return the standard errors of the ensemble's accuracy and loss: other masks, other numbers.
+    """Return the standard errors of the ensemble's accuracy and loss that are due to the masks.
 
-    By the bootstrap, over the mean probabilities (groups, n, classes) of groups of passes. Weight
-    scaling draws nothing, so that these are the errors of what the ensemble gains over it too.
+    They are bootstrapped over the mean probabilities (groups, n, classes) of groups of passes.
+    Weight scaling draws no masks, so these are also the errors of the ensemble's gain over it.
     """
     rng = seeding.generator(seed, "probes", "ensemble", "bootstrap")
     drawn = []
@@ -130,7 +130,7 @@ def _monte_carlo_error(
 
 
 def _all_dropped(model: Any, droppers: list[Any]) -> list[Dropped]:
-    """Look at every layer that inference goes through, on the shape that it gets there."""
+    """Examine every layer that inference passes through, with the input shape it gets there."""
     labels, shapes = names(model), {id(each.layer): each.input_shape for each in calls(model)}
     return [
         _dropped(layer, labels[id(layer)], shapes[id(layer)])
@@ -140,7 +140,7 @@ def _all_dropped(model: Any, droppers: list[Any]) -> list[Dropped]:
 
 
 def _dropped(layer: Any, name: str, shape: tuple[int, ...]) -> Dropped:
-    """Look at what the units are multiplied by: units of 1, as one may be 0 by itself."""
+    """Measure the factors of the units, with inputs of 1, since a real unit may be 0 by itself."""
     shape = _drawn_shape(layer, shape)
     examples = max(1, UNITS // int(np.prod(shape)))
     factors = numpy(layer(np.ones((examples, *shape), np.float32), training=True))
@@ -154,9 +154,9 @@ def _dropped(layer: Any, name: str, shape: tuple[int, ...]) -> Dropped:
 
 
 def _drawn_shape(layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a shape of the inputs' rank with as few units as possible for each number drawn.
+    """Return a shape of the inputs' rank with as few units as possible per random number.
 
-    Where a subclass draws in a way of its own, that is the inputs' whole shape.
+    For a subclass with its own way of drawing, that is the inputs' full shape.
     """
     import keras
 
@@ -166,5 +166,5 @@ def _drawn_shape(layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape
     noise = getattr(layer, "noise_shape", None)
     if noise is None:
-        return (1,) * len(shape)  # a unit, or a map, for each example
+        return (1,) * len(shape)  # one unit, or one map, for each example
     return tuple(1 if drawn == 1 else size for drawn, size in zip(noise[1:], shape, strict=True))

@@ -1,6 +1,6 @@
 """Training mode and changed batches against inference mode with the same weights.
 
-For the gap ledger: what it says of noise, and of targets and augmentation.
+These are the gap ledger's terms for noise, and for targets and augmentation.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ LOSS_ERROR = 0.005  # nats
 ACCURACY_ERROR = 0.003
 LEAST_PASSES = 4
 MOST_PASSES = 32
-# Beyond the least, as many passes as cost at most this share of training, and no more than so many
-# images through the whole network.
+# Beyond the minimum, passes cost at most this share of training, and take at most this many images
+# through the whole network.
 SHARE = 0.03
 BUDGET = 20_000
-# Changed batches differ in their examples too, and mixed ones a lot: there are as many as are
-# needed for the same errors, but at most so many images, and each of them at most so many times.
+# Changed batches also differ in their examples, mixed ones a lot: their number is what the same
+# errors need, within a limit for all images and one for uses of each image.
 LEAST_BATCHES = 8
 MOST_CHANGED = 10_000
 MOST_REPEATS = 8
@@ -56,8 +56,8 @@ def ledgers(subject: Subject, row: Mapping[str, Any]) -> dict[str, Ledger] | Non
 def training_mode(subject: Subject) -> TrainingMode:
     """Return loss and accuracy on the training sample with dropout on and batch statistics in use.
 
-    Means over passes. If no layer behaves differently in training, no pass is needed: the last
-    measurement has the same values.
+    They are means over passes. If no layer behaves differently in training, no pass is needed: the
+    last measurement has the same values.
     """
     noisy = varying(subject.model)
     if not noisy:
@@ -79,11 +79,11 @@ def training_mode(subject: Subject) -> TrainingMode:
 
 
 def on_batches(subject: Subject) -> OnBatches | None:
-    """Return what training mode on changed batches adds to inference mode on their examples.
+    """Return training mode on changed batches less inference mode on the same examples.
 
-    Batches of the training sample, changed as in epochs that would follow. The difference is taken
-    batch by batch, so that it matters little which examples there are. None where no technique
-    changes batches.
+    The batches come from the training sample, changed as in epochs that would follow. The
+    difference is taken batch by batch, so the choice of examples matters little. None if no
+    technique changes batches.
     """
     if not subject.experiment.changing("batch"):
         return None
@@ -103,12 +103,12 @@ def on_batches(subject: Subject) -> OnBatches | None:
 
 
 def most_changed(examples: int) -> int:
-    """Return how many images of changed batches are computed at most, for a training sample."""
+    """Return the most images of changed batches to compute for a training sample."""
     return min(MOST_CHANGED, MOST_REPEATS * examples)
 
 
 def _differences(subject: Subject) -> Iterator[tuple[float, float]]:
-    """Yield what each changed batch adds to loss and accuracy."""
+    """Yield the difference that each changed batch makes to loss and accuracy."""
     import keras
 
     model, experiment, (images, labels) = subject.model, subject.experiment, subject.train
@@ -132,7 +132,7 @@ def _differences(subject: Subject) -> Iterator[tuple[float, float]]:
 
 
 def _quality(outputs: NDArray[np.float32], targets: NDArray[Any]) -> Quality:
-    """Return the numbers that Keras reports of outputs and targets, both (n, classes)."""
+    """Return the numbers that Keras would report for outputs and targets, both (n, classes)."""
     # As in measurements, a probability that is rounded to zero counts as the smallest float32.
     logarithms = np.log(np.maximum(outputs.astype(np.float64), np.finfo(np.float32).tiny))
     correct = outputs.argmax(axis=1) == targets.argmax(axis=1)
@@ -141,7 +141,7 @@ def _quality(outputs: NDArray[np.float32], targets: NDArray[Any]) -> Quality:
 
 
 def _are_known(losses: list[float], accuracies: list[float]) -> bool:
-    """Return whether the means of both are known well enough."""
+    """Return whether both means are known precisely enough."""
     return _error(losses) <= LOSS_ERROR and _error(accuracies) <= ACCURACY_ERROR
 
 
@@ -151,11 +151,10 @@ def _error(values: list[float]) -> float:
 
 
 def _passes(subject: Subject, noisy: list[Any]) -> Iterator[Quality]:
-    """Yield the quality of pass after pass, each in an order of its own.
+    """Yield the quality of pass after pass, each in a different order.
 
-    In batches of the size that the model was trained with, where the examples of a batch influence
-    each other, as in batch normalization. What lies before the first layer that varies is computed
-    once.
+    If the examples of a batch influence each other, as in batch normalization, batches have the
+    size of training. Everything before the first layer that varies is computed once.
     """
     import keras
 
@@ -178,7 +177,7 @@ def _passes(subject: Subject, noisy: list[Any]) -> Iterator[Quality]:
 
 
 def order_of_pass(seed: int, number: int, examples: int) -> np.ndarray:
-    """Return the order (n,) in which a pass meets the examples."""
+    """Return the order (n,) of the examples in a pass."""
     return _shuffled(seed, "training mode", number, examples)
 
 
@@ -187,7 +186,7 @@ def _shuffled(seed: int, purpose: str, number: int, examples: int) -> NDArray[np
 
 
 def _is_noise_alone(noisy: list[Any]) -> bool:
-    """Whether the noise of each example is independent of the rest of its batch."""
+    """Return whether the noise of each example is independent of the rest of its batch."""
     import keras
 
     from regbench.regularizers.keras_layers import MixedPooling2D, StochasticPooling2D

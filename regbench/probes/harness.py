@@ -1,4 +1,4 @@
-"""The model under examination: running it layer by layer, in any mode, without changing it."""
+"""A harness for probes: runs the model layer by layer, in any mode, without changing it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Examples = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 # Enough that an accuracy is known to 1.6 percentage points.
 SAMPLE = 1000
-# An update computes the gradients by the outputs and by the weights too, each as long as a pass.
+# An update also computes the gradients for outputs and for weights, each as long as a pass.
 UPDATE = 3
-# What several passes share is kept where it is no larger; otherwise it is computed again.
+# Shared results up to this size are kept; larger ones are computed again.
 MOST_BYTES = 2**28
 
 
@@ -37,8 +37,8 @@ class Subject:
     """A trained model, with the training sample and the test set that its history is based on.
 
     `measured` holds the outputs of the last measurement of both; without it, they are recomputed.
-    `images_seen` is how many images training took, those of every epoch; where it is known, a probe
-    costs a share of the training at most.
+    `images_seen` is the number of images in training, over all epochs; if known, a probe costs at
+    most a share of the training.
     """
 
     model: Any
@@ -51,14 +51,14 @@ class Subject:
     def affordable(self, share: float, most: int) -> float:
         """Return how many images a probe may take through the whole network, at most `most`.
 
-        As many as cost that share of training, where an image costs `UPDATE` times as much.
+        They cost at most that share of training, where an image costs `UPDATE` times as much.
         """
         seen = math.inf if self.images_seen is None else self.images_seen
         return min(most, share * UPDATE * seen)
 
     @property
     def updates(self) -> float:
-        """How many updates training made; infinite where that is unknown."""
+        """The number of training updates; infinite if unknown."""
         if self.images_seen is None:
             return math.inf
         return math.ceil(self.images_seen / self.experiment.train.batch_size)
@@ -71,17 +71,17 @@ class Subject:
         return Outputs(predict(self.model, self.train[0]), predict(self.model, self.test[0]))
 
     def few(self, examples: Examples, purpose: str, count: int = SAMPLE) -> Examples:
-        """Return at most `count` of the examples, in random order: a batch mixes the classes."""
+        """Return at most `count` of the examples, in random order, which mixes the classes."""
         chosen = self.order(examples, purpose, count)
         return examples[0][chosen], examples[1][chosen]
 
     def order(self, examples: Examples, purpose: str, count: int = SAMPLE) -> NDArray[np.int64]:
-        """Return the indices of `few`: they depend on the seed and the purpose alone."""
+        """Return the indices of `few`, which depend only on the seed and the purpose."""
         rng = seeding.generator(self.experiment.seed, "probes", purpose)
         return rng.permutation(len(examples[1]))[:count]
 
     def layers(self, kind: type) -> list[Any]:
-        """Return the model's layers of one class, in their order, those inside others included."""
+        """Return the model's layers of one class, in order, including nested ones."""
         return [layer for layer in leaves(self.model) if isinstance(layer, kind)]
 
 
@@ -105,9 +105,9 @@ def forward(network: Any, inputs: Any, active: tuple[type, ...] = ()) -> Any:
 
 
 def compiled(network: Any, active: tuple[type, ...] = ()) -> Callable[[Any], NDArray[np.float32]]:
-    """Return what `forward` does as a function of a batch, compiled where the backend can.
+    """Return `forward` as a function of a batch, compiled if the backend can.
 
-    Layer by layer, small batches take several times as long. The layers' modes are those of now.
+    Layer by layer, small batches take several times as long. The layers keep their current modes.
     """
     import keras
 
@@ -121,28 +121,28 @@ def compiled(network: Any, active: tuple[type, ...] = ()) -> Callable[[Any], NDA
 
     model = InMode()
     if keras.backend.backend() == "tensorflow":
-        model.jit_compile = False  # XLA takes longer to compile than the passes take
+        model.jit_compile = False  # XLA would take longer to compile than the passes take
     run: Callable[[Any], NDArray[np.float32]] = model.predict_on_batch
     return run
 
 
 def whole(model: Any) -> Any:
-    """Return what `forward` runs for the whole model: the layers of one that is a plain stack."""
+    """Return the whole model for `forward`: its layers, if it is a plain stack."""
     return list(model.layers) if is_stack(model) else model
 
 
 def is_stack(model: Any) -> bool:
-    """Return whether the model is its layers, one after the other."""
+    """Return whether the model is a plain stack of its layers."""
     import keras
 
     return isinstance(model, keras.Sequential) and model.layers == leaves(model)
 
 
 def varying(model: Any) -> list[Any]:
-    """Return the layers that may behave differently in training: those that ask for the mode."""
+    """Return the layers that may behave differently in training: those that take the mode."""
     import keras
 
-    # Dense layers ask for it too, but use it only for quantized weights.
+    # Dense layers have it too, but use it only for quantized weights.
     dense = (keras.layers.Dense, keras.layers.EinsumDense)
     return [
         layer for layer in leaves(model) if _asks_for_mode(layer) and not isinstance(layer, dense)
@@ -154,7 +154,7 @@ def _asks_for_mode(layer: Any) -> bool:
 
 
 def multiply_adds(model: Any, layer: Any) -> tuple[int, int]:
-    """Return those for one image before the first call of a layer, and from there on."""
+    """Return the multiply-adds for one image before a layer's first call, and from there on."""
     calls, costs = passes(model), cost.layers(model)
     first = next((number for number, each in enumerate(calls) if each.layer is layer), 0)
     before = sum(each.multiply_adds for each in costs[:first])
@@ -164,10 +164,10 @@ def multiply_adds(model: Any, layer: Any) -> tuple[int, int]:
 def shareable(
     model: Any, images: NDArray[np.uint8], layer: Any
 ) -> tuple[Any, Callable[[NDArray[np.int64]], Any]]:
-    """Compute once what several passes share: inference up to the input of a layer.
+    """Compute the shared part of several passes once: inference up to the input of a layer.
 
-    Returns what is left of the network, for `forward`, and a function from indices to its inputs.
-    The former is all of it where nothing can be shared, or what would have to be kept is too large.
+    Returns the rest of the network, for `forward`, and a function from indices to its inputs. The
+    rest is the whole network if nothing can be shared, or if the shared results are too large.
     """
     before, after = _split(model, layer)
     size = 4 * len(images) * math.prod(_input_shape(layer)) if before else 0
@@ -178,7 +178,7 @@ def shareable(
 
 
 def _split(model: Any, layer: Any) -> tuple[Any, Any]:
-    """Return a network up to a layer, and the rest; twice None where other ways lead around it."""
+    """Return a network up to a layer, and the rest; twice None if a branch leads around it."""
     import keras
 
     if is_stack(model):
@@ -198,7 +198,7 @@ def _input_shape(layer: Any) -> tuple[int, ...]:
 
 
 def batches(images: NDArray[np.uint8], size: int = BATCH) -> Iterator[Any]:
-    """Yield the images as the network takes them, `size` at a time."""
+    """Yield the images in the network's format, `size` at a time."""
     for start in range(0, len(images), size):
         yield to_inputs(images[start : start + size])
 
@@ -227,7 +227,7 @@ def numpy(tensor: Any) -> NDArray[np.float32]:
 
 @contextlib.contextmanager
 def unchanged(model: Any) -> Iterator[None]:
-    """Put weights, moving averages and the states of random generators back at the end."""
+    """Restore weights, moving averages and the states of random generators at the end."""
     before = [numpy(variable).copy() for variable in model.variables]
     try:
         yield
@@ -237,7 +237,7 @@ def unchanged(model: Any) -> Iterator[None]:
 
 
 def reseed(model: Any, seed: int, purpose: str) -> None:
-    """Give every dropout layer a random stream of its own, so that a probe can be repeated."""
+    """Give every dropout layer its own random stream, so that a probe can be repeated."""
     labels = names(model)
     for layer in leaves(model):
         if hasattr(layer, "seed_generator"):

@@ -15,7 +15,7 @@ from regbench.models.layers import leaves, names
 from regbench.probes.harness import numpy
 from regbench.runs.probe_results import Histogram, Kernel, Pixels
 
-# Adam's steps never land on zero exactly, so "zero" is what no longer matters.
+# Adam never reaches zero exactly, so "zero" means too small to matter.
 NEAR_ZERO = 1e-3
 BINS = 41  # odd: the middle bin is around zero
 MOST_FILTERS = 64
@@ -23,7 +23,7 @@ MOST_FILTERS = 64
 
 @dataclass(frozen=True)
 class Found:
-    """What the kernels show; as in `regbench.runs.probe_results`."""
+    """Results of this probe, as in `regbench.runs.probe_results`."""
 
     norms: list[Kernel]
     histograms: dict[str, Histogram]
@@ -31,7 +31,7 @@ class Found:
 
 
 def measure(model: Any) -> Found:
-    """Look at the kernels in every way. Raises ValueError for a model without a kernel."""
+    """Compute all results for the kernels. Raises ValueError for a model without a kernel."""
     if not any(_kernels(model)):
         raise ValueError("expected a layer with a kernel, received none")
     return Found(kernels(model), histograms(model), filters(model))
@@ -59,7 +59,7 @@ def histograms(model: Any) -> dict[str, Histogram]:
 def filters(model: Any) -> Pixels | None:
     """Return the first layer's filters as images (filters, height, width, channels), gray at zero.
 
-    None where the first layer with a kernel is no convolution of gray or RGB images.
+    None if the first layer with a kernel is not a convolution of gray or RGB images.
     """
     kernel = next((kernel for _, kernel in _kernels(model)), None)
     if kernel is None or kernel.ndim != 4 or kernel.shape[2] not in CHANNELS:

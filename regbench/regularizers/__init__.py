@@ -1,8 +1,8 @@
 """The techniques that a config can switch on: one file each, and one line in `REGULARIZERS`.
 
-A class holds everything there is to know about its technique: the keys of its toggle and their
-limits (pydantic), what they mean and where they come from (docstring), and what it does to the
-network (the hooks of `Regularizer`, called by `regbench.models.build` while it stacks the layers).
+A class holds everything about its technique: the keys of its toggle and their limits (pydantic),
+their meaning and source (docstring), and its effect on the network (the hooks of `Regularizer`,
+which `regbench.models.build` calls while it stacks the layers).
 """
 
 from __future__ import annotations

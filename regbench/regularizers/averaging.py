@@ -13,7 +13,7 @@ from regbench.regularizers.hooks import Averaging, Toggle
 
 
 class EMA(Toggle):
-    """Evaluates an exponential moving average of the weights instead of those that are trained.
+    """Evaluates an exponential moving average of the weights instead of the trained weights.
 
     After every update, average = momentum * average + (1 - momentum) * weights, beginning with the
     weights after the first: Keras' `use_ema`. Training itself is unchanged. Batch normalization's
@@ -40,13 +40,14 @@ class EMA(Toggle):
 class SWA(Toggle):
     """Evaluates the mean of the weights after each epoch in the last part of training.
 
-    `start` is the share of the epochs that come before; until then the weights that are trained are
-    evaluated. Meant for a learning rate that stays high (`train.schedule: constant`): the weights
-    then wander around a flat region, whose middle the mean is. Batch normalization's moving
-    averages fit none of the averaged weights, so they are replaced, as in the source's section 3.2,
-    in one pass over the training data: each by the mean of the batches' statistics, in training
-    mode, with the batches of the epoch that has just been trained. That happens wherever the
-    average is evaluated, saved or probed; the moving averages of the trained weights go on.
+    `start` is the share of epochs before the averaging; until then the trained weights are
+    evaluated. It is meant for a learning rate that stays high (`train.schedule: constant`): the
+    weights then wander around a flat region, and their mean is near its center. Batch
+    normalization's moving averages fit none of the averaged weights, so they are replaced, as in
+    the source's section 3.2, in one pass over the training data: each by the mean of the batches'
+    statistics, in training mode, with the batches of the epoch that has just been trained. That
+    happens wherever the average is evaluated, saved or probed; the moving averages of the trained
+    weights continue.
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization",
     2018.
     """
@@ -65,7 +66,7 @@ class _OptimizerAverage(Averaging):
         self._optimizer = model.optimizer
 
     def weights(self) -> Sequence[Any] | None:
-        if _number(self._optimizer.iterations) == 0:  # zeros until the first update
+        if _number(self._optimizer.iterations) == 0:  # zeros before the first update
             return None
         # Keras has no public name for it; its own SwapEMAWeights reads it too.
         average: list[Any] = self._optimizer._model_variables_moving_average

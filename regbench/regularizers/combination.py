@@ -1,4 +1,4 @@
-"""Techniques that are switched on together: what can have one value only, and what they need."""
+"""Combinations of techniques: hooks that only one may use, and required validation examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from regbench.regularizers.hooks import Regularizer, has_hook
 
-# Hooks that can have one answer.
+# Hooks that only one technique may use.
 EXCLUSIVE = {"averaging": "averages weights", "kept_epoch": "chooses the epoch that is kept"}
 
 

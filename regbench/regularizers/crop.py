@@ -15,9 +15,9 @@ from regbench.regularizers.hooks import Images, Targets, Toggle
 class Crop(Toggle):
     """Pads training images by `padding` pixels on each side and crops them to their size again.
 
-    Every place of the crop is equally likely, so that an image moves by up to `padding` pixels in
-    each direction. `fill` says what the padding shows: black (`zeros`) or the image mirrored at its
-    border (`reflect`).
+    Every position of the crop is equally likely, so an image moves by up to `padding` pixels in
+    each direction. `fill` is the content of the padding: black (`zeros`) or the image mirrored at
+    its border (`reflect`).
     Source: He et al., "Deep Residual Learning for Image Recognition", 2016, section 4.2.
     """
 

@@ -13,10 +13,10 @@ from regbench.regularizers.hooks import Toggle
 class DropBlock(Toggle):
     """Switches squares of `size` x `size` values of each map off in training.
 
-    So many that about a share of `rate` is off: a little less, since squares may overlap. A map
-    smaller than the square is dropped as a whole. What is kept is scaled by its share, so that
-    inference needs no scaling. Outputs of every block are dropped, at the same rate throughout
-    training; the paper starts at 0 and raises the rate step by step.
+    About a share of `rate` is off: a little less, since squares may overlap. A map
+    smaller than the square is dropped as a whole. The kept values are scaled up, so that inference
+    needs no scaling. Outputs of every block are dropped, at the same rate throughout training; the
+    paper starts at 0 and raises the rate step by step.
     Source: Ghiasi, Lin and Le, "DropBlock: A regularization method for convolutional networks",
     2018.
     """

@@ -13,7 +13,7 @@ class EarlyStopping(Toggle):
     """Ends training once the validation metric has not improved for `patience` epochs.
 
     A bare number is short for `patience`. It needs `data.validation_examples`; the test set never
-    chooses. With `restore_best` the trained model is that of the best epoch, also where training
+    chooses. With `restore_best` the trained model is that of the best epoch, even if training
     reaches its last one: the last row of the history is then measured with those weights. Epochs
     after which nothing is measured (`evaluation.every`) count toward the patience.
     Source: Prechelt, "Early Stopping - But When?", 1998; Goodfellow, Bengio and Courville, "Deep
@@ -40,7 +40,7 @@ class EarlyStopping(Toggle):
         return self._best(history) if self.restore_best else None
 
     def _best(self, history: History) -> int | None:
-        """Return the first epoch with the best value; None where none was measured."""
+        """Return the first epoch with the best value; None if none was measured."""
         sign = 1 if self.metric == "validation_loss" else -1
         values = [(row["epoch"], row[self.metric]) for row in history]
         # Epoch 0 is the untrained network.

@@ -16,8 +16,8 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Area = Annotated[float, Field(gt=0, le=1)]
 # A row and a column for each image, of shape (n, 2).
 Corners = NDArray[np.int64]
-# A rectangle that does not fit is drawn again; after so many an image is left as it is. With the
-# default shapes, that happens to fewer than one image in a million.
+# A rectangle that does not fit is drawn again; after this many tries the image stays unchanged.
+# With the default shapes, that happens to fewer than one image in a million.
 ATTEMPTS = 100
 
 
@@ -54,8 +54,9 @@ class Cutout(Toggle):
 class RandomErasing(Toggle):
     """Replaces a random rectangle of a training image by noise, with `probability`.
 
-    Its share of the image's area is uniform from `min_area` to `max_area`, its height by its width
-    from `min_ratio` to 1 / `min_ratio`; one that does not fit into the image is drawn again.
+    Its share of the image's area is uniform from `min_area` to `max_area`, its height divided by
+    its width from `min_ratio` to 1 / `min_ratio`; one that does not fit into the image is drawn
+    again.
     Source: Zhong et al., "Random Erasing Data Augmentation", 2020, algorithm 1 (RE-R).
     """
 
@@ -83,7 +84,7 @@ class RandomErasing(Toggle):
         return erased, targets
 
     def _draw(self, images: Images, rng: Generator) -> tuple[Corners, Corners]:
-        """Draw each rectangle's first row and column, and its sizes; 0 where none is erased."""
+        """Draw each rectangle's first row and column, and its sizes; 0 if none is erased."""
         height, width = images.shape[1:3]
         starts, sizes = np.zeros((2, len(images), 2), np.int64)
         waiting = np.flatnonzero(rng.random(len(images)) < self.probability)
@@ -107,8 +108,8 @@ class RandomErasing(Toggle):
 
 
 def _boxes(starts: Corners, sizes: Corners | int) -> Iterator[tuple[slice, slice]]:
-    """Yield the rows and columns of each image's box; what lies above or left of it is cut off."""
-    # A slice for each image is faster than one mask for all: only what is erased is touched.
+    """Yield the rows and columns of each image's box, clipped at the upper and left border."""
+    # A slice for each image is faster than one mask for all: it touches only erased pixels.
     ends = np.maximum(starts + sizes, 0).tolist()
     for (top, left), (bottom, right) in zip(np.maximum(starts, 0).tolist(), ends, strict=True):
         yield slice(top, bottom), slice(left, right)

@@ -12,10 +12,10 @@ import keras
 
 
 def fuse(layer: Any) -> None:
-    """Make a `keras.layers.BatchNormalization` train with the fused kernel, where there is one.
+    """Make a `keras.layers.BatchNormalization` train with the fused kernel, if there is one.
 
     That is the case for maps (n, height, width, channels) on TensorFlow. Inference remains Keras'
-    own, and so does what is saved: the layer's class, config and weights are unchanged.
+    own, and saved files do not change: the layer keeps its class, config and weights.
     """
     if keras.backend.backend() != "tensorflow":
         return

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from regbench.regularizers.hooks import Toggle
 
-# Keras takes none above 1.
+# Keras accepts none above 1.
 Deviation = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -17,8 +17,8 @@ class GaussianNoise(Toggle):
 
     `input`, for which a bare number is short, is the standard deviation of the noise on the pixels,
     which are in [0, 1] and are not clipped to it again; `hidden` that on the outputs of every
-    hidden layer. Noise on the inputs acts, where it is small, as a penalty on the slope of the
-    function that the network has learned.
+    hidden layer. Small noise on the inputs acts as a penalty on the slope of the function that the
+    network has learned.
     Source: Bishop, "Training with Noise is Equivalent to Tikhonov Regularization", 1995; Poole,
     Sohl-Dickstein and Ganguli, "Analyzing noise in autoencoders and deep networks", 2014 (hidden
     layers).

@@ -14,11 +14,11 @@ class GroupNorm(Toggle):
     """Group normalization of every hidden layer: gamma * (x - mean) / sqrt(variance) + beta.
 
     Mean and variance are those of one example, over all places of a group of neighboring channels
-    (or over a group of a dense layer's units). So training and inference compute the same, whatever
-    the batch; gamma and beta, one for each unit or channel, are learned. It stands before the
-    activation. One group is layer normalization over whole maps, as many groups as channels are
-    instance normalization. `groups` must divide the channels of every hidden layer; the paper's 32
-    is for layers of 64 to 2,048.
+    (or over a group of a dense layer's units). So training and inference compute the same,
+    regardless of the batch; gamma and beta, one for each unit or channel, are learned. It stands
+    before the activation. One group is layer normalization over whole maps, as many groups as
+    channels are instance normalization. `groups` must divide the channels of every hidden layer;
+    the paper's 32 is for layers of 64 to 2,048.
     Source: Wu and He, "Group Normalization", 2018.
     """
 
@@ -40,8 +40,8 @@ class GroupNorm(Toggle):
 def _check_when_built(layer: Any, name: str) -> None:
     """Refuse groups that don't fit as soon as the channels are known; the layer stays Keras' own.
 
-    Its own message has the two numbers the wrong way round, and one unit in each group is no error
-    there, though one number less its mean is always 0.
+    Keras' own message swaps the two numbers, and it accepts groups of one unit, although one number
+    less its mean is always 0.
     """
     build = layer.build
 

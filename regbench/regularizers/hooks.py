@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema
 
 Images = NDArray[np.float32]
 Targets = NDArray[np.float32]
-# The rows of `history.csv` so far, epoch 0 first, without what was measured on the test set.
+# The rows of `history.csv` so far, epoch 0 first, without measurements on the test set.
 History = Sequence[Mapping[str, float | None]]
 
 
@@ -28,10 +28,10 @@ class Averaging:
         return ()
 
     def end_epoch(self, epoch: int, epochs: int) -> None:
-        """Take in the weights after an epoch, of so many in all."""
+        """Update the averages with the weights after `epoch` of `epochs`."""
 
     def weights(self) -> Sequence[Any] | None:
-        """Return the averages in the order of `model.trainable_variables`; None before any."""
+        """Return the averages in the order of `model.trainable_variables`; None at first."""
         return None
 
 
@@ -43,13 +43,13 @@ class Regularizer:
     be named after it. Hooks for layers return lists of Keras layers.
     """
 
-    # Whether null switches the technique off; otherwise its defaults are part of the baseline.
+    # True if null switches the technique off; otherwise its defaults are part of the baseline.
     optional: ClassVar[bool] = True
-    # Whether `true` switches it on with its defaults.
+    # True if `true` switches it on with its defaults.
     bare: ClassVar[bool] = False
-    # Whether it is an error without `data.validation_examples`.
+    # True if it requires `data.validation_examples`.
     needs_validation: ClassVar[bool] = False
-    # Whether it shrinks the maps between blocks, as only networks with such places allow.
+    # True if it shrinks the maps between blocks, which only some networks allow.
     shrinks: ClassVar[bool] = False
 
     def is_idle(self) -> bool:
@@ -57,30 +57,30 @@ class Regularizer:
         return False
 
     def on_input(self, name: str) -> list[Any]:
-        """Layers between the input and the first layer with weights."""
+        """Return layers between the input and the first layer with weights."""
         return []
 
     def before_activation(self, name: str) -> list[Any]:
-        """Layers between a hidden layer's weights and its activation."""
+        """Return layers between a hidden layer's weights and its activation."""
         return []
 
     def after_activation(self, name: str) -> list[Any]:
-        """Layers after a hidden layer's activation."""
+        """Return layers after a hidden layer's activation."""
         return []
 
     def after_block(self, name: str) -> list[Any]:
-        """Layers after the last convolution of a block."""
+        """Return layers after the last convolution of a block."""
         return []
 
     def around_block(self, name: str, depth: float) -> list[Any]:
-        """Layers at the end of a residual branch, before it is added to the shortcut.
+        """Return layers at the end of a residual branch, before it is added to the shortcut.
 
         `depth` is the block's place in the network, from above 0 to 1 for the last block.
         """
         return []
 
     def before_dense(self, name: str) -> list[Any]:
-        """Layers before a dense layer, including the output layer."""
+        """Return layers before a dense layer, including the output layer."""
         return []
 
     def block_stride(self) -> int:
@@ -103,51 +103,51 @@ class Regularizer:
         return {}
 
     def batch(self, images: Images, targets: Targets, rng: Generator) -> tuple[Images, Targets]:
-        """Return what one update trains on instead: augmented images, softened or mixed targets.
+        """Return the changed batch for one update: augmented images, softened or mixed targets.
 
         Args:
-            images: float32 in [0, 1], of shape (examples, height, width, channels). Not to be
-                changed in place.
-            targets: float32 class probabilities of shape (examples, classes), each row summing
-                to 1. Not to be changed in place.
-            rng: depends on the seed, the epoch, the step and the technique alone. All randomness
-                comes from it: only then does a resumed run repeat what an uninterrupted one draws.
+            images: float32 in [0, 1], of shape (examples, height, width, channels). Don't change
+            them in place. targets: float32 class probabilities of shape (examples, classes), each
+            row summing to 1. Don't change them in place. rng: depends only on the seed, the epoch,
+            the step and the technique. Take all randomness from it: only then does a resumed run
+            draw the same numbers as an uninterrupted one.
         """
         return images, targets
 
     def batch_effect(self) -> str:
-        """Return what `batch` does to a batch, as a phrase; empty if it does nothing."""
+        """Describe the effect of `batch` in a phrase; empty if it does nothing."""
         if not has_hook(self, "batch"):
             return ""
-        # A technique of one's own need not say more than its docstring does.
+        # By default this is the docstring's first line, which is enough for a plugin.
         return (inspect.getdoc(type(self)) or "").partition("\n")[0]
 
     def averaging(self, model: Any) -> Averaging | None:
-        """Return what averages the weights of a compiled model, or None.
+        """Return an averager for the weights of a compiled model, or None.
 
-        The averages are evaluated, saved and probed; training goes on with the weights themselves.
+        The averages are evaluated, saved and probed; training continues with the weights
+        themselves.
         """
         return None
 
     def stop(self, history: History) -> str | None:
         """Return why training ends after the last epoch of the history, or None to continue.
 
-        It must depend on the arguments alone: only then does a resumed run end where an
-        uninterrupted one does.
+        It must depend only on the arguments: only then does a resumed run end at the same epoch as
+        an uninterrupted one.
         """
         return None
 
     def kept_epoch(self, history: History) -> int | None:
         """Return the epoch whose weights become the trained model's; None for the last one's.
 
-        Asked after each epoch that is measured: of the epochs to choose from, only the one that
-        was chosen last is still there.
+        Called after each measured epoch: only the weights of the epoch that was chosen last are
+        still available.
         """
         return None
 
 
 def has_hook(technique: Regularizer, hook: str) -> bool:
-    """Return whether a technique has a hook of its own, such as "batch"."""
+    """Return whether a technique overrides a hook, such as "batch"."""
     return getattr(type(technique), hook) is not getattr(Regularizer, hook)
 
 
@@ -166,7 +166,7 @@ class Toggle(Regularizer, BaseModel):
 
     @classmethod
     def is_short(cls, value: Any) -> bool:
-        """Return whether a value of the toggle is that of its `shorthand` alone."""
+        """Return whether a value of the toggle is just that of its `shorthand`."""
         scalar = isinstance(value, str | int | float) and not isinstance(value, bool)
         return cls.shorthand is not None and scalar
 

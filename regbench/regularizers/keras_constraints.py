@@ -1,4 +1,4 @@
-"""Kernel constraints that Keras does not have. Importing this module imports Keras."""
+"""Kernel constraints that Keras lacks. Importing this module imports Keras."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Layers that Keras does not have, in operations of any backend. Importing this imports Keras.
+"""Layers that Keras lacks, in operations of any backend. Importing this imports Keras.
 
 Each has a seed generator, as Keras' own random layers do: its state is in the model's variables, so
-that a checkpoint holds it and a resumed run draws what an uninterrupted one does.
+that a checkpoint includes it and a resumed run draws the same numbers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("regbench")
 class DropBlock2D(keras.layers.Layer):
-    """Switches squares of each map off in training, and scales what is left by its share.
+    """Switches squares of each map off in training, and scales up the kept values.
 
     Maps are (n, height, width, channels), and each has squares of its own. `rate` is the share of
     values that would be off if no two squares overlapped.
@@ -36,11 +36,11 @@ class DropBlock2D(keras.layers.Layer):
             return inputs
         kept = self._kept(inputs)
         share = ops.mean(kept)
-        # Nothing at all may be left of a small batch: then its zeros are not divided by zero.
+        # A small batch may be dropped entirely: don't divide its zeros by zero.
         return inputs * kept / ops.maximum(share, keras.config.epsilon())
 
     def _kept(self, inputs: Any) -> Any:
-        """Return the mask, 1 where a value is kept; of the inputs' shape."""
+        """Return the mask, of the inputs' shape: 1 where a value is kept."""
         _, height, width, channels = inputs.shape
         size = min(self.block_size, height, width)
         rows, columns = height - size + 1, width - size + 1
@@ -86,7 +86,7 @@ class _RandomPooling2D(keras.layers.Layer):
         return (examples, self._windows_along(height), self._windows_along(width), channels)
 
     def _windows_along(self, size: Any) -> Any:
-        """Return how many windows there are along an axis, as in every pooling of Keras."""
+        """Return the number of windows along an axis, as in every pooling of Keras."""
         if size is None:
             return None
         if self.padding == "same":
@@ -145,7 +145,7 @@ class StochasticPooling2D(_RandomPooling2D):
         (rows, above), (columns, left) = (
             (shape[axis], self._padding(maps.shape[axis], shape[axis])) for axis in (1, 2)
         )
-        far = self.pool_size + self.strides  # as much as any window reaches beyond the edge
+        far = self.pool_size + self.strides  # the farthest that any window reaches beyond the edge
         maps = ops.pad(maps, ((0, 0), (above, far), (left, far), (0, 0)))
         step = self.strides
         slices = [
@@ -156,7 +156,7 @@ class StochasticPooling2D(_RandomPooling2D):
         return ops.stack(slices, axis=-1)
 
     def _padding(self, size: int, windows: int) -> int:
-        """Return how many zeros stand before the first value, as in every pooling of Keras."""
+        """Return the number of zeros before the first value, as in every pooling of Keras."""
         if self.padding == "valid":
             return 0
         return max(0, (windows - 1) * self.strides + self.pool_size - size) // 2

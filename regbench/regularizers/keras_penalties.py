@@ -1,4 +1,4 @@
-"""Kernel penalties that Keras does not have. Importing this module imports Keras."""
+"""Kernel penalties that Keras lacks. Importing this module imports Keras."""
 
 from __future__ import annotations
 

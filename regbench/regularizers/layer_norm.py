@@ -13,9 +13,9 @@ class LayerNorm(Toggle):
     """Layer normalization of every hidden layer: gamma * (x - mean) / sqrt(variance) + beta.
 
     Mean and variance are those of one example, over the units of a dense layer, and over the
-    channels at each place of a map. So training and inference compute the same, whatever the batch;
-    gamma and beta, one for each unit or channel, are learned. It stands before the activation. For
-    statistics over whole maps, see `group_norm` with one group.
+    channels at each place of a map. So training and inference compute the same, regardless of the
+    batch; gamma and beta, one for each unit or channel, are learned. It stands before the
+    activation. For statistics over whole maps, see `group_norm` with one group.
     Source: Ba, Kiros and Hinton, "Layer Normalization", 2016; Liu et al., "A ConvNet for the
     2020s", 2022 (the channels at each place).
     """

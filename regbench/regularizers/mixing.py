@@ -46,7 +46,7 @@ class CutMix(Toggle):
 
     A batch is mixed with `probability`. The rectangle covers a share of the image that is drawn for
     each batch from Beta(alpha, alpha), in the image's own proportions and at the same place in all
-    images; its center is a pixel drawn at random, and what lies outside is cut off.
+    images; its center is a random pixel, and parts outside the image are cut off.
     Source: Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with
     Localizable Features", 2019.
     """
@@ -83,7 +83,7 @@ class CutMix(Toggle):
 def _mean(values: NDArray[np.float32], order: NDArray[np.int64], share: float) -> Images:
     """Return share * values + (1 - share) * those in another order; float32.
 
-    In this form rounding can't lead out of [0, 1], and equal rows remain as they are to 1e-7.
+    In this form rounding stays within [0, 1], and equal rows stay equal to within 1e-7.
     """
     first = np.float32(share)
     mixed: NDArray[np.float32] = values[order]
@@ -93,7 +93,7 @@ def _mean(values: NDArray[np.float32], order: NDArray[np.int64], share: float) -
 
 
 def _stretch(length: int, share: float, rng: Generator) -> slice:
-    """Return a stretch of an axis around a pixel drawn at random, cut off at the ends."""
+    """Return a stretch of an axis around a random pixel, clipped at the ends."""
     size = int(length * share)
     start = int(rng.integers(length)) - size // 2
     return slice(max(0, start), min(length, start + size))

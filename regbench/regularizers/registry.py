@@ -25,8 +25,8 @@ from regbench.regularizers.spatial_dropout import SpatialDropout
 from regbench.regularizers.stochastic_depth import StochasticDepth
 from regbench.regularizers.weight_decay import WeightDecay
 
-# In the order in which their layers are stacked where several share a place, and in which they
-# change a batch: what moves pixels comes before what erases them, and mixing comes last.
+# The order is that of layers in the same place, and of changes to a batch: techniques that move
+# pixels come before those that erase them, and mixing comes last.
 REGULARIZERS: dict[str, type[Regularizer]] = {
     "flip": Flip,
     "crop": Crop,

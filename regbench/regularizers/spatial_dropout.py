@@ -11,8 +11,8 @@ from regbench.regularizers.hooks import Toggle
 class SpatialDropout(Toggle):
     """Switches each map off, as a whole, with probability `rate` in training.
 
-    A single value that is off says little: its neighbors in the map say nearly the same. Outputs of
-    every block are dropped; maps that are kept are scaled by 1 / (1 - rate) in training.
+    Dropping single values has little effect: their neighbors in the map are nearly the same.
+    Outputs of every block are dropped; maps that are kept are scaled by 1 / (1 - rate) in training.
     Source: Tompson et al., "Efficient Object Localization Using Convolutional Networks", 2015.
     """
 

@@ -27,7 +27,7 @@ class StochasticDepth(Toggle):
     def around_block(self, name: str, depth: float) -> list[Any]:
         import keras
 
-        # One draw for an example: the mask has a single place for each map, row and column.
+        # One draw per example: the mask is 1 wide in every other dimension.
         return [
             keras.layers.Dropout(
                 self.rate * depth,

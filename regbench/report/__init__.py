@@ -1,4 +1,4 @@
-"""Runs to one web page that works offline."""
+"""The report: finished runs as one web page that works offline."""
 
 from __future__ import annotations
 

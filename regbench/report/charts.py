@@ -18,8 +18,8 @@ from regbench.figures.differences import compared
 if TYPE_CHECKING:
     import pandas
 
-# Each color of the figures and what stands for it on a dark page. In the page they are CSS
-# variables, so that light, dark and print need no second drawing.
+# Each color of the figures and its counterpart on a dark page. In the page they are CSS
+# variables, so that light, dark and print share one drawing.
 DARK = {
     colors.BLUE: "#4da6e8",
     colors.VERMILION: "#f0824a",
@@ -35,13 +35,13 @@ DARK = {
 }
 NAMED = {"train": colors.TRAIN, "test": colors.TEST, "gap": colors.GAP}
 TABLE_EPOCHS = 8
-# Of the data of a plugin's figure.
+# The most rows shown of a plugin figure's data.
 TABLE_ROWS = 20
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a figure shows, as text: the first cell of a row is its heading."""
+    """The numbers of a figure as text: the first cell of a row is its heading."""
 
     headings: list[str]
     rows: list[list[str]]
@@ -60,7 +60,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a figure is shown: `choices` maps a label to the arguments of the figure's function."""
+    """A figure's presentation: `choices` maps a label to the arguments of its function."""
 
     title: str
     text: str
@@ -72,7 +72,7 @@ class _Plan:
 def figures(frame: pandas.DataFrame, shared: Shared) -> list[Figure]:
     """Return every figure that can be drawn of these runs, in the page's order.
 
-    `shared` is the comparison of the frame's configs, and what the probes found in its runs.
+    `shared` holds the comparison of the frame's configs and the probe results of its runs.
     """
     made = []
     for name, plan in (PLANS | _own_plans()).items():
@@ -89,7 +89,7 @@ def figures(frame: pandas.DataFrame, shared: Shared) -> list[Figure]:
 
 
 def _own_plans() -> dict[str, _Plan]:
-    """Return how the figures of plugins are shown: as their docstrings have it."""
+    """Return the presentation of plugins' figures, taken from their docstrings."""
     plans = {}
     for name in plugins.names("figure"):
         title, _, text = (inspect.getdoc(FIGURES[name]) or name).partition("\n")
@@ -98,7 +98,7 @@ def _own_plans() -> dict[str, _Plan]:
 
 
 def _own_table(name: str, frame: pandas.DataFrame, shared: Shared) -> Table:
-    """Return the first rows of the data that a plugin's chart shows; none where it has no frame."""
+    """Return the first rows of a plugin chart's data; none if it has no frame."""
     data: Any = getattr(FIGURES[name](frame), "data", None)
     if not hasattr(data, "columns"):
         return Table([], [])
@@ -120,7 +120,7 @@ def themed(text: str) -> str:
 
 
 def theme() -> str:
-    """Return the CSS that gives the variables their values, in the light and in the dark."""
+    """Return the CSS with the variables' values for light and dark pages."""
     light = "".join(f"--{_variable(color)}:{color};" for color in DARK)
     dark = "".join(f"--{_variable(color)}:{other};" for color, other in DARK.items())
     light += "".join(f"--{name}:var(--{_variable(color)});" for name, color in NAMED.items())
@@ -138,7 +138,7 @@ def _spec(chart: Any) -> dict[str, Any]:
     spec.pop("$schema")
     spec.setdefault("config", {})["background"] = "transparent"
     spec["params"] = [{"name": "shown", "value": []}]
-    # The data of a plugin's figure may not tell variants apart; then it shows all of them.
+    # If the data of a plugin's figure has no variants, it is shown whole.
     chosen = {"filter": "!isDefined(datum.variant) || indexof(shown, datum.variant) >= 0"}
     spec["transform"] = [chosen, *spec.get("transform", [])]
     _drop_legends(spec)
@@ -146,7 +146,7 @@ def _spec(chart: Any) -> dict[str, Any]:
 
 
 def _drop_legends(part: Any) -> None:
-    """Remove the legends: the page's list of variants is that of every figure."""
+    """Remove the legends: the page's list of variants serves every figure."""
     if isinstance(part, dict):
         if part.get("field") in ("variant", "set") and "scale" in part:
             part["legend"] = None
@@ -282,14 +282,14 @@ PLANS: dict[str, _Plan] = {
         CURVES,
     ),
     "curves": _Plan(
-        "Each variant by itself",
-        "Training (dashed) and test (solid); what lies between them is the generalization gap.",
+        "Each variant separately",
+        "Training (dashed) and test (solid); the area between them is the generalization gap.",
         _curve_table,
         CURVES,
     ),
     "gap": _Plan(
         "The generalization gap over epochs",
-        "How far the training set is ahead of the test set.",
+        "The lead of the training set over the test set.",
         _gap_table,
         {key: CURVES[key] for key in ("accuracy", "loss")},
     ),
@@ -306,10 +306,10 @@ PLANS: dict[str, _Plan] = {
     ),
     "ledger": _Plan(
         "The gap ledger",
-        "Keras' training number against the test number is not the gap. From top to bottom: what "
-        "the penalty adds, what dropout and batch statistics cost in training, what comes of "
-        "averaging over an epoch in which the model moves (and over the whole training set), and "
-        "the true gap, with the same weights measured alike. The steps sum exactly.",
+        "The gap is not Keras' training number minus the test number. From top to bottom: the "
+        "penalty, the cost of dropout and batch statistics in training, the effect of averaging "
+        "over an epoch in which the model moves (and over the whole training set), and the true "
+        "gap, with the same weights measured alike. The steps add up exactly.",
         _ledger_table,
         {key: {"metric": key} for key in ("loss", "accuracy")},
         _ledger_text,
@@ -322,7 +322,7 @@ PLANS: dict[str, _Plan] = {
     ),
     "reliability": _Plan(
         "Calibration",
-        "How often the model is right when it is that sure; below the diagonal it is too sure.",
+        "Accuracy at each level of confidence; below the diagonal the model is overconfident.",
         _prediction_table,
     ),
     "margins": _Plan(

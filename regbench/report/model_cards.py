@@ -1,4 +1,4 @@
-"""What the probes found in one variant's model, as the page shows it: numbers, images, drawings."""
+"""Model cards: the probe results of one variant's model as numbers, images and drawings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A test image that the model takes for something else; `image` is a data URL."""
+    """A misclassified test image; `image` is a data URL."""
 
     image: str
     truth: str
@@ -45,7 +45,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Model:
-    """All that the page shows of a variant's model: the run with the first seed."""
+    """The content of a variant's model card, from the run with the first seed."""
 
     variant: str
     seeds: int
@@ -60,7 +60,7 @@ class Model:
 
 
 def describe(variant: str, found: list[Findings]) -> Model:
-    """Return what to show of the first seed's model."""
+    """Return the model card of the first seed's model."""
     numbers, details = found[0].numbers, found[0].details
     return Model(
         variant=variant,
@@ -138,6 +138,6 @@ def _data_url(image: NDArray[np.uint8], form: str, **options: Any) -> str:
     from PIL import Image
 
     data = io.BytesIO()
-    pixels = image[..., 0] if image.shape[-1] == 1 else image  # gray, as Pillow has it
+    pixels = image[..., 0] if image.shape[-1] == 1 else image  # gray, as Pillow expects it
     Image.fromarray(pixels).save(data, form, **options)
     return f"data:image/{form.lower()};base64,{base64.b64encode(data.getvalue()).decode()}"

@@ -1,7 +1,7 @@
-"""Runs to one web page that works offline, fetches nothing and sends nothing.
+"""The report as one web page that works offline, fetches nothing and sends nothing.
 
-A Content-Security-Policy in the page itself holds that: only the page's own two scripts run, known
-by their SHA-256, and no address is ever opened.
+A Content-Security-Policy in the page itself enforces that: only the page's own two scripts run,
+identified by their SHA-256, and no address is ever opened.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from regbench.report import charts, model_cards, provenance
 if TYPE_CHECKING:
     import pandas
 
-# With more variants than this, the first view shows the baseline and the best ones.
+# With more variants than this, the page first shows the baseline and the best ones.
 SHOWN_AT_FIRST = 8
 
 
@@ -35,10 +35,10 @@ def write(
     """Write the report of finished runs to an HTML file.
 
     Args:
-        frame: what `regbench.runs.load` returns; the folders of its runs are read.
+        frame: the result of `regbench.runs.load`; the folders of its runs are read.
         baseline: the name of the config that the others are compared with.
         warn: called with a line for each run whose probes or environment can't be read, and for
-            all that makes runs less comparable than they seem, as `compare` says it.
+        everything that makes runs less comparable, as in `compare`.
 
     Raises:
         RegbenchError: there is no run, or none with the baseline's name.
@@ -87,7 +87,7 @@ def render(frame: pandas.DataFrame, baseline: str | None = None, warn: Warn | No
 
 
 def _data(figures: list[charts.Figure]) -> dict[str, Any]:
-    """Return what the page's script draws; figures that show the same data share it."""
+    """Return the data for the page's script; figures that show the same data share it."""
     datasets: dict[str, Any] = {}
     specs: dict[str, dict[str, Any]] = {}
     for figure in figures:
@@ -105,7 +105,7 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the page's first table: a row with its label, what it changes, and its time."""
+    """A line of the page's first table: a row with its label, its changes and its time."""
 
     variant: str
     changes: str
@@ -123,7 +123,7 @@ def _headline(rows: Sequence[ConfigRow], labeled: pandas.DataFrame) -> list[Line
 
 
 def _shown_at_first(lines: Sequence[Line]) -> set[str]:
-    """Return the variants to draw at first: all, or the baseline and those that test best."""
+    """Return the variants to show at first: all, or the baseline and those that test best."""
     first, *others = lines
     others.sort(key=lambda line: -(line.row.test_accuracy.mean or 0))
     return {line.variant for line in [first, *others[: SHOWN_AT_FIRST - 1]]}
@@ -155,14 +155,14 @@ def _asset(name: str) -> str:
 
 
 def _breakable(name: str) -> Any:
-    """Return a name, escaped, that may be broken into lines behind its underscores."""
+    """Return a name, escaped, that may break after its underscores."""
     import markupsafe
 
     return markupsafe.escape(name).replace("_", _safe("_<wbr>"))
 
 
 def _safe(text: str) -> Any:
-    """Return text that the template does not escape: it is regbench's own, or has been escaped."""
+    """Mark text that the template must not escape: it is regbench's own, or escaped already."""
     import markupsafe
 
     return markupsafe.Markup(text)

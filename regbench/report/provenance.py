@@ -1,4 +1,4 @@
-"""Where the runs come from: the machines, versions and commands that made them."""
+"""Provenance of the runs: the machines, versions and commands that made them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MOST_COMMANDS = 50
 
 @dataclass(frozen=True)
 class Origins:
-    """Each fact with all the values that it has in the runs, and every command once."""
+    """Each fact with all its values among the runs, and every command once."""
 
     facts: dict[str, list[str]]
     commands: list[str]
 
 
 def of(frame: pandas.DataFrame, warn: Callable[[str], None] | None = None) -> Origins:
-    """Return the origins of the frame's runs, as their `environment.json` tells them."""
+    """Return the provenance of the frame's runs from their `environment.json`."""
     facts: dict[str, dict[str, None]] = {}
     commands: dict[str, None] = {}
     for results, run in frame[["results", "run"]].drop_duplicates().to_numpy():

@@ -1,4 +1,4 @@
-"""The run folder on disk: written while a run trains, read into one object when it is finished."""
+"""The run folder on disk: written while a run trains, read as one object once it is finished."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """The format of a bundle: run folders in one zip file, with an index, read without unpacking it.
 
 A bundle holds `<run>/<file>` for each file of each run, and `index.json`, which names every run
-and gives the size and the SHA-256 of every file. It may come from anywhere: whatever
-`regbench bundle` does not write is refused, and every size is checked before it is relied on.
-zipfile reads the directory at the end of the file. Members are read here: zipfile would read that
-directory again for each of them, or keep the file open.
+and gives the size and the SHA-256 of every file. A bundle may come from anywhere: anything that
+`regbench bundle` does not write is refused, and every size is checked before it is used. zipfile
+reads the directory at the end of the file. Members are read by the code below: zipfile would read
+the directory again for each of them, or keep the file open.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ VERSION = 1
 # Twenty thousand runs.
 MAX_MEMBERS = 200_000
 MAX_DIRECTORY_BYTES, MAX_INDEX_BYTES = 2**24, 2**25
-# A bomb: what a run writes shrinks to a third or a tenth, zeros to a thousandth. Less than
-# MIN_BOMB_BYTES is none.
+# The limit for a bomb: what a run writes shrinks to a third or a tenth, zeros to a thousandth.
+# Anything below MIN_BOMB_BYTES is harmless.
 MAX_RATIO, MIN_BOMB_BYTES = 100, 2**28
-# Starts with neither a dot nor a dash: it is hidden from nobody, and leads nowhere else.
+# Starts with neither a dot nor a dash: it is not hidden, and can't lead to another folder.
 PART = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 ENCRYPTED = 0x1 | 0x40 | 0x2000
 LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -62,7 +62,7 @@ class BundledFile(Part):
 
 
 class BundledRun(Part):
-    """A run: its folder, what its summary says that it is, and its files by their names in it."""
+    """A run: its folder, its identity from its summary, and its files by name."""
 
     run: Annotated[str, Field(pattern=f"^{PART}$")]
     name: str
@@ -72,7 +72,7 @@ class BundledRun(Part):
 
 
 class Index(Part):
-    """What `index.json` says. `left_out` names files that runs had and the bundle lacks."""
+    """The content of `index.json`. `left_out` names files that runs had and the bundle lacks."""
 
     version: Annotated[int, Field(ge=1)] = VERSION
     left_out: list[str]
@@ -84,7 +84,7 @@ class Index(Part):
 
 
 class _Member(NamedTuple):
-    """Where a member's header begins, where the next one's does, and the sizes in between."""
+    """The offsets of a member's header and of the next one, and the sizes in between."""
 
     offset: int
     end: int
@@ -94,13 +94,13 @@ class _Member(NamedTuple):
 
 
 class Archive:
-    """A bundle whose index has been read and fits what the zip file holds."""
+    """A bundle whose index has been read and matches the zip file."""
 
     def __init__(self, path: Path) -> None:
         """Read and check the directory and the index.
 
         Raises:
-            RegbenchError: it is no bundle, or a damaged or hostile one.
+            RegbenchError: the file is not a bundle, or is damaged or hostile.
         """
         self.path = path
         try:
@@ -155,7 +155,7 @@ class Archive:
 
 
 def member_name(run: str, name: str) -> str:
-    """Return what a bundle calls a file of a run. Raises ValueError for a name it can't hold."""
+    """Return a file's name in a bundle. Raises ValueError for a name it can't hold."""
     if not re.fullmatch(f"{PART}(/{PART}){{1,4}}", f"{run}/{name}", re.ASCII):
         raise ValueError(
             f"expected a name of at most 128 letters, digits, _, . and -, received {run}/{name}"
@@ -179,7 +179,7 @@ def _opened(path: Path, state: tuple[int, ...]) -> Archive:
 
 
 def _state(file: BinaryIO) -> tuple[int, ...]:
-    """Return what changes when the file does. Raises ValueError for a device or a pipe."""
+    """Return a value that changes with the file. Raises ValueError for a device or a pipe."""
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("expected a regular file")
@@ -187,7 +187,7 @@ def _state(file: BinaryIO) -> tuple[int, ...]:
 
 
 def _inflate(data: bytes, size: int) -> bytes:
-    """Return what `data` holds, or its first bytes, one more than `size`."""
+    """Inflate `data`, but at most one byte more than `size`."""
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
     except zlib.error as error:
@@ -195,7 +195,7 @@ def _inflate(data: bytes, size: int) -> bytes:
 
 
 class _Directory(io.BufferedReader):
-    """A file from which zipfile can't read a directory that would fill the memory."""
+    """A file that refuses reads of a zip directory so large that it would fill the memory."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MAX_DIRECTORY_BYTES:
@@ -204,7 +204,7 @@ class _Directory(io.BufferedReader):
 
 
 def _members(file: BinaryIO) -> dict[str, _Member]:
-    """Return every member by its name. Raises ValueError for what no bundle has."""
+    """Return every member by its name. Raises ValueError for anything a bundle can't have."""
     directory = _Directory(io.FileIO(file.fileno(), closefd=False))
     with zipfile.ZipFile(directory) as archive:
         infos, end = archive.infolist(), archive.start_dir
@@ -227,15 +227,15 @@ def _check_kind(info: zipfile.ZipInfo) -> None:
         raise ValueError(f"{name}: expected deflate as the compression")
     if kind not in (0, stat.S_IFREG):
         raise ValueError(f"{name}: expected a file, received a link, folder or device")
-    # Deflate adds five bytes to a block that does not shrink; more would be read for nothing.
+    # Deflate adds five bytes to a block that does not shrink; anything more is padding.
     if info.compress_size > info.file_size + info.file_size // 1000 + 64:
         raise ValueError(f"{name}: expected fewer compressed bytes for its {info.file_size}")
 
 
 def _check_names(names: Sequence[str]) -> None:
-    """Refuse names that would fall together on a disk, also where case makes no difference.
+    """Refuse names that would collide on a disk, including one that ignores case.
 
-    That each is a plain path of a file in a run is what the index holds.
+    The index ensures that each is a plain path of a file in a run.
     """
     folded = {name.casefold() for name in names}
     if len(folded) < len(names):
@@ -247,7 +247,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _apart(infos: Sequence[zipfile.ZipInfo], end: int) -> dict[str, _Member]:
-    """Return the members, none of which shares a byte with another or with the directory."""
+    """Return the members after checking that none overlaps another or the directory."""
     members = {}
     for info in sorted(infos, key=lambda each: -each.header_offset):
         header = LOCAL_HEADER.size + len(info.orig_filename)

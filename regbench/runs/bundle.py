@@ -1,4 +1,4 @@
-"""Finished runs in one file: written from run folders, and turned back into them.
+"""Bundles: writes finished runs to one file, and extracts their folders from it.
 
     regbench.bundle.write("results", "runs.zip")
     regbench.load("runs.zip")
@@ -28,14 +28,14 @@ from regbench.runs.loading import load
 from regbench.runs.results import Results, Run
 from regbench.text import one_line
 
-# Of every member alike, as what differs between machines has no place in a bundle.
+# The same for every member: nothing that differs between machines belongs in a bundle.
 WRITTEN = (1980, 1, 1, 0, 0, 0)
 UNIX, MODE, LEVEL = 3, stat.S_IFREG | 0o644, 9
 
 
 @dataclass(frozen=True)
 class Bundled:
-    """How many runs, files and bytes (before compression) a bundle holds."""
+    """The number of runs, files and bytes (before compression) in a bundle."""
 
     runs: int
     files: int
@@ -44,7 +44,7 @@ class Bundled:
 
 @dataclass(frozen=True)
 class Extracted:
-    """The folders that a bundle's runs were written to, and those that were there already."""
+    """The folders that a bundle's runs were written to, and those that existed already."""
 
     written: list[Path]
     unchanged: list[Path]
@@ -62,11 +62,11 @@ def write(
     Args:
         paths: results folders, run folders or bundles, as for `regbench.load`.
         output: the file to write.
-        models: whether trained models and checkpoints are kept; the index says where they are not.
-        warn: called with a line for each folder that is broken, unfinished or no run at all.
+        models: whether to keep trained models and checkpoints; the index records what is left out.
+        warn: called with a line for each folder that is broken, unfinished or not a run.
 
     Raises:
-        RegbenchError: there is no finished run, or two that differ have the same name.
+        RegbenchError: there is no finished run, or two different ones have the same name.
     """
     runs = _distinct(load(paths, warn))
     asked = () if models else WEIGHTS
@@ -79,7 +79,7 @@ def write(
             made.extend(_add(file, run, asked) for run in runs)
             index = Index(left_out=left_out, runs=made)
             _add_member(file, archive.INDEX, index.dump().encode())
-        archive.Archive(path)  # what no one could read is not to get its name
+        archive.Archive(path)  # an unreadable bundle must not get the final name
 
     files.make_folder(output.parent)
     files.replace(output, fill)
@@ -90,12 +90,12 @@ def write(
 def extract(path: str | Path, folder: str | Path) -> Extracted:
     """Write the runs of a bundle to folders in `folder`, byte for byte as they were.
 
-    All is checked before anything is written. A folder appears whole or not at all; one that is
-    there already gets the files that it lacks.
+    Everything is checked before anything is written. Each folder is written atomically; an existing
+    one gets the files that it lacks.
 
     Raises:
-        RegbenchError: it is no bundle, or a damaged one, or what it holds differs from a file that
-            is there, or a link is in the way.
+        RegbenchError: the file is not a bundle or is damaged, its content differs from an existing
+        file, or a link is in the way.
     """
     path, folder = Path(path), Path(folder)
     lacking = {run: _lacking(run, folder / run.name) for run in storage.runs(_bundle(path))}
@@ -117,7 +117,7 @@ def _bundle(path: Path) -> Path:
 
 
 def _distinct(results: Results) -> list[Run]:
-    """Return every run by the name of its folder; one that is there twice, once."""
+    """Return every run by the name of its folder, without duplicates."""
     found: dict[str, Run] = {}
     for run in sorted(results.runs, key=lambda run: run.folder.name):
         here, there = found.setdefault(run.folder.name, run).folder, run.folder
@@ -158,10 +158,10 @@ def _add_member(file: zipfile.ZipFile, name: str, content: bytes) -> None:
 
 
 def _lacking(run: Path, folder: Path) -> list[str]:
-    """Return the files that a folder lacks of a run, the sign of completion last.
+    """Return the files of a run that a folder lacks, with the sign of completion last.
 
     Raises:
-        RegbenchError: one that is there differs, or is damaged in the bundle, or is not a file.
+        RegbenchError: an existing file differs, is damaged in the bundle, or is not a file.
     """
     lacking = []
     try:
@@ -178,7 +178,7 @@ def _lacking(run: Path, folder: Path) -> list[str]:
 
 
 def _check_folders(folder: Path, name: str) -> None:
-    """Refuse what is no folder where a run's folder, or one in it, is to be; a link is none."""
+    """Refuse anything but a folder, such as a link, in the place of a run's folder or one in it."""
     for inner in PurePosixPath(name).parents:
         path = folder / inner
         if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
@@ -193,7 +193,7 @@ def _in_the_way(path: Path) -> RegbenchError:
 
 
 def _restore(run: Path, folder: Path, names: Sequence[str]) -> None:
-    """Write the named files of a run: a new folder at once, else file by file under its lock."""
+    """Write the named files of a run: a new folder at once, an existing one file by file."""
     contents = dict(storage.contents(run))
 
     def fill(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs that are there more than once: copies count once, and those that are no copies are told."""
+"""Duplicate runs: copies count once, and runs that only look like copies are reported."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from regbench.text import listed, one_line
 if TYPE_CHECKING:
     import pandas
 
-# What makes two runs the same one, whatever folder they are in.
+# The identity of a run, whatever folder it is in.
 SAME = ("name", "config_hash", "seed")
 KEYS = ["results", "run", *SAME]
-# Two runs that compute the same take different times.
+# Times differ even between runs that compute the same.
 NUMBERS = [column for column in HISTORY + VALIDATION if column != "seconds"]
 
 
 def distinct(runs: Results | pandas.DataFrame, warn: Warn | None = None) -> pandas.DataFrame:
-    """Return the frame with each epoch of each config and seed once: those of the first folder.
+    """Return the frame with each epoch of each config and seed once, from the first folder.
 
-    A folder that is given twice and a copied one add no evidence. `warn` is called for folders
+    A folder that is named twice and a copied folder add no evidence. `warn` is called for folders
     with the same config and seed and other numbers or other data.
     """
-    # Frames put together may share their index.
+    # Concatenated frames may share index values.
     frame = results_of(runs).frame.drop_duplicates([*KEYS, "epoch"]).reset_index(drop=True)
     every = frame.drop_duplicates(KEYS)
     kept = every.drop_duplicates(list(SAME))
@@ -40,7 +40,7 @@ def distinct(runs: Results | pandas.DataFrame, warn: Warn | None = None) -> pand
 def _tell(
     frame: pandas.DataFrame, runs: pandas.DataFrame, kept: pandas.DataFrame, warn: Warn
 ) -> None:
-    """Call `warn` for each two results folders that disagree on some of their runs."""
+    """Call `warn` for each pair of results folders that disagree on some of their runs."""
     repeated = runs[runs.duplicated(list(SAME), keep=False)]
     curves = dict(iter(frame.merge(repeated[KEYS]).groupby(KEYS)))
     first = {key[2:]: key for key in _keys(kept)}
@@ -67,10 +67,10 @@ def _equal(one: pandas.DataFrame, other: pandas.DataFrame) -> bool:
 def _line(here: str, there: str, pairs: list[tuple[Path, Path]]) -> str:
     if len(pairs) == 1:
         ((counted, other),) = pairs
-        same = "the same config and seed, other numbers or data"
-        return f"{counted} and {other}: {same}; the first counts"
+        same = "same config and seed, but different numbers or data"
+        return f"{counted} and {other}: {same}; only the first counts"
     names = listed([counted.name for counted, _ in pairs])
     return (
-        f"{here} and {there}: the same configs and seeds, other numbers or data in "
-        f"{len(pairs)} runs ({names}); those in {here} count"
+        f"{here} and {there}: same configs and seeds, but different numbers or data in "
+        f"{len(pairs)} runs ({names}); only those in {here} count"
     )

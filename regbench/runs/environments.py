@@ -1,4 +1,4 @@
-"""What finished runs recorded of the backend, versions and machine that computed them."""
+"""Environments of finished runs: the backend, versions and machine they recorded."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from regbench.text import one_line
 MOST_PACKAGES = 50
 MOST_SETTINGS = 5
 MOST_CHARACTERS = 80
-# Of these only the one that computed a run can change its numbers.
+# Only the one that computed a run can change its numbers.
 BACKENDS = ("tensorflow", "jax", "torch")
-# Reads results, and computes none.
+# pandas reads results and computes none.
 IDLE = ("pandas",)
 GPU = "a GPU"
 
 
 @dataclass(frozen=True)
 class Environment:
-    """Facts that can change a run's numbers; None, or no package, where it recorded none.
+    """Facts that can change a run's numbers; None, or no package, if it recorded none.
 
-    `packages` maps each package that computed to its version. `processor` is its name; `kind` what
-    tells processors of one name apart.
+    `packages` maps each package that computed to its version. `processor` is its name; `kind`
+    distinguishes processors of one name.
     """
 
     backend: str | None = None
@@ -38,7 +38,7 @@ class Environment:
 
 
 def read(folder: Path) -> Environment:
-    """Return what `environment.json` of a run folder says; nothing if it can't be read."""
+    """Return the facts in a run's `environment.json`; empty ones if it can't be read."""
     try:
         content = json.loads(storage.text(folder, ENVIRONMENT))
     except (OSError, ValueError, RecursionError):
@@ -65,7 +65,7 @@ def _packages(content: Any, backend: str | None) -> dict[str, str]:
 
 
 def _processor(content: dict[str, Any]) -> str | None:
-    """Return what computed: a GPU where the backend saw one, else the processor's name."""
+    """Return the device that computed: a GPU if the backend saw one, else the processor's name."""
     devices = content.get("devices")
     if content.get("device") != "cpu" and isinstance(devices, list):
         names = [name for each in devices if (name := _text(each))]
@@ -75,7 +75,7 @@ def _processor(content: dict[str, Any]) -> str | None:
 
 
 def _kind(content: Any) -> str | None:
-    """Return the generation of a processor and what libraries choose their kernels by."""
+    """Return a processor's generation and instruction sets, which decide on kernels."""
     if not isinstance(content, dict):
         return None
     sets, settings = content.get("instruction_sets"), content.get("onednn")
@@ -88,5 +88,5 @@ def _kind(content: Any) -> str | None:
 
 
 def _text(value: Any) -> str | None:
-    """Return text that a terminal can show, None for anything else."""
+    """Return text that is safe in a terminal, None for anything else."""
     return one_line(value[:MOST_CHARACTERS]) if isinstance(value, str) and value else None

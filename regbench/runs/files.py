@@ -1,4 +1,4 @@
-"""The files of a run folder: their names, how large they may be, and the columns of the history."""
+"""The files of a run folder: their names, largest sizes, and the columns of the history."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ DETAILS = "probes.json"
 PREDICTIONS = "predictions.csv"
 PROFILE = "profile.json"
 ERROR = "error.txt"
-CHECKPOINTS = "checkpoint"  # a folder, with all that an interrupted run needs to resume
+CHECKPOINTS = "checkpoint"  # a folder with everything that an interrupted run needs to resume
 LOCK = ".lock"
 
-# What an attempt writes; the sign of completion comes first, since it goes first.
+# The files that an attempt writes; the sign of completion comes first, as it is removed first.
 MADE = (SUMMARY, ERROR, HISTORY_FILE, MODEL, DETAILS, PREDICTIONS, PROFILE)
-# Any of them tells that a run was begun in a folder.
+# Any of them shows that a run was started in a folder.
 BEGUN = (SUMMARY, CONFIG, ERROR)
-# What holds the weights: the trained model, and a diverged run's checkpoints.
+# The files with weights: the trained model, and a diverged run's checkpoints.
 WEIGHTS = (CHECKPOINTS, MODEL)
 
-# The most bytes that a reader takes of each file, far more than any run writes: a damaged or
-# hostile one must not fill the memory. Parsed, JSON takes thirty times its size.
+# The most bytes that a reader accepts for each file, far more than any run writes: a damaged or
+# hostile file must not fill the memory. Parsed, JSON takes thirty times its size.
 LIMITS = {
     SUMMARY: 2**20,
     HISTORY_FILE: 2**26,
@@ -39,9 +39,9 @@ HISTORY = (
     "epoch", "seconds", "learning_rate",
     "train_loss", "train_accuracy", "test_loss", "test_accuracy",
     "reported_loss", "reported_accuracy", "penalty",
-    "train_evaluated", "test_evaluated",  # examples behind the row; 0 where none was measured
+    "train_evaluated", "test_evaluated",  # examples behind the row; 0 if none was measured
 )  # fmt: skip
-# The columns that follow where a config sets `data.validation_examples`.
+# The columns that follow if a config sets `data.validation_examples`.
 VALIDATION = ("validation_loss", "validation_accuracy", "validation_evaluated")
 COLUMNS = HISTORY + VALIDATION
 # The columns that every version has written; others may be missing from an older history.

@@ -38,7 +38,7 @@ from regbench.runs.files import (
 from regbench.runs.summary import Summary
 from regbench.text import one_line
 
-# A file that takes longer to write than this is not written again before so many times as long.
+# After a write of the history that took t seconds, the next one waits this many times t.
 COSTLY_SECONDS, PAUSE = 1.0, 20
 SECONDS_TO_ASK = 0.2
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
@@ -70,27 +70,27 @@ class RunFolder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the run is finished, here or in the bundle of the results folder."""
+        """True if the run is finished, here or in the bundle of the results folder."""
         return storage.find(self.path.parent, self.path.name) is not None
 
     @property
     def is_being_replaced(self) -> bool:
-        """Whether the run is finished, and another that is to replace it is not."""
+        """True if the run is finished and the one that replaces it is not."""
         return replacement.is_under_way(self.path)
 
     @property
     def current(self) -> RunFolder:
-        """The folder that is being written: another one while a finished run is replaced."""
+        """The folder to write: a separate one while a finished run is being replaced."""
         return RunFolder(replacement.beside(self.path)) if self.is_being_replaced else self
 
     @property
     def has_failed(self) -> bool:
-        """Whether the last attempt at the run ended with an error."""
+        """True if the last attempt at the run ended with an error."""
         return (self.path / ERROR).is_file()
 
     @property
     def has_diverged(self) -> bool:
-        """Whether the run is finished because it diverged."""
+        """True if the run is finished because it diverged."""
         try:
             return self.summary().diverged
         except (OSError, RunFailed):
@@ -113,10 +113,10 @@ class RunFolder:
 
     @contextlib.contextmanager
     def writing(self, restart: bool = False) -> Iterator[RunFolder]:
-        """Lock the run and yield the folder to train it in; a complete one is not to be trained.
+        """Lock the run and yield the folder to train it in; the caller skips a complete one.
 
-        A finished run that is to `restart` stays until the new one is complete. Until then that
-        one's folder is what is yielded, also where it is to resume.
+        With `restart`, a finished run stays until the new one is complete. Until then the new one's
+        folder is yielded, also to resume it.
 
         Raises:
             RunBusy: another process is training the run.
@@ -138,7 +138,7 @@ class RunFolder:
 
     @property
     def is_in_progress(self) -> bool:
-        """Whether a process is training in the folder now: it holds the lock."""
+        """True if a process is training in the folder now: it holds the lock."""
         import filelock
 
         if not (self.path / LOCK).is_file():
@@ -148,28 +148,28 @@ class RunFolder:
                 return False
         except filelock.Timeout:
             return True
-        except OSError:  # no locks here, or not ours to open
+        except OSError:  # the file system has no locks, or the file may not be opened
             return False
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Make the folder and be its one writer; a process that dies leaves no lock behind.
+        """Make the folder and become its only writer; a process that dies leaves no lock behind.
 
         Relies on flock, which the operating system releases with the process that holds it. Over
-        NFS, Linux locks at the server, where that runs a lock service (version 4 always does).
+        NFS, Linux locks at the server, if that runs a lock service (version 4 always does).
 
         Raises:
-            RunBusy: another process is.
-            RunFailed: the folder is a link, or the file system has no locks.
+            RunBusy: another process is training the run. RunFailed: the folder is a link, or the
+            file system has no locks.
         """
         import filelock
 
         self._refuse_link()
         files.make_folder(self.path)
-        # Not soft locks, which are files that a dead process would leave.
+        # No soft locks: those are files that a killed process leaves behind.
         held = filelock.FileLock(self.path / LOCK, fallback_to_soft=False)
         try:
-            # Whoever asks whether the run is in progress holds the lock for a moment.
+            # A process that checks whether the run is in progress holds the lock for a moment.
             held.acquire(timeout=SECONDS_TO_ASK, poll_interval=SECONDS_TO_ASK / 10)
         except filelock.Timeout:
             raise RunBusy(
@@ -195,7 +195,7 @@ class RunFolder:
     ) -> None:
         """Start over, or resume after the history's `rows` with what the checkpoints hold.
 
-        What an earlier attempt left is removed, the sign of completion first.
+        Leftovers of an earlier attempt are removed, the sign of completion first.
         """
         files.make_folder(self.path)
         for name in MADE:
@@ -214,8 +214,8 @@ class RunFolder:
     def append(self, row: Mapping[str, Any]) -> None:
         """Add an epoch, a value for each column of `HISTORY`, to `history.csv`.
 
-        Every row of a run with validation examples has those of `VALIDATION` too. Where that file
-        has grown so long that writing it takes a while, it is written now and then.
+        In a run with validation examples, every row also has the columns of `VALIDATION`. Once the
+        file is so long that writing it takes a while, not every epoch writes it.
         """
         self._rows.append(dict(row))
         if time.monotonic() >= self._pause_ends:
@@ -239,12 +239,12 @@ class RunFolder:
         self._written.add(name)
 
     def save(self, name: str, write: Callable[[Path], object]) -> None:
-        """Let `write` make the file `name`."""
+        """Call `write` to make the file `name`, atomically."""
         files.replace(self.path / name, write)
         self._written.add(name)
 
     def write_profile(self, seconds: Mapping[str, float]) -> None:
-        """Write `profile.json`: where the time went, in seconds."""
+        """Write `profile.json`: the seconds of each part."""
         files.write(self.path / PROFILE, _json(seconds))
 
     def finish(self, summary: Summary) -> None:
@@ -253,40 +253,38 @@ class RunFolder:
         A diverged run keeps its checkpoints: they are from before it diverged.
 
         Raises:
-            RunFailed: what the run wrote has been removed meanwhile.
+            RunFailed: the run's files have been removed in the meantime.
         """
         if self._rows_written < len(self._rows):
             self._write_history()
         gone = sorted(name for name in self._written if not (self.path / name).is_file())
         if gone:
-            raise RunFailed(
-                f"{self.path}: removed while the run went on: {', '.join(gone)}; run it again"
-            )
+            raise RunFailed(f"{self.path}: removed during the run: {', '.join(gone)}; run it again")
         files.write(self.path / SUMMARY, _json(summary.as_dict()))
         if not summary.diverged:
             self.remove_checkpoints()
 
     def tidy(self) -> None:
-        """Remove what a completed run left that was killed before it did so itself."""
+        """Remove leftovers of a completed run that was killed before it removed them itself."""
         if self.checkpoints.exists() or replacement.is_cut_short(self.path):
             with contextlib.suppress(OSError, RunFailed), self.writing():
                 if not self.has_diverged:
                     self.remove_checkpoints()
 
     def remove_checkpoints(self) -> None:
-        """Remove what an interrupted run would need to resume."""
-        # Where it is a link, a stranger's, what it leads to is not ours.
+        """Remove the files that an interrupted run would need to resume."""
+        # If it is a link, perhaps a stranger's, its target must not be touched.
         with contextlib.suppress(OSError):
             files.remove(self.checkpoints)
 
     def fail(self, details: str) -> None:
-        """Write `error.txt`: the run failed, and this is why."""
+        """Write `error.txt`: the reason why the run failed."""
         self._refuse_link()
         files.make_folder(self.path)
         files.write(self.path / ERROR, details.rstrip() + "\n")
 
     def _refuse_link(self) -> None:
-        # Somebody else's: what it leads to would be overwritten.
+        # The link may be somebody else's: its target would be overwritten.
         if self.path.is_symlink():
             raise RunFailed(
                 f"{self.path}: expected a folder, received a link; remove it, or choose a folder "
@@ -299,7 +297,7 @@ def _json(content: Mapping[str, Any]) -> str:
 
 
 def _finite(content: Any) -> Any:
-    """Return the content with null for what JSON has no number for."""
+    """Return the content with null for numbers that JSON lacks."""
     if isinstance(content, Mapping):
         return {key: _finite(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

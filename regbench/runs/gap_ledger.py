@@ -1,8 +1,8 @@
-"""The gap ledger: what separates the training number that Keras reports from the test number.
+"""The gap ledger: the terms between Keras' reported training number and the test number.
 
-Keras reports a training number that contains the penalty, was taken with the regularizers at work,
-on augmented images and softened or mixed targets where a technique changes batches, and is an
-average over an epoch in which the model moved. Only what is left is generalization.
+Keras reports a training number that contains the penalty, was measured with the regularizers
+active, on augmented images and softened or mixed targets where a technique changes batches, and is
+an average over an epoch in which the model moved. Only what is left is generalization.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TERMS = {
     "moving": "moving model: an average over the epoch, not the model at its end",
     "gap": "true gap: the same model, measured alike on training and test examples",
 }
-# What is known of them only where a technique changes batches; elsewhere they are not written.
+# Keys that are written only if a technique changes batches.
 OF_BATCHES = ("batch", "batch_error", "batches")
 
 
@@ -64,7 +64,7 @@ class Ledger(BaseModel):
 
 @dataclass(frozen=True)
 class TrainingMode:
-    """Loss and accuracy on a training sample with the regularizers at work, means over passes.
+    """Loss and accuracy on a training sample with active regularizers, means over passes.
 
     The errors are standard errors of the means.
     """
@@ -121,7 +121,7 @@ def balance(
     """
     noise, batch, batch_error = training_mode - train, None, None
     if on_batches is not None:
-        # The noise of the regularizers is in `on_batches` too, and so is its error.
+        # `on_batches` also contains the regularizers' noise and its error.
         batch = on_batches - noise
         batch_error = math.hypot(on_batches_error, noise_error or 0.0)
     return Ledger(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-# Beyond what 32-bit floats hold, with which a network computes, and sums of a few of them.
+# Above any 32-bit float, with which a network computes, and sums of a few of them.
 MOST = 1e40
 
 
@@ -19,5 +19,5 @@ def _printable(text: str) -> str:
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(ge=-MOST, le=MOST)]
-# Of a layer, or of a class, which an image folder names by a folder of its own.
+# The name of a layer, or of a class, which in an image folder is a folder's name.
 Name = Annotated[str, Field(max_length=255), AfterValidator(_printable)]

@@ -1,6 +1,6 @@
-"""Finished runs: their folders to one tidy frame, whatever a damaged or hostile file says.
+"""Loads finished runs into one tidy frame, safely even from damaged or hostile files.
 
-Nothing but the files of the run folders passes between the runs and those who read them.
+Runs and their readers communicate only through the files of the run folders.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
 
     Args:
         paths: results folders, bundles, or run folders. A results folder's own bundle, `runs.zip`,
-            is part of it. A results folder in a results folder is left out.
+            is part of it. A results folder inside a results folder is skipped.
         warn: called with a line for each folder that is broken, unfinished or no run at all.
 
     Raises:
@@ -70,7 +70,7 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
 
 
 class _Reader:
-    """Collects what the run folders say, and warns of those that are left out."""
+    """Collects the content of run folders, and warns of those that are left out."""
 
     def __init__(self, warn: Warn) -> None:
         self._warn = warn
@@ -92,7 +92,7 @@ class _Reader:
         self._read.append((folder, entry))
 
     def results(self) -> Results:
-        """Return what was read."""
+        """Return the collected runs."""
         runs = [(str(folder.parent), *entry.run) for folder, entry in self._read]
         frame = _frame(runs, [entry.history for _, entry in self._read])
         recorded = {
@@ -156,7 +156,7 @@ def _folders(path: Path) -> list[Path]:
 
 
 def _is_run(folder: Path) -> bool:
-    """Whether there are a run's files, or may be: a folder that can't be opened is reported."""
+    """True if the folder has a run's files, or can't be opened and must be reported."""
     try:
         return (folder / SUMMARY).exists() or (folder / CONFIG).exists()
     except OSError:
@@ -164,14 +164,14 @@ def _is_run(folder: Path) -> bool:
 
 
 def _holds_runs(folder: Path) -> bool:
-    """Whether this is a results folder of its own, as `--results results/seeds` makes it."""
+    """True if this is a separate results folder, as `--results results/seeds` makes one."""
     if _is_run(folder):
         return False
     return any(folder.glob(f"*/{CONFIG}")) or any(folder.glob(storage.BUNDLE))
 
 
 def _read(folder: Path) -> Entry:
-    """Return what a finished run's files say. Raises ValueError where they don't agree."""
+    """Return the content of a finished run's files. Raises ValueError if they contradict."""
     if not storage.exists(folder / SUMMARY):
         raise ValueError(_unfinished(folder))
     try:
@@ -210,7 +210,7 @@ def _history(text: str) -> NDArray[np.float64]:
 
 
 def _plain_rows(text: str) -> NDArray[np.float64] | None:
-    """Read a history as this version writes it, three times as fast; None for any other."""
+    """Read a history in the format of this version, three times as fast; None for any other."""
     header, _, body = text.partition("\n")
     columns = COLUMNS if header.endswith(VALIDATION[-1]) else HISTORY
     if header != ",".join(columns) or "_" in body or '"' in body or "\r" in body:
@@ -229,7 +229,7 @@ def _plain_rows(text: str) -> NDArray[np.float64] | None:
 
 
 def _any_rows(text: str) -> NDArray[np.float64]:
-    """Read a history of any version; raises ValueError or csv.Error for what is none."""
+    """Read a history of any version; raises ValueError or csv.Error for an invalid one."""
     lines = csv.reader(io.StringIO(text))
     header = next(lines, [])
     columns = HISTORY + (VALIDATION if set(VALIDATION) <= set(header) else ())
@@ -247,7 +247,7 @@ def _any_rows(text: str) -> NDArray[np.float64]:
 
 
 def _places(header: list[str], columns: tuple[str, ...]) -> list[int]:
-    """Return where each of the columns is; -1 for one that an older version did not write."""
+    """Return the index of each column; -1 for one that an older version did not write."""
     counts = {column: header.count(column) for column in columns}
     if any(counts[column] > 1 or (column in REQUIRED and not counts[column]) for column in columns):
         raise ValueError(f"expected the columns {','.join(columns)}, each once")
@@ -271,7 +271,7 @@ def _bounds(columns: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.f
 
 
 def _check_agreement(summary: Summary, history: NDArray[np.float64]) -> None:
-    """Compare the last row with the summary: a file that lost its end must not go unnoticed."""
+    """Compare the last row with the summary, to detect a truncated file."""
     if not len(history) or history[-1][0] != summary.epochs:
         raise ValueError(f"{HISTORY_FILE} is damaged: expected {summary.epochs} epochs")
     last = dict(zip(COLUMNS, history[-1].tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""What a trained model predicts for each test example: written by a run, read to compare two.
+"""Predictions for each test example: written by a run, read to compare two runs.
 
 `predictions.csv` has a row per example of the test set, in its order: its label, and the class that
 the model finds likeliest.
@@ -19,7 +19,7 @@ HEADER = "label,predicted"
 
 
 def write(path: Path, labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> None:
-    """Write classes (n,) and (n,) beside each other."""
+    """Write labels (n,) and predicted classes (n,) as two columns."""
     lines = (f"{label},{guess}\n" for label, guess in zip(labels, predicted, strict=True))
     path.write_text(f"{HEADER}\n{''.join(lines)}", encoding="ascii", newline="")
 

@@ -1,7 +1,7 @@
-"""What the probes found in one trained model: written by a run, read by the report.
+"""Probe results of one trained model: written by a run, read by the report.
 
-The numbers are in `summary.json` under `probes`; what is longer than a line (histograms, images,
-the confusion matrix) is in `probes.json` beside it. Reading checks both, since a folder may come
+The numbers are in `summary.json` under `probes`; anything longer than a line (histograms, images,
+the confusion matrix) is in `probes.json` beside it. Reading validates both, since a folder may come
 from anywhere.
 """
 
@@ -30,15 +30,15 @@ MOST_CONFUSED = 200
 
 
 class Finding(BaseModel):
-    """Part of what the probes found; no number is missing, infinite or of another type."""
+    """Part of the probe results; no number is missing, infinite or of another type."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
 
 class Costs(Finding):
-    """What the network costs, whatever its weights; as `regbench.costs` counts it.
+    """The cost of the network, regardless of its weights, as `regbench.costs` counts it.
 
-    Multiply-adds and bytes are those of one image. None of pooling where there is none.
+    Multiply-adds and bytes are those of one image. `pooling` is None without pooling.
     """
 
     steps_per_epoch: Count
@@ -66,10 +66,10 @@ class Kernel(Finding):
 
 
 class Dropped(Finding):
-    """A layer of dropout of any kind: the rate asked for, and the share of units seen to be off.
+    """A layer of dropout of any kind: the requested rate, and the observed share of dropped units.
 
-    `factor_mean` and `factor_deviation` are those of what units are multiplied by: a mean of 1 is
-    what inference, which multiplies by 1, relies on. None in a folder of an earlier version.
+    `factor_mean` and `factor_deviation` describe the factors of the units: inference, which
+    multiplies by 1, relies on a mean of 1. None in a folder of an earlier version.
     """
 
     layer: Name
@@ -82,8 +82,8 @@ class Dropped(Finding):
 class Dropout(Finding):
     """Weight scaling (every unit on, as at inference) against the mean of T stochastic passes.
 
-    On `examples` of the test set. `standard_error` is what other masks would change of the largest
-    ensemble's accuracy and loss; None in a folder of an earlier version.
+    On `examples` of the test set. `standard_error` is that of the largest ensemble's accuracy and
+    loss over other masks; None in a folder of an earlier version.
     """
 
     layers: list[Dropped]
@@ -105,7 +105,7 @@ class NormalizedLayer(Finding):
 
     `mean_shift` is the mean distance of the moving mean in true standard deviations;
     `variance_ratio` the geometric mean of moving variance / true variance. `gamma_moved` and
-    `beta_moved` are the mean distances of what is learned from where it began, 1 and 0.
+    `beta_moved` are the mean distances of gamma and beta from their initial values, 1 and 0.
     """
 
     layer: Name
@@ -116,7 +116,7 @@ class NormalizedLayer(Finding):
 
 
 class BatchNorm(Finding):
-    """On test examples: with moving averages, each batch's own statistics, and recalibrated."""
+    """Quality on test examples: with moving averages, batch statistics, and recalibrated."""
 
     layers: list[NormalizedLayer]
     examples: Count
@@ -134,7 +134,7 @@ class Predictions(Finding):
 
 
 class Numbers(Finding):
-    """What `summary.json` says under `probes`; None where a technique is not used."""
+    """The `probes` of `summary.json`; None for techniques that are not used."""
 
     costs: Costs | None = None
     ledger: dict[str, Ledger] | None
@@ -153,7 +153,7 @@ class Histogram(Finding):
 
 
 class Bin(Finding):
-    """Predictions of about the same confidence: their mean confidence, and how many are right."""
+    """Predictions of similar confidence: their mean confidence, and how many are right."""
 
     confidence: Share
     accuracy: Share
@@ -168,7 +168,7 @@ class Pixels(Finding):
 
     @classmethod
     def of(cls, images: NDArray[np.uint8]) -> Pixels:
-        """Return what `array` turns back into `images`."""
+        """Encode `images`; `array` decodes them."""
         n, height, width, channels = images.shape
         text = base64.b64encode(images.tobytes()).decode("ascii")
         return cls(shape=(n, height, width, channels), uint8=text)
@@ -188,7 +188,7 @@ class Pixels(Finding):
 
 
 class Mistake(Finding):
-    """A test image that the model is wrong about: two indices into the classes."""
+    """A misclassified test image: two indices into the classes."""
 
     truth: Count
     predicted: Count
@@ -196,9 +196,9 @@ class Mistake(Finding):
 
 
 class Details(Finding):
-    """What `probes.json` holds. `confusion[i][j]` counts examples of class i taken for j.
+    """The content of `probes.json`. `confusion[i][j]` counts examples of class i taken for j.
 
-    It is empty where there are more than `MOST_CONFUSED` classes.
+    It is empty if there are more than `MOST_CONFUSED` classes.
     """
 
     classes: list[Name]
@@ -225,7 +225,7 @@ class Details(Finding):
 
 
 class Findings(Finding):
-    """All that the probes found in one model.
+    """All probe results of one model.
 
     The class of each test example is stored by itself (`regbench.runs.predictions`).
     """
@@ -234,7 +234,7 @@ class Findings(Finding):
     details: Details
 
     def for_summary(self) -> dict[str, Any]:
-        """Return what belongs under `probes` in `summary.json`."""
+        """Return the `probes` of `summary.json`."""
         return self.numbers.model_dump(mode="json")
 
     def save_details(self, path: Path) -> None:
@@ -245,7 +245,7 @@ class Findings(Finding):
 
 
 def read(folder: Path) -> Findings | None:
-    """Return what a run's probes found; None for a run without probes.
+    """Return a run's probe results; None for a run without probes.
 
     Raises:
         ValueError: the files are damaged.
@@ -279,7 +279,7 @@ def _damaged(error: ValidationError) -> ValueError:
 
 @functools.lru_cache(maxsize=1024)
 def _read(folder: Path, written: int) -> Findings | None:
-    # A report asks for the same run in every figure; `written` changes when it is run again.
+    # A report needs the same run in every figure; `written` changes when it is run again.
     try:
         found = summary.probes(folder)
         if found is None:
@@ -288,7 +288,7 @@ def _read(folder: Path, written: int) -> Findings | None:
         # From JSON, so that a whole number may stand for a float, and a list for a tuple.
         text = json.dumps({"numbers": found, "details": details})
         return Findings.model_validate_json(text)
-    except FileNotFoundError:  # as an OSError it would be a damaged run's
+    except FileNotFoundError:  # an OSError would mean a damaged run
         return None
     except ValidationError as error:
         raise _damaged(error) from error

@@ -1,9 +1,9 @@
-"""What was read from the runs of a results folder, kept beside them so that it is read only once.
+"""A cache of what was read from a results folder, so that each run is read only once.
 
 `<results>/.regbench-cache/runs.bin` holds the checked contents of each finished run's files and
 the state (size, times, inode) in which each file was. It can be deleted at any time, and the files
-are always right: a run whose files are in another state is read again, and a cache that this user
-of this version did not write, or that is damaged, is ignored. Nothing is ever said of it.
+always win: a run whose files have another state is read again, and a cache that is damaged, or was
+written by another user or version, is silently ignored.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from regbench.runs.environments import Environment
 from regbench.runs.files import COLUMNS, ENVIRONMENT, HISTORY_FILE, SUMMARY
 
 FOLDER, FILE = ".regbench-cache", "runs.bin"
-# Raise it when a reader checks more than before, or understands a file otherwise.
+# Raise it when a reader checks more than before, or interprets a file differently.
 VERSION = 1
-# Fewer runs are read in an instant, and their folder stays as it is.
+# Fewer runs than this are read in an instant, and their folder stays untouched.
 FEWEST = 100
-# A file that was changed so shortly before it was read could change again and look the same.
+# A file changed this shortly before it was read could change again without a new time.
 SETTLED = int(datasets.SETTLED_SECONDS * 1e9)
 MOST_BYTES = 2**29
 # A write takes a second or two; a temporary file this old was left by a killed process.
@@ -54,7 +54,7 @@ State = list[FileState]
 
 
 class Entry(NamedTuple):
-    """What the files of one finished run say.
+    """The content of one finished run's files.
 
     `run` holds the values of `RUN` without the results folder, `history` (epochs, columns) those of
     `COLUMNS`, NaN where the run has none.
@@ -80,9 +80,9 @@ class ReadingCache:
                 self._old = _unpack(_authentic(results / FOLDER, self._key))
 
     def state(self, folder: Path) -> State | None:
-        """Return the state of the files that a run is read from; take it before reading them.
+        """Return the state of the files that a run is read from; call this before reading them.
 
-        None where the run is not cached: without a key, or in a bundle.
+        None if the run is not cached: without a key, or in a bundle.
         """
         if self._key is None or folder.parent != self._results:
             return None
@@ -90,7 +90,7 @@ class ReadingCache:
         return [_state(f"{run}{os.sep}{name}") for name in READ]
 
     def get(self, folder: Path, state: State | None) -> Entry | None:
-        """Return what the files of a run said in this very state; None where that is not known."""
+        """Return the content of a run's files in exactly this state; None if unknown."""
         known = self._old.get(folder.name)
         if known is None or known[0] != state:
             return None
@@ -98,7 +98,7 @@ class ReadingCache:
         return known[1]
 
     def put(self, folder: Path, state: State | None, entry: Entry) -> None:
-        """Keep what was read from a run's files after they were found in this state."""
+        """Store what was read from a run's files after they were found in this state."""
         if state is None:
             return
         changed = max((time for file in state for time in file[1:3]), default=self._began)
@@ -107,7 +107,7 @@ class ReadingCache:
             self._changed = True
 
     def save(self) -> None:
-        """Write what is new. Does nothing where the folder can't be written."""
+        """Write new entries. Does nothing if the folder can't be written."""
         if self._results and self._key and (self._changed or len(self._new) < len(self._old)):
             with contextlib.suppress(OSError):
                 _write(self._results / FOLDER, _pack(self._new), self._key)
@@ -115,9 +115,9 @@ class ReadingCache:
 
 @contextlib.contextmanager
 def opened(results: Path, runs: int) -> Iterator[ReadingCache]:
-    """Yield the cache of a results folder of so many runs, and save it at the end.
+    """Yield the cache of a results folder with this many runs, and save it at the end.
 
-    It is always empty for a bundle: what is in one is read again.
+    It is always empty for a bundle, whose runs are read again.
     """
     cache = ReadingCache(results if runs >= FEWEST and results.is_dir() else None)
     yield cache
@@ -180,7 +180,7 @@ def _made_by() -> list[Any]:
 def _authentic(folder: Path, key: bytes) -> bytes:
     """Return the content of a cache that was written with this key. Raises OSError or ValueError.
 
-    A results folder may come from a stranger, whose cache could say other than the files do.
+    A results folder may come from a stranger, whose cache could contradict the files.
     """
     _check_folder(folder)
     content = files.read_bytes(folder / FILE, MOST_BYTES)
@@ -235,7 +235,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _key() -> bytes | None:
-    """Return this user's secret, made at the first call; None where it can't be kept."""
+    """Return this user's secret, made at the first call; None if it can't be stored."""
     path = datasets.folder() / "reading" / "key"
     with contextlib.suppress(OSError, ValueError):
         key = files.read_bytes(path, KEY_BYTES)

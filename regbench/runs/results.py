@@ -15,9 +15,9 @@ from regbench.runs.summary import Summary
 if TYPE_CHECKING:
     import pandas
 
-# What the frame has in front of the history's columns. `data_pool` and `data_examples` are the
+# The columns of the frame before those of the history. `data_pool` and `data_examples` are the
 # SHA-256 of the data set that the run read and of the examples that it chose, `wall_seconds` is the
-# time of the whole run; missing where a run recorded none.
+# time of the whole run; missing if a run recorded none.
 RUN = (
     "results", "run", "name", "config_hash", "seed", "status", "parameters",
     "data_pool", "data_examples", "wall_seconds",
@@ -25,13 +25,13 @@ RUN = (
 
 # Each config by its hash, as `Experiment.brief` gives it.
 Configs = Mapping[str, Mapping[str, object]]
-# What the runs were computed with, by results folder and run.
+# The environment of each run, by results folder and run.
 Environments = Mapping[tuple[str, str], Environment]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: where it is, and what tells it from others."""
+    """A finished run: its folder and its identity."""
 
     folder: Path
     name: str
@@ -42,15 +42,15 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The run as people read it: "dropout s0"."""
+        """The run's name for people, as "dropout s0"."""
         return f"{self.name} s{self.seed}"
 
     @property
     def summary(self) -> Summary:
-        """What the run says of itself: its `summary.json`, read when it is asked for.
+        """The run's `summary.json`, read on access.
 
         Raises:
-            OSError: the run is no longer there.
+            OSError: the run no longer exists.
             ValueError: the file has been damaged since the run was loaded.
         """
         return summaries.read(self.folder)
@@ -61,11 +61,11 @@ class Results:
     """Finished runs, as `regbench.load` returns them.
 
     `frame` is a tidy pandas frame, a row per run and epoch, `configs` maps the hash of a config to
-    its values, and `environments` holds what the runs were computed with, where that is known.
-    `len(results)` is the number of runs, and a loop goes over them. For a notebook's sake the
-    columns and methods of the frame are those of the results too: `results["name"]` and
+    its values, and `environments` holds the environment of each run, if known.
+    `len(results)` is the number of runs, and iteration yields them. For convenience in notebooks,
+    results also have the frame's columns and methods: `results["name"]` and
     `results.groupby("name")` are `results.frame["name"]` and `results.frame.groupby("name")`. Type
-    checkers know `results.frame` alone, where pandas' types are.
+    checkers only know `results.frame`.
     """
 
     frame: pandas.DataFrame
@@ -89,9 +89,10 @@ class Results:
         )
 
     def only(self, rows: object) -> Results:
-        """Return the results of some rows of the frame alone, chosen as pandas chooses them.
+        """Return the results for some rows of the frame, selected as in pandas.
 
-        `results.only(results["seed"] < 5)` keeps the configs, which a part of the frame lacks.
+        `results.only(results["seed"] < 5)` keeps the configs, which a slice of the frame would
+        lose.
         """
         return Results(self.frame[rows], self.configs, self.environments)
 
@@ -120,5 +121,5 @@ class Results:
 
 
 def results_of(runs: Results | pandas.DataFrame) -> Results:
-    """Return the results themselves, or those of a frame with their columns, without configs."""
+    """Return the results themselves, or wrap a frame with their columns, without configs."""
     return runs if isinstance(runs, Results) else Results(runs)

@@ -1,7 +1,7 @@
-"""Where the files of finished runs are: in a run folder, or in a bundle as if it were a folder.
+"""Storage of finished runs: reads files from a run folder, or from a bundle as if it were one.
 
 `results/runs.zip/baseline-44136fa3-s0/summary.json` is a file of a run in the bundle
-`results/runs.zip`. Whoever reads a run's files by `read`, `text` and `exists` reads both.
+`results/runs.zip`. Code that reads a run's files with `read`, `text` and `exists` handles both.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from regbench import files
 from regbench.runs.archive import Archive, open_archive
 from regbench.runs.files import BEGUN, LIMITS, SUMMARY
 
-# The bundle that is part of the results folder it lies in. Others are read where they are named:
-# they may be copies of the same runs.
+# The bundle that belongs to its results folder. Others are read only if they are named: they may be
+# copies of the same runs.
 BUNDLE = "runs.zip"
 
 
@@ -37,7 +37,7 @@ def text(folder: Path, name: str) -> str:
 
 
 def exists(path: Path) -> bool:
-    """Whether a run has this file."""
+    """True if a run has this file."""
     archive = _archive(path.parent)
     if archive is None:
         return path.exists()
@@ -46,25 +46,25 @@ def exists(path: Path) -> bool:
 
 
 def changed(path: Path) -> int:
-    """Return when a file of a run, or its bundle, was last written. Raises OSError."""
+    """Return the time when a file of a run, or its bundle, was last written. Raises OSError."""
     return (path if _archive(path.parent) is None else path.parent.parent).stat().st_mtime_ns
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether there is a file, which then can only be a bundle, where a results folder may be."""
+    """True if the path is a file, which in the place of a results folder can only be a bundle."""
     return path.is_file()
 
 
 def is_bundled(run: Path) -> bool:
-    """Whether this is a run in a bundle. Raises RegbenchError for what is no bundle."""
+    """True if this is a run in a bundle. Raises RegbenchError if the file is not a bundle."""
     archive = _archive(run)
     return archive is not None and run.name in archive.runs
 
 
 def runs(results: Path) -> list[Path]:
-    """Return the runs in a bundle, or in the one that is part of a results folder, by name.
+    """Return the runs in a bundle, or in the one that belongs to a results folder, by name.
 
-    A run that was begun in the folder itself is that one: it is newer.
+    A run that was started in the folder itself takes precedence: it is newer.
 
     Raises:
         RegbenchError: it is not a bundle.
@@ -77,7 +77,7 @@ def runs(results: Path) -> list[Path]:
 
 
 def find(results: Path, run: str) -> Path | None:
-    """Return where a finished run is: in a results folder, its bundle, or a bundle; else None.
+    """Return the path of a finished run in a results folder, its bundle, or a bundle; else None.
 
     Raises:
         RegbenchError: it is not a bundle.
@@ -93,10 +93,10 @@ def find(results: Path, run: str) -> Path | None:
 def contents(run: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each file of a run, in the order of the names.
 
-    Hidden ones are none of the run's: locks, and what a crash left.
+    Hidden files are skipped: locks, and leftovers of a crash.
 
     Raises:
-        OSError: a file can't be read, or is a link, which may lead to a stranger's.
+        OSError: a file can't be read, or is a link, which may point outside the run.
         ValueError: a file in a bundle is damaged.
     """
     archive = _archive(run)
@@ -116,7 +116,7 @@ def names(run: Path) -> list[str]:
 
 
 def left_out(run: Path) -> list[str]:
-    """Return the files that the run's bundle says it was made without; none for a folder."""
+    """Return the files that the run's bundle records as left out; none for a folder."""
     archive = _archive(run)
     return archive.index.left_out if archive else []
 
@@ -138,5 +138,5 @@ def _begun(folder: Path) -> bool:
 
 
 def _archive(run: Path) -> Archive | None:
-    """Return the bundle that a run is in, None for a folder."""
+    """Return the bundle that contains a run, None for a folder."""
     return open_archive(run.parent) if is_bundle(run.parent) else None

@@ -1,7 +1,7 @@
-"""`summary.json`: which run it is and what came out, written when the run is finished.
+"""`summary.json`: a run's identity and results, written when the run is finished.
 
 The file is open: a key that this version does not know is kept, and one that an older version did
-not write is None. What is known is checked, since a folder may come from anywhere.
+not write is None. Known keys are validated, since a folder may come from anywhere.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class DataDigests(BaseModel):
 
 
 class Stopped(BaseModel):
-    """Where a run ended that a technique may end: after which epoch, and why.
+    """The end of a run that a technique may stop: after which epoch, and why.
 
     The model is that of `kept_epoch`, and so is the last row of the history.
     """
@@ -47,14 +47,13 @@ class Stopped(BaseModel):
 
 
 class Summary(BaseModel):
-    """What a finished run says of itself; the fields are the keys of `summary.json`, in its order.
+    """The summary of a finished run; the fields are the keys of `summary.json`, in its order.
 
     Accuracies, losses and the gap are those after the last epoch, on `train_evaluated` and
     `test_evaluated` examples; NaN where the run diverged. Those on validation examples, and
-    `stopped`, are there only where the config has such examples, and a technique that may stop.
-    `seconds` is training alone, without the measurements, which `wall_seconds` includes.
-    `probes_failed` maps each probe that failed to its error; `probes` is checked by
-    `regbench.runs.probe_results`.
+    `stopped`, exist only if the config has such examples, and a technique that may stop. `seconds`
+    is training alone, without the measurements, which `wall_seconds` includes. `probes_failed` maps
+    each probe that failed to its error; `probes` is checked by `regbench.runs.probe_results`.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
@@ -87,7 +86,7 @@ class Summary(BaseModel):
 
     @classmethod
     def of(cls, content: object) -> Summary:
-        """Return the summary that the content of a file, or of a worker's message, holds.
+        """Return the summary in the content of a file or of a worker's message.
 
         Raises:
             ValueError: a key is missing or damaged; the line says which.
@@ -102,7 +101,7 @@ class Summary(BaseModel):
 
     @property
     def diverged(self) -> bool:
-        """Whether a loss was no longer finite, which ended the run."""
+        """True if a loss was no longer finite, which ended the run."""
         return self.status == "diverged"
 
     @property
@@ -135,7 +134,7 @@ def read(folder: Path) -> Summary:
 
 
 def probes(folder: Path) -> Mapping[str, object] | None:
-    """Return what a run's summary has under `probes`, not yet checked; None without probes.
+    """Return the `probes` of a run's summary, not yet validated; None without probes.
 
     Raises:
         OSError: the file is missing or can't be read.
@@ -147,7 +146,7 @@ def probes(folder: Path) -> Mapping[str, object] | None:
 
 
 def _shown(value: object) -> str:
-    """Return the start of a value as JSON has it."""
+    """Return the start of a value's JSON."""
     try:
         return f"{json.dumps(value):.60}"
     except (TypeError, ValueError, RecursionError):  # from a worker, or nested too deeply

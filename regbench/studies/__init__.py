@@ -1,1 +1,1 @@
-"""Claims of a question: the file, the runs, a verdict on each, the result."""
+"""Studies: a question, the claims that answer it, the runs behind them, and a verdict on each."""

@@ -55,8 +55,8 @@ ACCURACIES = {
 class Differences:
     """The differences of a claim: a row for each seed with two runs (one, against a number).
 
-    `low` and `high` are (pairs,), equal but for censored runs. `unknown` counts the seeds where
-    both sides are censored, which are no pairs, and `censored` the runs.
+    `low` and `high`, both (pairs,), differ only for censored runs. `unknown` counts the seeds where
+    both sides are censored, which do not count as pairs, and `censored` the censored runs.
     """
 
     low: Sample
@@ -71,12 +71,12 @@ class Differences:
 
     @property
     def known(self) -> bool:
-        """Whether no run is censored."""
+        """True if no run is censored."""
         return self.censored == 0
 
     @property
     def pairs(self) -> int:
-        """How many seeds say something."""
+        """The number of seeds with a difference."""
         return len(self.low)
 
 
@@ -127,12 +127,12 @@ class Runs:
         return len({seed for each in rows for seed in each.index[each["status"] == "diverged"]})
 
     def accuracies(self, variant: str, metric: str) -> dict[int, float]:
-        """Return an accuracy of each run by seed; {} where the table does not have it."""
+        """Return an accuracy of each run by seed; {} if the table lacks it."""
         rows = self._completed(variant)
         return dict(rows[metric].items()) if metric in rows else {}
 
     def right(self, variant: str, seed: int) -> mcnemar.Stored:
-        """Return labels and predictions (m, 2) of a run; None without them."""
+        """Return labels and predictions (m, 2) of a run; None if it stored none."""
         rows = self._completed(variant)
         if "test_accuracy" not in rows or seed not in rows.index:
             return None
@@ -141,7 +141,7 @@ class Runs:
         return self._predictions(mcnemar.Tested(folder, float(row["test_accuracy"])))
 
     def test_examples(self, variant: str) -> int | None:
-        """Return the number of test examples of its runs; None if it is not recorded."""
+        """Return how many test examples the variant's runs have; None if not recorded."""
         for seed in self._completed(variant).index:
             stored = self.right(variant, seed)
             if stored is not None:
@@ -189,7 +189,7 @@ def of_claim(claim: Claim, runs: Runs) -> Differences:
 
 
 def _sides(claim: Claim) -> list[tuple[str, int]]:
-    """Return the variants of a claim, each with the sign that it has in the difference."""
+    """Return the variants of a claim, each with its sign in the difference."""
     sides = [(claim.variant, 1)]
     if isinstance(claim.against, str):
         sides.append((claim.against, -1))
@@ -208,7 +208,7 @@ def _total(bounds: list[Bounds], signs: list[int], number: float) -> Bounds:
 def _bounded(
     differences: Differences, claim: Claim, runs: Runs, seeds: list[int], values: list[Values]
 ) -> Differences:
-    """Return the differences with their floor, and with what is odd about them."""
+    """Return the differences with their floor and with cautions about them."""
     sides = _sides(claim)
     tested = metrics.metric(claim.metric).counts == "test examples"
     examples = runs.test_examples(claim.variant) if tested else None
@@ -232,19 +232,19 @@ def least_deviation(step: float, differences: Sample, sides: list[Sample]) -> fl
     """Return the smallest believable standard deviation of the differences (n,).
 
     Args:
-        step: what the numbers change by, 0 where they are measured and not counted.
+        step: the smallest step of numbers that are counted; 0 for numbers that are measured.
         differences: those of runs that are not censored.
         sides: the numbers (n,) that each side of the difference has, seed by seed.
     """
     variance = EVENLY * step**2
     if len(differences) > 1 and _mostly_equal(differences):
-        # Of as many independent seeds as a difference is made of.
+        # The variances of independent runs add up.
         variance = max(variance, EVENLY * sum(float(each.var(ddof=1)) for each in sides))
     return math.sqrt(variance)
 
 
 def _step(claim: Claim, experiment: Experiment, examples: int | None) -> float:
-    """Return the smallest step that a number can change by; 0 where that isn't known."""
+    """Return the smallest step by which a number can change; 0 if unknown."""
     counts = metrics.metric(claim.metric).counts
     if counts == "epochs":
         return 1.0
@@ -262,9 +262,9 @@ def _mostly_equal(differences: Sample) -> bool:
 def _test_error(
     sides: list[tuple[str, int]], runs: Runs, seeds: list[int], examples: int | None
 ) -> tuple[float, bool]:
-    """Return the least standard error of a difference in test accuracy, and if seeds share it.
+    """Return the least standard error of a difference in accuracy, and whether seeds share it.
 
-    0 where neither predictions nor the number of test examples are known.
+    The error is 0 if neither predictions nor the number of test examples are known.
     """
     names, signs = [name for name, _ in sides], [sign for _, sign in sides]
     stored = [[runs.right(name, seed) for name in names] for seed in seeds]

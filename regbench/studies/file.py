@@ -11,9 +11,9 @@
     claims:
       - {text: It does, metric: gap, variant: dropout, against: baseline, expect: lower}
 
-A variant is the base (the profile's, if that has one), or the `config` that it names, changed by
-the study's `set`, then by the profile's, then by its own; a variant with a `matrix` is several,
-named as `regbench.matrix` names experiments. As strict as a config: whatever is wrong is cited with
+A variant is the base (the profile's, if it has one) or the `config` that it names, changed by the
+study's `set`, then the profile's, then its own; a variant with a `matrix` stands for several, named
+as `regbench.matrix` names experiments. Validation is as strict as for a config: each error names
 file, line and column.
 """
 
@@ -50,7 +50,7 @@ Settings = dict[str, Any]
 
 
 class Profile(Section):
-    """How much of the study is run: its seeds, its own base if it has one, and common changes."""
+    """The size of a study: its seeds, its own base if it has one, and changes to every variant."""
 
     base: Text | None = None
     seeds: Annotated[int | str | list[int], Field(description="seeds such as 0-4 or 0,3,7")]
@@ -58,7 +58,7 @@ class Profile(Section):
 
 
 class Variant(Section):
-    """What is trained: the base, or a config of its own, and what is changed of it."""
+    """A config to train: the base, or one of its own, and changes to it."""
 
     config: Text | None = None
     set: Settings = Field(default_factory=dict)
@@ -73,10 +73,10 @@ class Difference(Section):
 
 
 class Claim(Section):
-    """What is said of a metric: of a variant against another, or against a number.
+    """A statement about a metric: a variant against another one, or against a number.
 
-    `lower` and `higher` mean by more than `margin`, `same` means within it. With `beyond`, what is
-    judged is the difference minus another difference, seed by seed.
+    `lower` and `higher` mean by more than `margin`, `same` means within it. With `beyond`, the
+    claim is about the difference minus another difference, seed by seed.
     """
 
     text: Text
@@ -88,7 +88,7 @@ class Claim(Section):
     margin: Annotated[float, Field(ge=0, le=1e12)] = 0.0
 
     def names(self) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Yield the variants that are named, each with where."""
+        """Yield each variant that is named, with its place in the claim."""
         yield ("variant",), self.variant
         if isinstance(self.against, str):
             yield ("against",), self.against
@@ -98,7 +98,7 @@ class Claim(Section):
 
 
 class StudyFile(Section):
-    """A study as it is written."""
+    """A study as written in its file."""
 
     question: Text
     base: Annotated[Text, Field(description="the config that the variants change, a file's name")]
@@ -110,7 +110,7 @@ class StudyFile(Section):
 
 @dataclass(frozen=True)
 class Study:
-    """A study with nothing left open. `variants` are in the file's order, with seed 0."""
+    """A study with defaults, profile and matrices resolved; `variants` keep the file's order."""
 
     name: str
     question: str
@@ -121,7 +121,7 @@ class Study:
 
     @property
     def experiments(self) -> list[Experiment]:
-        """Every variant with every seed, seed by seed: whatever is there first can be paired."""
+        """Every variant with every seed, seed by seed: the first finished runs are pairs."""
         return [each.with_seed(seed) for seed in self.seeds for each in self.variants.values()]
 
 
@@ -131,12 +131,12 @@ def read(
     seeds: Sequence[int] | None = None,
     overrides: Sequence[str] = (),
 ) -> Study:
-    """Return the study of a file, with the first of its profiles unless another is asked for.
+    """Read a study, with the first of its profiles unless another is named.
 
-    A name such as "overfitting", where there is no such file, is that of a study that is shipped.
+    A name such as "overfitting", if there is no such file, means a shipped study.
 
     Raises:
-        ConfigError: with a line for everything that is wrong.
+        ConfigError: the file is invalid; the message has a line for each error.
         RegbenchError: there is no such profile.
     """
     problems = list[Problem]()
@@ -148,7 +148,7 @@ def read(
         except ValidationError as error:
             raise ConfigError(_sorted([*problems, *explain(error, tree, schema())])) from error
         chosen = _profile(path, file, profile)
-        # All profiles are checked, so that one which is rarely used does not rot.
+        # All profiles are checked, so that one that is rarely used stays valid.
         read_seeds = {
             name: _seeds(each.seeds, tree, name, problems) for name, each in file.profiles.items()
         }
@@ -236,7 +236,7 @@ def _variants(
             found = inheritance.merge(found, option)
         for experiment in config.of_tree(found, problems):
             if experiment.name in variants:
-                text = f"variants: {experiment.name} is there twice; name it otherwise"
+                text = f"variants: {experiment.name} is a duplicate; choose another name"
                 problems.append(Problem(node.key or node.place, text))
             variants[experiment.name] = experiment
     if len(variants) > matrix.MOST_EXPERIMENTS:
@@ -272,7 +272,7 @@ def _check_claims(
         node = _at(tree, "claims", index)
         where = f"claims[{index}]"
         for keys, name in claim.names():
-            # What is wrong with a variant has been said; that it is not there is no news.
+            # An invalid variant is already reported; don't report it as unknown too.
             if name not in variants and not any(name.startswith(each) for each in broken):
                 text = f"{where}.{'.'.join(keys)}: no variant {name!r}; {_nearest(name, variants)}"
                 problems.append(Problem(_at(node, *keys).place, text))
@@ -302,5 +302,5 @@ def _at(tree: Node, *keys: str | int) -> Node:
 
 
 def _sorted(problems: list[Problem]) -> dict[str, None]:
-    """Return the lines in the order of their places: what variants share is said once."""
+    """Return the lines in the order of their places, each once even if variants share it."""
     return dict.fromkeys(map(str, sorted(problems, key=lambda problem: problem.place)))

@@ -1,4 +1,4 @@
-"""What a study found as Markdown, and each part of it as text."""
+"""The result of a study as Markdown, and each part of it as text."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NORMAL = (
     "the chance of any wrong verdict is below 5% for differences that are nearly normal; at five "
     "seeds and nine claims it is 28% for exponential and 47% for lognormal ones"
 )
-# Of every variant; other metrics are shown where a claim is about them.
+# Shown for every variant; other metrics only if a claim is about them.
 SHOWN = {"train_accuracy": "train", "test_accuracy": "test", "gap": "gap"}
 
 
 def markdown(result: StudyResult) -> str:
-    """Return the same as Markdown: the question, and two tables."""
+    """Return a study's result as Markdown: the question and two tables."""
     plain = plain_markdown
     variants = [
         ["variant", "runs", *SHOWN.values(), "changes"],
@@ -81,7 +81,7 @@ def difference(verdict: Verdict) -> str:
 
 
 def number(value: text.Interval, sign: str = "") -> str:
-    """Return a mean and half of its interval; a large one as a count, alone where all agree."""
+    """Return a mean and half its interval; a large mean as a count, alone if all values agree."""
     counted = value.mean is not None and abs(value.mean) >= 1000 and value.low == value.high
     return text.number(Interval(value.mean) if counted else value, sign, large=True)
 

@@ -1,4 +1,4 @@
-"""Which runs of a study make pairs for its claims, by the data that they read."""
+"""Pairs of a study's runs: decides by the data they read which runs a claim may compare."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ DATA = ("data_pool", "data_examples")
 
 
 class Pairs:
-    """The finished runs of a study, of which two make a pair or do not."""
+    """The finished runs of a study, and whether two of them make a pair."""
 
     def __init__(
         self, study: Study, frame: Results | pandas.DataFrame, warn: Warn | None = None
     ) -> None:
-        """Hold the runs of a frame against each other, as the study's claims do.
+        """Check the pairs that the study's claims need.
 
         Args:
             study: its claims say which variants are compared.
             frame: what `regbench.load` returns, of the study's own runs.
-            warn: called with a line for every reason why runs make no pair, and about runs of
-                different data, versions and machines, as `regbench.analysis.consistency` says it.
+            warn: called with a line for each reason why runs make no pair, and for runs that differ
+            in data, versions or machines (see `regbench.analysis.consistency`).
         """
         runs = results_of(frame).frame.drop_duplicates(["results", "run"])
         columns = (runs[each] for each in ("name", "config_hash", "seed", *DATA))
@@ -43,7 +43,7 @@ class Pairs:
             self._tell(warn)
 
     def agree(self, claim: Claim, seed: int) -> bool:
-        """Return whether no two of a seed's runs that the claim compares read different data."""
+        """Return whether a seed's runs that the claim compares all read the same data."""
         return not any(self._obstacle(one, other, seed) for one, other in _compared(claim))
 
     def _obstacle(self, one: str, other: str, seed: int) -> str | None:
@@ -66,7 +66,7 @@ class Pairs:
 
 
 def _compared(claim: Claim) -> Iterator[tuple[str, str]]:
-    """Yield each variant that a claim holds against another one, with that one."""
+    """Yield each pair of variants that a claim compares."""
     if isinstance(claim.against, str):
         yield claim.variant, claim.against
     if claim.beyond:

@@ -1,4 +1,4 @@
-"""What a study found: its variants' means, the verdicts, and what became of the runs."""
+"""The result of a study: its variants' means, the verdicts, and the outcome of its runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from regbench.sweeps.sweep import Outcome
 
 @dataclass(frozen=True)
 class VariantResult:
-    """A variant: what it changes of the first one, its runs, and the means of its metrics."""
+    """A variant: its changes to the first one, its runs, and the means of its metrics."""
 
     name: str
     config_hash: str
@@ -26,7 +26,7 @@ class VariantResult:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What was found. `outcome` is what became of the runs, None where none were asked for."""
+    """The result of a study; `outcome` is that of its runs, None if no training was requested."""
 
     study: Study
     variants: list[VariantResult]
@@ -35,21 +35,21 @@ class StudyResult:
 
     @property
     def exit_code(self) -> int:
-        """1 where a claim is contradicted, 3 where some runs failed or diverged, else 0."""
+        """Exit code: 1 if a claim is contradicted, 3 if some runs failed or diverged, else 0."""
         if any(each.decision == "contradicted" for each in self.verdicts):
             return 1
         return self.outcome.exit_code if self.outcome else 0
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many claims are supported, contradicted and undecided by evidence, or arithmetic."""
+        """The number of supported, contradicted and undecided claims, by evidence or arithmetic."""
         sampled = [each.decision for each in self.verdicts if not each.exact]
         return {each: sampled.count(each) for each in get_args(Decision)} | {
             "by_arithmetic": sum(each.exact for each in self.verdicts)
         }
 
     def as_dict(self) -> dict[str, object]:
-        """Return what `--json` prints and `verdicts.json` holds."""
+        """Return the JSON of `--json` and of `verdicts.json`."""
         return {
             "study": self.study.name,
             "question": self.study.question,

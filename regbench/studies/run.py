@@ -1,4 +1,4 @@
-"""A study, run and judged: what `regbench study` calls.
+"""Studies from Python: run one and judge its claims, as `regbench study` does.
 
     result = regbench.study("configs/studies/overfitting.yaml")
     for verdict in result.verdicts:
@@ -26,7 +26,7 @@ from regbench.studies.result import StudyResult, VariantResult
 from regbench.sweeps import sweep
 from regbench.sweeps.sweep import Outcome
 
-# Beside the runs' folders, which alone comparisons read.
+# Written beside the run folders; comparisons read only those.
 VERDICTS = "verdicts.json"
 TABLE = "verdicts.md"
 
@@ -41,20 +41,20 @@ def run(
     warn: Warn | None = None,
     **options: Any,
 ) -> StudyResult:
-    """Train what is missing of a study, judge its claims, and write them beside the runs.
+    """Train the missing runs of a study, judge its claims, and write the verdicts beside the runs.
 
     Args:
         path: the study's file.
-        profile: one of its profiles, the first unless given.
-        results: the folder of its runs, `results/studies/<study>` unless given.
-        seeds: instead of the profile's.
-        overrides: changes of every variant, such as "train.epochs=5".
-        warn: called with a line for each folder among the results that can't be read.
+        profile: the name of one of its profiles; by default the first.
+        results: the folder of its runs; by default `results/studies/<study>`.
+        seeds: seeds to train instead of the profile's.
+        overrides: changes to every variant, such as "train.epochs=5".
+        warn: called with a line for each results folder that can't be read.
         options: see `regbench.sweep.run`: backend, device, jobs, threads, observer and so on.
 
     Raises:
-        ConfigError: with a line for everything that is wrong with the file.
-        RegbenchError: for what can't even begin.
+        ConfigError: the file is invalid; the message has a line for each error.
+        RegbenchError: the study can't start.
     """
     study = study_file.read(path, profile, seeds, overrides)
     return run_study(study, results or default_results(study), warn=warn, **options)
@@ -63,7 +63,7 @@ def run(
 def run_study(
     study: Study, results: str | Path, *, warn: Warn | None = None, **options: Any
 ) -> StudyResult:
-    """Do as `run` does with a study that has been read."""
+    """Run and judge a study that has been read; the arguments are those of `run`."""
     folder = Path(results)
     outcome = sweep.run(study.experiments, folder, **options)
     result = judge(study, folder, outcome, warn)
@@ -77,15 +77,15 @@ def judge(
     outcome: Outcome | None = None,
     warn: Warn | None = None,
 ) -> StudyResult:
-    """Return what the runs that are there say of a study; nothing is trained or written.
+    """Judge a study by the runs that exist, without training or writing anything.
 
-    Two runs of a seed are compared where `regbench.analysis.pairing` calls them a pair.
+    Two runs of a seed are compared if `regbench.analysis.pairing` finds that they make a pair.
 
     Args:
         results: the folder of its runs, with or without a bundle of its own, or a bundle.
     """
     found = [storage.find(Path(results), each.run_name) for each in study.experiments]
-    # Only the study's own: others may be there, and those that are missing are counted.
+    # Only the study's own runs: the folder may hold others. Missing ones are counted.
     frame = runs.load([each for each in found if each], warn)
     named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
     table = metrics.table(frame, list(named), warn)
@@ -94,7 +94,7 @@ def judge(
 
 
 def save(result: StudyResult, results: Path) -> None:
-    """Write the verdicts beside the runs that they were made of."""
+    """Write the verdicts beside the runs they are based on."""
     results.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result.as_dict(), indent=2, allow_nan=False)
     files.write(results / VERDICTS, text + "\n")
@@ -102,7 +102,7 @@ def save(result: StudyResult, results: Path) -> None:
 
 
 def default_results(study: Study) -> Path:
-    """Return the folder of a study's runs unless another is given."""
+    """Return the default folder of a study's runs."""
     return Path("results/studies") / study.name
 
 

@@ -1,4 +1,4 @@
-"""From the numbers of finished runs to a verdict on every claim of a study.
+"""Verdicts: judges every claim of a study by the numbers of finished runs.
 
 A claim names a region for a mean difference: below `-margin` (`lower`), above `margin` (`higher`)
 or from `-margin` to `margin` (`same`). It is *supported* if the paired t interval lies wholly
@@ -37,7 +37,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from regbench.analysis import metrics, statistics
+from regbench.analysis import metrics, power, statistics
 from regbench.analysis.statistics import ALPHA, Floor, Sample
 from regbench.errors import Warn
 from regbench.studies import differences as paired
@@ -56,7 +56,7 @@ Leaning = Literal["supported", "contradicted"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the runs say about a claim.
+    """The verdict on a claim, and the numbers behind it.
 
     `mean`, `low` and `high` describe the difference (the metric itself, for a claim against a
     number); they are None if runs are censored. `p_value` is unadjusted, `adjusted` is corrected
@@ -92,7 +92,7 @@ class Verdict:
     cautions: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
+        """Return the verdict as JSON."""
         own = asdict(self)
         own["claim"] = self.claim.model_dump(mode="json")
         own["cautions"] = list(self.cautions)
@@ -137,7 +137,7 @@ def judge(
 
 
 def decide(claim: Claim, differences: Sample, floor: Floor | None = None) -> tuple[Leaning, float]:
-    """Return what two or more differences (n,) lean to, and the p-value of saying so."""
+    """Return the verdict toward which two or more differences (n,) lean, and its p-value."""
 
     def beyond(end: float, side: int) -> float:
         """Return the smallest alpha at which the interval lies wholly on one side of `end`."""
@@ -150,7 +150,7 @@ def decide(claim: Claim, differences: Sample, floor: Floor | None = None) -> tup
 
 
 def decide_by_order(claim: Claim, low: Sample, high: Sample, unknown: int) -> tuple[Leaning, float]:
-    """Return the same for differences of which bounds (n,) are known, and of others nothing."""
+    """Return the same for differences (n,) with known bounds; `unknown` others have none."""
 
     def beyond(end: float, side: int) -> float:
         certain = int((low > end).sum() if side > 0 else (high < end).sum())
@@ -185,7 +185,7 @@ def _evidence(claim: Claim, runs: Runs) -> _Evidence:
 
 
 def _ends(claim: Claim) -> list[tuple[float, int]]:
-    """Return each end of the claim's region, and on which side of it the region is."""
+    """Return each end of the claim's region, and the side on which the region lies."""
     below, above = (claim.margin, -1), (-claim.margin, 1)
     if claim.expect == "lower":
         return [(-claim.margin, -1)]
@@ -223,7 +223,7 @@ def _verdict(evidence: _Evidence, adjusted: float | None, seeds: int, tests: int
     )
     if decided:
         return verdict
-    alpha = ALPHA / max(1, tests)  # of Holm's first and hardest step
+    alpha = ALPHA / max(1, tests)  # Holm's first step, the strictest
     if differences.pairs < 2 or evidence.exact:
         return replace(verdict, reason=_too_few(verdict))
     if not differences.known:
@@ -243,7 +243,7 @@ def _too_few(verdict: Verdict) -> str:
 
 
 def _censored(evidence: _Evidence, alpha: float) -> dict[str, Any]:
-    """Return the seeds that a sign test needs, where all that there are agree."""
+    """Return the seeds that a sign test needs if all of them agree."""
     differences = evidence.differences
     _, p_value = decide_by_order(evidence.claim, differences.low, differences.high, 0)
     if differences.unknown or p_value > 3 * 0.5**differences.pairs:
@@ -254,7 +254,7 @@ def _censored(evidence: _Evidence, alpha: float) -> dict[str, Any]:
 
 
 def _needed(evidence: _Evidence, alpha: float) -> dict[str, Any]:
-    """Return the pairs that decide at 80% power, as a number and as a range, and what to say."""
+    """Return the pairs that decide at 80% power, as a number and a range, and the remark."""
     sample, floor = evidence.differences.low, evidence.differences.floor
     mean, distance = float(sample.mean()), _distance(evidence)
     if evidence.claim.expect == "same" and not evidence.claim.margin and not mean:
@@ -262,7 +262,7 @@ def _needed(evidence: _Evidence, alpha: float) -> dict[str, Any]:
     if not distance:
         return {"reason": "the difference lies at the limit: no number of seeds would decide it"}
     if evidence.differences.shared_examples:
-        # New seeds are tested on the same examples, so that this error stays.
+        # More seeds do not reduce this error: they are tested on the same examples.
         quantiles = statistics.normal_quantile(1 - alpha / 2) + statistics.normal_quantile(POWER)
         if distance < quantiles * floor.error:
             count = evidence.differences.test_examples
@@ -274,7 +274,7 @@ def _needed(evidence: _Evidence, alpha: float) -> dict[str, Any]:
     if max(spread, least) == 0:  # equal differences: as many as a sign-flip test needs
         needed = math.ceil(math.log2(2 / alpha))
         return _told(pairs, needed, needed, needed)
-    ends = statistics.spread_interval(spread, pairs)
+    ends = power.spread_interval(spread, pairs)
     low, middle, high = (
         _pairs(evidence.claim, mean, max(each, least), alpha) for each in (ends[0], spread, ends[1])
     )
@@ -288,13 +288,13 @@ def _distance(evidence: _Evidence) -> float:
 
 def _pairs(claim: Claim, mean: float, spread: float, alpha: float) -> int | None:
     if claim.expect == "same" and abs(mean) < claim.margin:
-        return statistics.pairs_needed_for_same(mean, spread, claim.margin, POWER, alpha)
+        return power.pairs_needed_for_same(mean, spread, claim.margin, POWER, alpha)
     distance = min(abs(mean - end) for end, _ in _ends(claim))
-    return statistics.pairs_needed(distance, spread, POWER, alpha)
+    return power.pairs_needed(distance, spread, POWER, alpha)
 
 
 def _told(pairs: int, needed: int | None, low: int | None, high: int | None) -> dict[str, Any]:
-    most = f"{statistics.MOST_PAIRS:,}"
+    most = f"{power.MOST_PAIRS:,}"
     if low is None:
         reason = f"too close to the limit: more than {most} seeds would be needed"
     else:

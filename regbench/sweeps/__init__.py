@@ -1,1 +1,1 @@
-"""From configs and seeds to runs: what is missing, in which order, and how long it takes."""
+"""Sweeps: trains the missing runs of configs and seeds, and plans their order and time."""

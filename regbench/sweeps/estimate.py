@@ -1,6 +1,6 @@
-"""How long a run will take on this machine, estimated from its parts, each timed on noise.
+"""Estimates of a run's time on this machine, from its parts, each timed on noise.
 
-The only data that is read is a data set of unknown size, and nothing is kept.
+Data is read only if the size of the data set is unknown, and no result is kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from regbench.probes import gap_ledger, harness
 from regbench.runs.files import HISTORY, MODEL
 from regbench.training import memory, train
 
-# Images that the probes are timed on. Beyond these, the ledger's passes take most of their time.
+# Images to time the probes on. With more, the ledger's passes take most of the time.
 PROBED = 200
 
 
@@ -60,7 +60,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Question:
-    """What to measure, and on which backend and device."""
+    """The config to measure, and the backend and device to measure it on."""
 
     experiment: Experiment
     runtime: Runtime
@@ -81,7 +81,7 @@ def calibrate(
     failed: dict[str, Failure] = {}
     starts: list[float] = []
     began: dict[int, float] = {}
-    # Nothing is lost with a measurement: whoever interrupts it does not wait for its end.
+    # A measurement holds nothing worth keeping: an interruption ends it at once.
     running = local(measure, questions, workers, runtime.variables(), patience=0.0)
     with contextlib.closing(running) as events:
         for event in events:
@@ -123,7 +123,7 @@ def measure(question: Question, emit: train.Emit) -> Pace:
 
 
 def _finish(model: Any, experiment: Experiment, size: Size) -> None:
-    """Do everything that follows the last epoch, on images of noise."""
+    """Run everything that follows the last epoch, on images of noise."""
     rng = np.random.default_rng(0)
     count = max(size.classes, min(PROBED, size.test_examples))
     images = rng.integers(0, 256, (count, *size.input_shape), np.uint8)

@@ -1,4 +1,4 @@
-"""How far a sweep is and how long it will still take, from the events of its runs."""
+"""Progress of a sweep and its remaining time, derived from the events of its runs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from regbench.config import Experiment
 from regbench.execution.local import Event, makespan
 from regbench.runs.folder import RunBusy
 
-# A smaller part of an epoch says little about the whole.
+# With less of an epoch, an extrapolation is too uncertain.
 LEAST_SHARE = 0.2
 
-# What the display shows of the last measurement, however many epochs ago that was.
+# Columns of the last measurement, which stay on display until the next one.
 MEASURED = ("train_accuracy", "test_accuracy")
 
 Status = Literal["waiting", "running", "done", "diverged", "failed", "elsewhere"]
@@ -23,7 +23,7 @@ Phase = Literal["starting", "training", "probing"]
 
 
 class RunState:
-    """How far one run is: its latest history row, its curve so far and its speed.
+    """Progress of one run: its latest history row, its curve so far and its speed.
 
     `done` counts epochs, with a fraction for the current one; `curve` maps an epoch to the test
     accuracy after it, where it was measured.
@@ -40,7 +40,7 @@ class RunState:
         # Seconds of a finished run outside its epochs: start, compilation, probes.
         self.overhead: float | None = None
         self._started = 0.0
-        # How far the run was, and when, as it was first and last seen training.
+        # Progress and time when the run was first and last seen training.
         self._first: tuple[float, float] | None = None
         self._last: tuple[float, float] | None = None
 
@@ -64,7 +64,7 @@ class RunState:
         elif event.kind == "repeated":
             self.status = "waiting"
         elif event.kind == "failed":
-            # Another process is training it, and it is left to that one.
+            # Another process is training it, so it is skipped here.
             busy = event.failure is not None and event.failure.error == RunBusy.__name__
             self.status = "elsewhere" if busy else "failed"
         elif event.kind == "done":
@@ -83,7 +83,7 @@ class RunState:
         elif event.kind == "step":
             epoch, step = event.figures["epoch"], event.figures["step"]
             self.done = epoch - 1 + step / event.figures["steps"]
-        elif "done" in event.figures:  # a note: it resumes there
+        elif "done" in event.figures:  # it resumes at this epoch
             self.done = event.figures["done"]
         else:
             return
@@ -117,7 +117,7 @@ class RunState:
 
 
 class SweepState:
-    """How far every run of a sweep is."""
+    """Progress of every run of a sweep."""
 
     def __init__(self, pending: Sequence[Experiment] = (), workers: int = 1) -> None:
         self.runs = {experiment.run_name: RunState(experiment) for experiment in pending}

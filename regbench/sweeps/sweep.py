@@ -1,4 +1,4 @@
-"""Many runs: trains every config with every seed that has no finished run yet.
+"""Sweeps: trains every config with every seed that has no finished run yet.
 
 `run` is what `regbench run` calls. In a script, call it under `if __name__ == "__main__":`, since
 its worker processes import the script that started them.
@@ -37,7 +37,7 @@ class Outcome:
     """The outcome of every requested run. `done` and `diverged` hold summaries.
 
     `skipped` and `diverged_before` were finished earlier. `busy` runs are being trained by another
-    process and are left to it. `left` runs were not finished because an earlier failure stopped the
+    process and are skipped. `left` runs were not finished because an earlier failure stopped the
     sweep (`fail_fast`). `other_backends` maps each backend other than the requested one that
     finished runs earlier to the labels of those runs.
     """
@@ -55,7 +55,7 @@ class Outcome:
     def exit_code(self) -> int:
         """0 if every run finished with finite numbers, 1 if none did, 3 if some did.
 
-        Runs left to another process do not count as failures, unless there are no others.
+        Runs that another process is training count as failures only if there are no others.
         """
         some = bool(self.done or self.skipped)
         if not self.failed and not self.diverged and not self.diverged_before:
@@ -69,25 +69,25 @@ class Observer:
     def begin(
         self, pending: Sequence[Experiment], skipped: Sequence[Experiment], workers: int
     ) -> None:
-        """Called once, before the first run."""
+        """Handle the start, once, before the first run."""
 
     def see(self, experiment: Experiment, event: Event) -> None:
-        """Called for every event of every run."""
+        """Handle an event of a run."""
 
     def reading(self, data: str) -> None:
-        """Called before the first run with the name of each data set that is read or decoded."""
+        """Handle the start of reading or decoding a data set, before the first run."""
 
     def download(self, done: int, total: int) -> None:
-        """Called with the bytes done and in total while a data set is downloaded."""
+        """Handle progress of a download: bytes done and total bytes."""
 
     def stopping(self) -> None:
-        """Called when the sweep is asked to stop, before it waits for its workers."""
+        """Handle a request to stop, before the sweep waits for its workers."""
 
     def failing_fast(self) -> None:
-        """Called when the first failure stops the sweep, before it waits for its workers."""
+        """Handle the first failure with `fail_fast`, before the sweep waits for its workers."""
 
     def end(self) -> None:
-        """Called once at the end, even if the sweep was interrupted."""
+        """Handle the end, once, even if the sweep was interrupted."""
 
 
 def run(
@@ -111,9 +111,10 @@ def run(
     `jobs` is the number of runs at a time and `threads` the number of CPU threads of each; by
     default a single run uses every core, and several share the machine with one thread each. An
     interrupted run resumes from its last checkpoint. `profile` writes `profile.json`. A failed or
-    diverged run stops the others only with `fail_fast`. Raises RegbenchError if it can't start.
+    diverged run stops the others only with `fail_fast`. Raises RegbenchError if the sweep can't
+    start.
     """
-    main_guard.end_if_imported_by_worker()  # before it reads the data a second time
+    main_guard.end_if_imported_by_worker()  # check this before reading the data
     results, observer = Path(results), observer or Observer()
     if executor not in EXECUTORS:
         raise RegbenchError(f"--executor: {plugins.unknown(executor, EXECUTORS)}")
@@ -241,13 +242,13 @@ def _fetch_data(pending: Sequence[Experiment], observer: Observer) -> None:
 
 
 def _check_distinct(experiments: Sequence[Experiment]) -> None:
-    # Two experiments with one folder would wait for each other's lock, and one would be lost.
+    # Two experiments with the same folder would block each other, and one would be lost.
     seen: set[tuple[str, str, int]] = set()
     for experiment in experiments:
         key = experiment.name, experiment.hash, experiment.seed
         if key in seen:
             raise RegbenchError(
-                f"{experiment.name} with seed {experiment.seed} was asked for twice; name it once"
+                f"{experiment.name} with seed {experiment.seed} was requested twice; name it once"
             )
         seen.add(key)
 

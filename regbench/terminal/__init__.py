@@ -1,1 +1,1 @@
-"""What people read in a terminal: tables, progress, plans."""
+"""Output for people at a terminal: tables, progress, plans."""

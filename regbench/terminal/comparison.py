@@ -1,6 +1,6 @@
 """The rows of a comparison as a table: for a terminal, as CSV, as Markdown.
 
-Names of configs are harmless by construction, but values in `changes` are whatever a config says.
+Config names are safe by construction, but values in `changes` can be any text.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ Cell = str | int | float | None
 # In a spreadsheet, a cell that begins with one of these is a formula.
 FORMULA = ("=", "+", "-", "@", "\t")
 HEADINGS = ("train", "test", "gap", "Δ test", "Δ gap", "params", "time")
-FULL = 80  # columns that a terminal needs for params and time too
-WIDE = 110  # columns that a terminal needs for what each config changes
+FULL = 80  # width from which a terminal shows params and time too
+WIDE = 110  # width from which a terminal shows each config's changes
 
 
 def labels(rows: Sequence[ConfigRow], between: str = " ") -> list[str]:
-    """Return what tells each row apart: its name, and its hash where others have the name too."""
+    """Return a unique label for each row: its name, with its hash if others share the name."""
     names = Counter(row.name for row in rows)
     return [row.name + (between + row.config_hash if names[row.name] > 1 else "") for row in rows]
 
 
 def terminal(rows: Sequence[ConfigRow], width: int) -> Group:
-    """Return a table for a terminal of `width` columns, for rich to print; 80 hold every number."""
+    """Return a table for rich to print in `width` columns; 80 columns hold every number."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -54,13 +54,13 @@ def terminal(rows: Sequence[ConfigRow], width: int) -> Group:
         table.add_column("changes", overflow="fold")
     for row, label, time in zip(rows, labels(rows, "\n"), run_time.times(rows), strict=True):
         cells = _terminal_cells(row, label, time)
-        # A number that is cut off could be read as another one: whole columns go instead.
+        # A truncated number could be misread: drop whole columns instead.
         table.add_row(*cells[: 6 if narrow else 8 if width < WIDE else 9])
     return Group(table, Text("\n" + _legend(rows, timed=not narrow), style="dim"))
 
 
 def comma_separated(rows: Sequence[ConfigRow]) -> str:
-    """Return CSV, a line per config and a column per number."""
+    """Return CSV with a line per config and a column per number."""
     flat = [_flat(row) for row in rows]
     columns = list(dict.fromkeys(column for row in flat for column in row))
     text = io.StringIO()
@@ -84,10 +84,10 @@ def markdown(rows: Sequence[ConfigRow]) -> str:
 
 
 def profiles(measured: Sequence[tuple[Summary, Mapping[str, float]]]) -> Group:
-    """Return a table of where the time of each run went, for rich to print.
+    """Return a table of where each run spent its time, for rich to print.
 
     Args:
-        measured: summaries of runs, each with the seconds of its parts.
+        measured: summaries of runs with the seconds of each part.
     """
     from rich.console import Group
     from rich.table import Table
@@ -126,7 +126,7 @@ def _terminal_cells(row: ConfigRow, label: str, time: str) -> list[Text | str]:
 
 
 def _stacked(value: Interval | None, sign: str = "") -> Text:
-    """Return a mean with half of its interval on the line below."""
+    """Return a mean, with half its interval on the line below."""
     from rich.text import Text
 
     mean, *half = number(value, sign).split(" ")
@@ -134,7 +134,7 @@ def _stacked(value: Interval | None, sign: str = "") -> Text:
 
 
 def _timed(rows: Sequence[ConfigRow]) -> str:
-    """Return the heading of the times in a table that has no legend."""
+    """Return the heading of the time column for a table without a legend."""
     whole = any(row.wall_seconds is not None for row in rows)
     return "time" if whole else f"time ({run_time.TRAINING})"
 
@@ -185,7 +185,7 @@ def _flat(row: ConfigRow) -> dict[str, Cell]:
 
 
 def _numbers(name: str, value: Interval) -> dict[str, Cell]:
-    """Return a column for each number of an interval or a difference."""
+    """Return one column for each number of an interval or a difference."""
     return {f"{name}_{part}": number for part, number in asdict(value).items()}
 
 

@@ -1,4 +1,4 @@
-"""What `regbench demo` says: how long it takes, and each verdict as a sentence."""
+"""The text of `regbench demo`: how long it takes, and each verdict as a sentence."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def found(verdict: Verdict) -> str:
     if verdict.low is not None and verdict.high is not None:
         half = f" ±{(verdict.high - verdict.low) / 2:.3f}"
     if not isinstance(claim.against, str):
-        return f"The {name} is {claim.against + mean:.3f}{half}."  # not its distance from there
+        return f"The {name} is {claim.against + mean:.3f}{half}."  # not its distance from zero
     way = "lower" if mean < 0 else "higher"
     return f"The {name} is {abs(mean):.3f}{half} {way} than that of {claim.against}."

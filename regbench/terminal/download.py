@@ -1,4 +1,4 @@
-"""What a terminal shows of a download."""
+"""Download progress for a terminal or a pipe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class DownloadBar:
-    """Bytes and time left: a bar on a terminal, a line at every tenth where it is piped."""
+    """Bytes and time left: a bar on a terminal; when piped, a line at every tenth."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

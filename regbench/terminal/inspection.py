@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def terminal(found: Inspection) -> Group:
-    """Return everything that was found, for rich to print."""
+    """Return the whole inspection, for rich to print."""
     from rich.console import Group
     from rich.text import Text
 
@@ -69,7 +69,7 @@ def _cells(layer: Layer) -> list[str]:
 
 
 def _facts(found: Inspection) -> Table:
-    """Return what the totals mean, a line each, their names in a column of their own."""
+    """Return a line for each total, with the names in a column of their own."""
     batch = found.totals.activation_bytes * found.batch_size
     changes = ", ".join(f"{key}={_value(value)}" for key, value in found.changes.items())
     facts = _columns()
@@ -117,7 +117,7 @@ def _time(timing: Timing, epochs: int) -> str:
 
 
 def _difference(totals: Totals, difference: Totals) -> str:
-    """Return how many more parameters and multiply-adds there are, and how many percent."""
+    """Return the difference in parameters and multiply-adds, absolute and in percent."""
     parts = []
     for key, name in (("parameters", "parameters"), ("multiply_adds", "mult-adds")):
         more, total = getattr(difference, key), getattr(totals, key)
@@ -134,7 +134,7 @@ def _signed(key: str, number: int) -> str:
 
 
 def magnitude(number: float) -> str:
-    """Return a number in three digits: 154.5 M, 23.4 k, 512."""
+    """Return a number with a metric prefix: 154.5 M, 23.4 k, 512."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= factor:
             return f"{number / factor:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""How a terminal shows a plan: a row for each run, and a line for the whole."""
+"""A plan as a table: a row for each run, and a line for the whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a terminal shows of a sweep: a live table, or one plain line per epoch where it is piped."""
+"""Sweep progress: a live table on a terminal, or one plain line per epoch when piped."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 10
-LINES_AROUND = 5  # heading, the line for the whole, which may wrap, and the cursor
+LINES_AROUND = 5  # heading, summary line (which may wrap) and cursor
 CURVE = "test so far"
-# The live table's columns, and how wide a terminal each of them needs.
+# The live table's columns, and the terminal width that each of them needs.
 COLUMNS = {"seed": 0, "epoch": 0, "train": 45, "test": 45, "images/s": 60, "left": 0, CURVE: 76}
 STARTING = "importing Keras, measuring the untrained network"
-MOST_NAMED = 5  # more finished runs than these are counted
+MOST_NAMED = 5  # more finished runs than this are counted instead of listed
 
 
 class Progress(Observer):
-    """Follows the state of every run and says on stderr what happened; see the two subclasses."""
+    """Follows the state of every run and reports on stderr; see the two subclasses."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -49,9 +49,9 @@ class Progress(Observer):
     def see(self, experiment: Experiment, event: Event) -> None:
         state = self.state.runs[experiment.run_name]
         state.see(event)
-        # Of a single run the command itself says so, at once.
+        # For a single run the command itself reports the failure.
         if state.status == "elsewhere":
-            self.say(f"{state.label}: in training in another process, left to it")
+            self.say(f"{state.label}: skipped, another process is training it")
         elif event.kind == "failed" and event.failure and len(self.state.runs) > 1:
             self.say(f"failed: {state.label}: {event.failure.message}")
         elif event.kind in ("note", "repeated"):
@@ -62,7 +62,7 @@ class Progress(Observer):
         self._reading = Status(self.console, f"Reading {data}").begin()
 
     def download(self, done: int, total: int) -> None:
-        if self._reading:  # the bar says more, and a terminal has room for one of the two
+        if self._reading:  # the bar says more, and there is room for only one of the two
             self._reading.end()
             self._reading = None
         self._bar.show(done, total)
@@ -83,8 +83,8 @@ class Progress(Observer):
         self._end_reading()
 
     def say(self, line: str) -> None:
-        # Names come from files: no markup or control characters in them, and no wrapping of a line
-        # that is piped.
+        # Names come from files: print them without markup or control characters, and don't wrap a
+        # line that is piped.
         self.console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -95,7 +95,7 @@ class PlainProgress(Progress):
         super().see(experiment, event)
         state = self.state.runs[experiment.run_name]
         first = all(each.phase == "starting" for each in self.state.runs.values())
-        if event.kind == "started" and first:  # later ones find everything imported
+        if event.kind == "started" and first:  # later runs find everything imported
             self.say(f"{state.label}: {STARTING}")
         if event.kind == "epoch":
             row = event.figures
@@ -137,7 +137,7 @@ class LiveProgress(Progress):
         if event.kind == "done":
             self.say(result_line(Summary.of(event.result)))
         if self._live and event.kind in ("done", "failed", "repeated"):
-            self._live.refresh()  # or the line would stand beside a table that knows nothing of it
+            self._live.refresh()  # or the line would stand beside a table without it
 
     def end(self) -> None:
         super().end()
@@ -151,7 +151,7 @@ class LiveProgress(Progress):
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="dim")
-        # A name holds no space to wrap at, so it is what gives way where the terminal is narrow.
+        # A name has no space to wrap at, so it is truncated on a narrow terminal.
         table.add_column("run", max_width=24, overflow="ellipsis")
         headings = _headings(self.console.width)
         for heading in headings:
@@ -168,7 +168,7 @@ class LiveProgress(Progress):
         return Group(table, Text(total, style="dim"))
 
     def _remaining(self) -> str:
-        """Return how long the sweep will take, or what it is at where that is not known."""
+        """Return the time left, or the current phase if no estimate exists yet."""
         phases = {run.phase for run in self.state.of("running")}
         if phases == {"starting"} and self.state.seconds_left is None:
             return STARTING
@@ -178,7 +178,7 @@ class LiveProgress(Progress):
 
 
 def _already(skipped: Sequence[Experiment], pending: Sequence[Experiment]) -> str:
-    """Return a line about the runs that are finished."""
+    """Return a line about the runs that had finished before."""
     again, count = "(repeat with --force)", len(skipped)
     if not pending:
         runs = "the run is" if count == 1 else f"all {count} runs are"
@@ -206,12 +206,12 @@ def sparkline(values: Sequence[float], width: int = SPARK_WIDTH) -> str:
 
 
 def _headings(width: int) -> list[str]:
-    """Return the columns beside the run's name for which a terminal has room."""
+    """Return the columns, besides the run's name, that fit on the terminal."""
     return [heading for heading, least in COLUMNS.items() if width >= least]
 
 
 def _cells(state: RunState) -> dict[str, str]:
-    """Return what the table says of a run, by heading."""
+    """Return a run's cells by heading."""
     row, left = state.row, state.seconds_left()
     speed = row.get("images_per_second")
     known = row.get("train_accuracy") is not None

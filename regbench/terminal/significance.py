@@ -1,4 +1,4 @@
-"""One metric of a comparison with all that says how sure its differences are, for a terminal."""
+"""One metric of a comparison with intervals, p-values and seeds needed, for a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def view(rows: Sequence[ConfigRow], shown: Sequence[str], changed: bool, width: int) -> list[Group]:
-    """Return what `regbench compare` prints in a terminal: the usual tables, or those asked for."""
+    """Return the tables of `regbench compare` for a terminal: the usual or the requested ones."""
     if changed:
         return [changed_configs(rows, shown)]
     if shown:
@@ -30,7 +30,7 @@ def view(rows: Sequence[ConfigRow], shown: Sequence[str], changed: bool, width: 
 def terminal(rows: Sequence[ConfigRow], metric: str, width: int = 80) -> Group:
     """Return a table of a metric for a terminal of `width` columns, for rich to print.
 
-    80 columns hold it, and 60 where nothing is told of single examples.
+    It fits into 80 columns, or 60 without the column about single examples.
     """
     from rich.console import Group
     from rich.text import Text
@@ -47,7 +47,7 @@ def terminal(rows: Sequence[ConfigRow], metric: str, width: int = 80) -> Group:
 
 
 def differences(rows: Sequence[ConfigRow], width: int = 80) -> Group | None:
-    """Return how sure the differences in test accuracy and gap are; None without two pairs."""
+    """Return a table of p-values for test accuracy and gap; None without two pairs."""
     from rich.console import Group
     from rich.text import Text
 
@@ -85,7 +85,7 @@ def markdown(rows: Sequence[ConfigRow], metric: str) -> str:
 def changed_configs(rows: Sequence[ConfigRow], names: Sequence[str] = ()) -> Group:
     """Return a table of what each config changes, folded where the terminal is narrow.
 
-    In front of it the metrics in `names`, or test accuracy and what it differs from the baseline.
+    The first columns show the metrics in `names`, by default test accuracy and its difference.
     """
     from rich.console import Group
     from rich.table import Table
@@ -107,7 +107,7 @@ def changed_configs(rows: Sequence[ConfigRow], names: Sequence[str] = ()) -> Gro
 
 
 def _difference(value: Value, width: int) -> list[str]:
-    """Return a difference, its interval, p-values and seeds, stacked as the width demands."""
+    """Return a difference, its interval, p-values and seeds, stacked if the terminal is narrow."""
     versus = value.versus_baseline
     if versus is None:
         return [""] * (len(evidence.HEADINGS) - 1)
@@ -133,7 +133,7 @@ def _cells(value: Value) -> list[str]:
 
 
 def _number(value: Interval, sign: str = "") -> str:
-    """Return a number with half of its interval, in digits that suit its size."""
+    """Return a number with half its interval, rounded to suit its size."""
     return number(value, sign, large=True, small=True)
 
 
@@ -165,8 +165,6 @@ def _legend(rows: Sequence[ConfigRow], names: Sequence[str], examples: bool) -> 
         if any(evidence.undecided(row, names) for row in rows):
             lines.append(evidence.FRESH)
     if examples:
-        lines.append(
-            f"fixes/breaks: test examples in the mean, and seeds with McNemar's p < {ALPHA};"
-        )
-        lines.append("this tells of these trained models on this test set, not of the config")
+        lines.append(f"fixes/breaks: mean test examples, and seeds with McNemar's p < {ALPHA};")
+        lines.append("this is about these trained models on this test set, not about the config")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What a terminal shows while a command is busy: a spinner, or one line where it is piped."""
+"""Busy messages: a spinner on a terminal, or one line when piped."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-# What is done before is not worth a line in a log.
+# Anything faster is not worth a line in a log.
 PATIENCE = 1.0  # seconds
 
 
 class Status:
-    """Says on a console what takes its time; use it in a `with` block.
+    """A message while something slow runs, for use in a `with` block.
 
-    A terminal shows it at once and until the end of the block. A pipe gets it as a line,
-    once it has taken `PATIENCE`.
+    A terminal shows it from the start to the end of the block. A pipe gets it as a line, but only
+    after `PATIENCE` seconds.
     """
 
     def __init__(self, console: Console, text: str) -> None:
@@ -32,7 +32,7 @@ class Status:
         self.end()
 
     def begin(self) -> Status:
-        """Begin to say it; for where a `with` block does not fit."""
+        """Show the message; for callers that can't use a `with` block."""
         if self.console.is_terminal:
             self._spinner = self.console.status(self.text)
             self._spinner.start()
@@ -48,7 +48,7 @@ class Status:
             self._timer.cancel()
 
     def update(self, text: str) -> None:
-        """Say what comes next."""
+        """Replace the message."""
         self.text = text
         if self._spinner:
             self._spinner.update(text)

@@ -1,6 +1,6 @@
-"""What a study found as tables: for a terminal, and as Markdown.
+"""The result of a study as tables for a terminal.
 
-Names of variants are harmless by construction; the question and the claims are any text.
+Names of variants are safe by construction; the question and the claims can be any text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The weights that are evaluated, where a technique averages those that are trained.
+"""Averaged weights: evaluated in place of the trained weights if a technique averages them.
 
-The averages take the place of the weights while the model is measured, and in the end for good: so
-they are what the history, the saved model, the predictions and the probes are of. In between,
-training goes on with its own weights.
+The averages replace the weights while the model is measured, and permanently at the end: the
+history, the saved model, the predictions and the probes all use them. In between, training
+continues with its own weights.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from regbench.regularizers.hooks import Averaging
 
 
 class Averages:
-    """The averages of a compiled model's weights; without a technique that averages, it is idle."""
+    """The averages of a compiled model's weights; idle without a technique that averages."""
 
     def __init__(self, model: Any, experiment: Experiment, splits: Splits) -> None:
         self._model, self._experiment, self._splits = model, experiment, splits
-        # Two of them are refused with the config.
+        # A config with two of them is invalid.
         found = [each.averaging(model) for each in experiment.changing("averaging").values()]
         self._averaging: Averaging = next((each for each in found if each), Averaging())
 
@@ -38,9 +38,9 @@ class Averages:
 
     @contextlib.contextmanager
     def evaluated(self, epoch: int, with_statistics: bool = True) -> Iterator[None]:
-        """Put the averages in the weights' place inside, and the weights back at the end.
+        """Replace the weights by the averages inside the block, and restore them at the end.
 
-        Without the statistics, the model can't be measured: only its weights can be looked at.
+        Without `statistics`, the model can't be measured: only its weights can be inspected.
         """
         weights = self._averaging.weights()
         if weights is None:
@@ -51,17 +51,16 @@ class Averages:
             yield
 
     def settle(self, epoch: int) -> None:
-        """Put the averages in the weights' place for good: training is over."""
+        """Replace the weights by the averages permanently, after training."""
         weights = self._averaging.weights()
         if weights is not None:
             self._assign(weights, epoch)
 
     def _assign(self, weights: Sequence[Any], epoch: int, with_statistics: bool = True) -> None:
         for variable, average in zip(self._model.trainable_variables, weights, strict=True):
-            variable.assign(numpy(average).copy())  # on JAX they would share an array
+            variable.assign(numpy(average).copy())  # on JAX the two would share an array
         if with_statistics:
-            # The batches that the weights have just been trained on, as augmented then: a resumed
-            # run has the same ones.
+            # The batches of the last epoch, augmented as in training: a resumed run has the same.
             of_epoch = batches(self._experiment, self._splits, epoch)
             take_statistics(self._model, (images for images, _ in of_epoch))
 
@@ -69,8 +68,8 @@ class Averages:
 def take_statistics(model: Any, images: Iterable[Any]) -> None:
     """Replace batch normalization's moving averages by the means over these batches.
 
-    In training mode, with the weights as they are. A model without batch normalization is left as
-    it is, and no batch is computed.
+    It uses training mode and the current weights. A model without batch normalization is left
+    unchanged, and no batch is computed.
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization",
     2018, section 3.2.
     """

@@ -59,7 +59,7 @@ class CheckpointRefused(RunFailed):
 
 @dataclass
 class Position:
-    """How far a run is: the history of finished epochs, and the sums of the current one.
+    """The progress of a run: the history of finished epochs, and the sums of the current one.
 
     `rows` starts with epoch 0, before training, so its length is the number of the current epoch.
     `step` updates of that epoch are done; over the examples seen so far, `loss` is the sum of the
@@ -81,7 +81,7 @@ class Position:
 
     @property
     def is_finite(self) -> bool:
-        """Whether every number so far is finite: a run does not recover once one is not."""
+        """True if every number so far is finite: a run does not recover once one is not."""
         last = self.rows[-1].values() if self.rows else ()
         return all(math.isfinite(value) for value in (self.loss, *last) if value is not None)
 
@@ -103,7 +103,7 @@ class Checkpoint:
     position: Position
 
     def check(self, epochs: int, steps: int) -> None:
-        """Raise CheckpointRefused where a run of so many epochs and steps can't have come there."""
+        """Raise CheckpointRefused if a run of this length can't have this position."""
         position = self.position
         if position.epoch > epochs or position.step > steps:
             raise CheckpointRefused(
@@ -163,12 +163,12 @@ class Checkpoints:
 
     @property
     def is_affordable(self) -> bool:
-        """Whether the next one leaves most of the time to training, however long the history."""
+        """True if the next one leaves most of the time to training, however long the history."""
         return time.monotonic() >= self._pause_ends
 
     @property
     def is_due(self) -> bool:
-        """Whether the last checkpoint has reached the age at which another one is written."""
+        """True if the last checkpoint is old enough for another one."""
         return time.monotonic() - self._last >= self._seconds
 
     def save(self, model: Any, position: Position, further: Sequence[Any] = ()) -> None:

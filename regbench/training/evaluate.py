@@ -34,7 +34,7 @@ class Measurement:
 
     @property
     def is_finite(self) -> bool:
-        """Whether every number is finite."""
+        """True if every number is finite."""
         return all(map(math.isfinite, self.columns.values()))
 
 
@@ -42,8 +42,8 @@ class Curves:
     """Measures a model on the test set, or a sample of it, and on as many training examples.
 
     If there are fewer training examples than that, all are used. Samples are stratified and depend
-    only on the seed, so all variants are measured on the same examples. Validation examples, where
-    there are any, are all measured each time: they choose.
+    only on the seed, so all variants are measured on the same examples. Validation examples, if
+    any, are all measured each time, since they decide.
     """
 
     def __init__(self, splits: Splits, seed: int, evaluation: Evaluation | None = None) -> None:
@@ -67,7 +67,7 @@ class Curves:
 
     def measure(self, model: Any) -> Measurement:
         """Measure the model on the whole test set and as many training examples."""
-        # Kept: predictions and probes need the same probabilities after the last epoch.
+        # Keep them: predictions and probes need the same probabilities after the last epoch.
         self._last = _measure(model, self.train, self.test, self.validation)
         return self._last
 
@@ -118,7 +118,7 @@ def _measure(
         "test_accuracy": on_test.accuracy,
         # In a column of its own, so that the reported loss (which includes it) can be taken apart.
         "penalty": penalty(model),
-        # How many examples are behind the numbers: without it, no standard error can be given.
+        # The number of examples behind the numbers: a standard error needs it.
         "train_evaluated": len(train[1]),
         "test_evaluated": len(test[1]),
     }

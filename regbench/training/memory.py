@@ -11,7 +11,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def cleared() -> Iterator[None]:
-    """On exit, free every model that was created inside and is no longer used.
+    """Free, at the end of the block, every model that was created inside and is no longer used.
 
     TensorFlow registers the gradient of each `tf.custom_gradient` that it traces, such as the sum
     over devices in a Keras optimizer's step, for the lifetime of the process, and with it the whole

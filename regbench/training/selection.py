@@ -1,4 +1,4 @@
-"""When training ends before its last epoch, and the weights of which epoch are the model's.
+"""Early stopping, and the choice of the epoch whose weights are kept.
 
 Techniques decide, from the history without the test set's columns. They see each measured epoch
 once, before its row is complete: the row of the last one is measured again, with the weights that
@@ -19,9 +19,9 @@ Row = Mapping[str, float | None]
 
 
 class Selection:
-    """What the techniques with the hooks `stop` and `kept_epoch` decide.
+    """The decisions of techniques with the hooks `stop` and `kept_epoch`.
 
-    `reason` says why training ended early; None as long as it has not.
+    `reason` says why training ended early; None if it did not.
     """
 
     def __init__(self, experiment: Experiment, model: Any) -> None:
@@ -35,15 +35,14 @@ class Selection:
 
     @property
     def is_active(self) -> bool:
-        """Whether any technique decides."""
+        """True if any technique decides."""
         return bool(self._stopping or self._keeping)
 
     def see(self, rows: Sequence[Row], row: Row) -> None:
-        """Decide after another epoch; keep its weights, which the model has now, if it is to be.
+        """Decide after an epoch; copy the model's current weights if the epoch is to be kept.
 
         Args:
-            rows: those of the epochs before, epoch 0 first.
-            row: that of the epoch.
+            rows: the rows of earlier epochs, epoch 0 first. row: the row of this epoch.
         """
         history = [_without_test(each) for each in (*rows, row)]
         for technique in self._keeping:
@@ -56,12 +55,12 @@ class Selection:
                 self.reason = f"{name}: {reason}"
 
     def restore(self) -> None:
-        """Give the model the weights of the epoch that is kept."""
+        """Restore the weights of the kept epoch."""
         _copy(self.variables, self._weights)
 
 
 def _without_test(row: Row) -> dict[str, float | None]:
-    # The test set never chooses, also not in a technique from outside.
+    # The test set never chooses, not even in a plugin's technique.
     return {name: value for name, value in row.items() if not name.startswith("test_")}
 
 

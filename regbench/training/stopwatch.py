@@ -1,4 +1,4 @@
-"""Where a run's time goes: wall-clock seconds, added up for each part."""
+"""A stopwatch for the parts of a run: wall-clock seconds, summed for each part."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""One run, from the experiment to the finished run folder. Read it from top to bottom.
+"""Training: one run, from the experiment to the finished run folder.
 
-`train` tells the whole story: prepare, train epoch by epoch, finish. `_train_one_epoch` is the
-training loop proper, and `_measure` decides what is measured between epochs.
+Read it from top to bottom: `train` prepares, trains epoch by epoch, and finishes.
+`_train_one_epoch` is the training loop proper, and `_measure` decides what is measured between
+epochs.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from regbench.training.evaluate import Curves
 from regbench.training.selection import Selection
 from regbench.training.stopwatch import Stopwatch
 
-# How a run reports its progress: a kind of event ("step", "epoch" or "note") and its figures.
+# The callback for a run's progress: a kind of event ("step", "epoch" or "note") and its figures.
 Emit = Callable[[str, dict[str, Any]], None]
 
 # Often enough for a live display, and practically free: a step takes longer than a pipe write.
@@ -84,7 +85,7 @@ class _Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left to train: the last epoch is done, or a technique ended it."""
+        """True if nothing is left to train: the last epoch is done, or a technique stopped."""
         last = self.position.epoch > self.experiment.train.epochs
         # A loss of NaN makes every later gradient NaN too, so there is no point in continuing.
         return last or not self.position.is_finite or self.selection.reason is not None
@@ -161,11 +162,11 @@ def _resume(run: _Run, checkpoint: Checkpoint) -> None:
 
 
 def _finish(job: Job, folder: RunFolder, run: _Run, data: dict[str, str]) -> dict[str, Any]:
-    """Save the trained model, its predictions and what the probes find; return the summary."""
+    """Save the trained model, its predictions and the probe results; return the summary."""
     with run.watch.time("save"):
         folder.save(MODEL, partial(save, run.model))
     summary = _summary(run).with_keys(data=data)
-    if not summary.diverged:  # there is nothing to learn from weights of NaN
+    if not summary.diverged:  # probes of NaN weights would be meaningless
         # The last row of the history measured these outputs already: no second pass is needed.
         outputs = run.curves.outputs(run.model)
         _save_predictions(folder, run.splits, outputs.test)
@@ -191,8 +192,8 @@ def time_epoch(model: Any, experiment: Experiment, splits: Splits) -> float:
 def _epochs(run: _Run) -> Iterator[dict[str, Any]]:
     """Yield the rows of the history: epoch 0 before training, then one after each epoch.
 
-    Starts at the run's position and advances it. Stops early once a loss is not finite, or where a
-    technique says so.
+    Starts at the run's position and advances it. Stops early once a loss is not finite, or when a
+    technique decides so.
     """
     position = run.position
     if not position.rows:
@@ -302,8 +303,8 @@ def _measure(run: _Run, reported: Mapping[str, float | None]) -> Mapping[str, fl
                 run.selection.see(run.position.rows, row)
         if finite and not last and run.selection.reason is None:
             return few.columns
-    # Training is over: from here on the model has the weights that it is saved with. One that
-    # diverged keeps the weights that did, so that nobody takes it for a good one.
+    # Training is over: from here on the model has the weights that it is saved with. A diverged run
+    # keeps its diverged weights, so that nobody takes the model for a good one.
     if finite and run.selection.kept not in (None, epoch):
         run.selection.restore()
     else:

@@ -119,7 +119,7 @@ def test_a_study_does_not_train_what_its_folders_bundle_holds(bundled):
 @pytest.mark.parametrize("options", [[], ["--dry-run"], ["--dry-run", "--no-run"]])
 def test_a_study_does_not_train_into_a_bundle(home, options):
     said = regbench("study", "mine.yaml", "--results", "mine.zip", *options, cwd=home, code=2)[1]
-    assert "expected a folder to train in, received the file mine.zip" in said
+    assert "expected a folder for training, received the file mine.zip" in said
 
 
 def test_extracting_gives_the_folders_back_and_says_what_was_there(home, tmp_path):
@@ -129,7 +129,7 @@ def test_extracting_gives_the_folders_back_and_says_what_was_there(home, tmp_pat
     for path in (home / "results" / "studies" / "mine").glob("*/[a-z]*"):
         assert (folder / path.parent.name / path.name).read_bytes() == path.read_bytes()
     _, said = regbench("bundle", "--extract", "mine.zip", "-o", folder, cwd=home)
-    assert said == f"0 runs of mine.zip in {folder}; 6 were there already\n"
+    assert said == f"0 runs of mine.zip in {folder}; 6 already existed\n"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_extracting_gives_the_folders_back_and_says_what_was_there(home, tmp_pat
         (["--extract", "mine.yaml", "-o", "x"], "expected a file that regbench bundle wrote"),
         (["--extract", "nowhere.zip", "-o", "x"], "No such file or directory"),
         (["--extract", "results", "-o", "x"], "wrote, received a folder"),
-        (["--extract", "--no-models", "mine.zip", "-o", "x"], "--no-models goes without"),
+        (["--extract", "--no-models", "mine.zip", "-o", "x"], "--no-models cannot be combined"),
         (["mine.zip"], "Missing option '-o'"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_probe_that_failed_is_one_warning_and_no_failure(capsys, tmp_path):
     summary = made_up_runs.summary(name="mine", seed=3, probes_failed=failed)
     outcome = Outcome(done=[summary])
     print_failures(outcome, tmp_path)
-    warning = "Warning: mine s3: left out by its probes: dropout: ValueError: ndim=2\n"
+    warning = "Warning: mine s3: probes failed: dropout: ValueError: ndim=2\n"
     assert capsys.readouterr().err == warning
     assert outcome.exit_code == 0
 
@@ -274,7 +274,7 @@ def test_a_dry_run_prints_json_and_writes_nothing(tmp_path):
             "expected once, received twice",
         ),
         (["run"], "CONFIG"),
-        (["run", "configs/smoke.yaml", "--json"], "--json goes with --dry-run"),
+        (["run", "configs/smoke.yaml", "--json"], "--json needs --dry-run"),
         (["compare", "nowhere"], "nowhere"),
     ],
 )
@@ -404,8 +404,8 @@ def test_a_folder_of_results_folders_names_those_that_hold_runs(tmp_path, capsys
     code, printed = said([command, results], capsys)
     assert code == 2
     assert printed.err.splitlines()[-1] == (
-        f"Error: {results}: no finished runs in here; there are in {results}/bundled, "
-        f"{results}/demo, {results}/studies/pooling: name one of them"
+        f"Error: {results}: no finished runs here, but in {results}/bundled, "
+        f"{results}/demo, {results}/studies/pooling; name one of these"
     )
 
 
@@ -461,7 +461,7 @@ def test_runs_that_another_process_trains_are_named(monkeypatch, capsys, tmp_pat
     monkeypatch.setattr(sweep, "run", lambda *_, **__: outcome)
     code, printed = said(["run", "configs/smoke.yaml", "--results", tmp_path], capsys)
     assert code == 0
-    assert "left to another process, which is training: smoke s3" in printed.err
+    assert "skipped, because another process is training: smoke s3" in printed.err
 
 
 @pytest.mark.parametrize("terminal", [False, True])

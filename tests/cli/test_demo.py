@@ -53,7 +53,7 @@ def test_a_demo_says_first_how_long_it_will_take_and_last_how_long_it_took(tiny)
     told = re.search(r"On this machine: about (\d+:\d\d), with \d+ runs? at a time", done.stderr)
     assert told
     assert done.stderr.index("8 runs") < told.start() < done.stderr.index("baseline s0")
-    assert f"about {told[1]} were announced" in done.stderr
+    assert f"the estimate was about {told[1]}." in done.stderr
 
 
 @pytest.mark.configs

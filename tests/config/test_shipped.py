@@ -120,7 +120,7 @@ def test_init_overwrites_nothing_and_then_writes_nothing(elsewhere):
     edited = Path("configs/l2.yaml")
     edited.parent.mkdir()
     edited.write_text("extends: baseline.yaml\nl2: 1\n")
-    with pytest.raises(RegbenchError, match=r"configs/l2\.yaml: .* nothing is overwritten"):
+    with pytest.raises(RegbenchError, match=r"configs/l2\.yaml: .* nothing was written"):
         init.write_configs(Path("configs"))
     assert [*Path("configs").iterdir()] == [edited]
 
@@ -129,7 +129,7 @@ def test_init_leaves_the_target_of_a_dangling_link_alone(elsewhere):
     link = Path("configs/l2.yaml")
     link.parent.mkdir()
     link.symlink_to("outside.yaml")
-    with pytest.raises(RegbenchError, match="nothing is overwritten"):
+    with pytest.raises(RegbenchError, match="nothing was written"):
         init.write_configs(Path("configs"))
     assert not Path("configs/outside.yaml").exists()
 

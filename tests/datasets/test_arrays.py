@@ -95,7 +95,7 @@ def test_a_pinned_checksum_is_verified(tmp_path):
 def test_a_path_is_needed_and_it_is_a_file(tmp_path):
     with pytest.raises(DataError, match=r"data\.path: arrays needs an \.npz with train_images"):
         arrays.load(None, None)
-    with pytest.raises(DataError, match="which is no file"):
+    with pytest.raises(DataError, match="which is not a file"):
         arrays.load(tmp_path, None)
     with pytest.raises(ValueError, match="arrays needs a path"):
         config.Data(name="arrays")

@@ -199,7 +199,7 @@ def test_a_truncated_or_damaged_gzip_is_refused(tmp_path, end):
 def test_a_folder_that_lacks_a_file_says_which_four_are_needed(tmp_path):
     files = contents()
     del files[idx_files.TEST_LABELS]
-    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte, .*which has not all of them"):
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte, .*which lacks some of them"):
         toy().load(write(tmp_path, files), None)
 
 

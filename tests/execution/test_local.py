@@ -130,7 +130,7 @@ def test_a_job_whose_worker_dies_is_repeated_on_a_fresh_one(tmp_path):
     (repeated,) = (event for event in events if event.kind == "repeated")
     assert repeated.job == 0
     assert "its worker died: signal SIGKILL" in repeated.figures["text"]
-    assert repeated.figures["text"].endswith("starts again, repeat 1 of 2")
+    assert repeated.figures["text"].endswith("restarting, retry 1 of 2")
 
 
 def test_a_job_that_kills_every_worker_fails_alone_after_a_few():

@@ -121,7 +121,7 @@ def test_the_momentum_to_try_has_moving_averages_that_keep_up(batch_size, epochs
                  f"train.batch_size={batch_size}"]  # fmt: skip
     (found,) = [each for each in advised("quick", *overrides) if each.topic == TRAILING]
     updates = epochs * 1000 // batch_size
-    assert f"wants at least 500 updates, and there are {updates:,}:" in found.advice
+    assert f"needs at least 500 updates, and there are {updates:,}:" in found.advice
     assert "train for more epochs, or with smaller batches" in found.advice
     if tried is None:
         assert "try" not in found.advice

@@ -755,7 +755,7 @@ def test_a_config_in_a_bundle_opens_no_other_file(results, tmp_path):
     bundle.write(run, tmp_path / "evil.zip")
     frame, (warning,) = loaded(tmp_path / "evil.zip")
     assert frame.configs == {}
-    assert "extends: expected a config that is resolved" in warning
+    assert "extends: expected a resolved config" in warning
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_other_numbers_of_one_config_and_seed_are_told_with_both_folders(tmp_pat
     first = made_up(tmp_path / "a", number=0)
     second = made_up(tmp_path / "b", number=5)
     (row,), (warning,) = compared(tmp_path / "a", tmp_path / "b")
-    expected = "the same config and seed, other numbers or data; the first counts"
+    expected = "same config and seed, but different numbers or data; only the first counts"
     assert warning == f"{first} and {second}: {expected}"
     accuracy = json.loads((first / "summary.json").read_text())["test_accuracy"]
     assert (row.runs, row.test_accuracy.mean) == (1, pytest.approx(accuracy))
@@ -57,7 +57,7 @@ def test_equal_numbers_of_other_data_are_told_too(tmp_path):
     data = {"pool": "1" * 64, "examples": "2" * 64}
     summary.write_text(json.dumps(json.loads(summary.read_text()) | {"data": data}))
     _, (warning,) = compared(tmp_path / "a", tmp_path / "b")
-    assert "the same config and seed, other numbers or data; the first counts" in warning
+    assert "same config and seed, but different numbers or data; only the first counts" in warning
 
 
 def test_many_runs_of_two_folders_are_one_line(tmp_path):
@@ -68,7 +68,7 @@ def test_many_runs_of_two_folders_are_one_line(tmp_path):
     assert row.runs == 9
     assert warning.startswith(f"{tmp_path / 'a'} and {tmp_path / 'b'}: ")
     assert "in 9 runs (baseline-44136fa3-s0, " in warning
-    assert f"and 3 more); those in {tmp_path / 'a'} count" in warning
+    assert f"and 3 more); only those in {tmp_path / 'a'} count" in warning
 
 
 def test_figures_never_put_the_epochs_of_two_runs_into_one_curve(tmp_path):

@@ -233,7 +233,7 @@ def test_a_run_whose_files_were_removed_meanwhile_is_not_complete(tmp_path, name
     folder.start("name: baseline\n", {})
     folder.append(row(0))
     (folder.path / name).unlink()
-    with pytest.raises(RunFailed, match=f"removed while the run went on: {name}; run it again"):
+    with pytest.raises(RunFailed, match=f"removed during the run: {name}; run it again"):
         folder.finish(made_up_runs.summary())
     assert not folder.is_complete
 

@@ -217,5 +217,5 @@ def test_exit_codes_tell_all_some_and_none_apart():
 
 
 def test_the_same_run_asked_for_twice_is_an_error(tmp_path):
-    with pytest.raises(RegbenchError, match="smoke with seed 0 was asked for twice"):
+    with pytest.raises(RegbenchError, match="smoke with seed 0 was requested twice"):
         sweep.run(experiments(0, 0), tmp_path)

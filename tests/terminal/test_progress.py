@@ -101,7 +101,7 @@ def test_a_run_that_another_process_trains_is_left_to_it():
         events = [Event(0, "started"), Event(0, "failed", failure=failure)]
         watching, output = watched(display, False, events, runs=2)
         watching.end()
-        assert "dropout s0: in training in another process, left to it" in output.getvalue()
+        assert "dropout s0: skipped, another process is training it" in output.getvalue()
         assert "failed" not in output.getvalue()
         assert watching.state.summary() == "0 of 2 runs done, 1 elsewhere, 1 waiting"
 

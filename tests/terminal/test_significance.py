@@ -62,7 +62,7 @@ def test_80_columns_hold_every_number():
     assert "[-0.010, +0.050]" in text
     assert max(map(len, text.splitlines())) <= 80
     assert "McNemar" in text
-    assert "not of the config" in text
+    assert "not about the config" in text
 
 
 def test_five_pairs_are_told_the_floor_and_six_are_not():

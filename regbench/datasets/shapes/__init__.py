@@ -1,8 +1,8 @@
 """A data set that needs no network: ten kinds of shape, drawn by NumPy on cluttered backgrounds.
 
-The set is fixed, whatever a run's seed: 10,000 training and 2,000 test images of 32 x 32 pixels.
+The set does not depend on a run's seed: 10,000 training and 2,000 test images of 32 x 32 pixels.
 Sizes, angles, colors and clutter vary so much that a small network can memorize a thousand images
-and still fail on new ones, which is what it is for.
+and still fail on new ones, which is its purpose.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ SEED = 20_231
 def load(
     path: Path | None, sha256: str | None, progress: Callable[[int, int], None] | None = None
 ) -> Splits:
-    """Return the whole set, drawn in under two seconds where it is not in the cache.
+    """Return the whole set, drawn in under two seconds if it is not in the cache.
 
     Raises:
-        DataError: a path or a checksum is given, which this set has no use for.
+        DataError: a path or a checksum is given, which does not apply to this set.
     """
     for key, value in (("data.path", path), ("data.sha256", sha256)):
         if value:
             raise DataError(f"{key}: shapes is drawn, not read from a file; leave it out")
     try:
         return cache.splits("shapes", _key(), drawn)
-    except (cache.CacheError, OSError):  # this set has to work where nothing else does
+    except (cache.CacheError, OSError):  # this set must work even if the cache does not
         return drawn()
 
 
 def _key() -> str:
-    """Return a digest of all that decides which pixels are drawn.
+    """Return a digest of everything that determines the pixels.
 
-    The source alone would miss a constant that a program sets, and another stream of random numbers
-    in another NumPy: so an image of each class is drawn, in some milliseconds, and counts too. No
-    version to raise by hand: one that somebody forgets makes old images pass for new ones.
+    The source alone would miss a constant that a program sets, or a new random stream in another
+    NumPy: so the digest includes an image of each class, drawn in some milliseconds. A version
+    number would not do: if somebody forgot to raise it, old images would pass for new ones.
 
     Raises:
-        OSError: the source is not there, as in an installation of compiled files alone.
+        OSError: the source is missing, as in an installation of compiled files only.
     """
     digest = hashlib.sha256(repr((TRAIN, TEST, SEED, tuple(OUTLINES), np.__version__)).encode())
     for module in (sys.modules[__name__], drawing, outlines):

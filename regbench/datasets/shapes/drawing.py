@@ -16,13 +16,13 @@ from regbench.datasets.shapes.outlines import OUTLINES, Outline, disk, square
 SIDE = 32
 # Half a shape's width in pixels, smallest and largest.
 RADIUS = (6.0, 13.0)
-# How far a shape's center is from the image's, at most, in each direction.
+# The largest distance of a shape's center from the image's, in each direction.
 WANDER = 6.0
 # Disks behind the shape and a square in front of it.
 CLUTTER, CLUTTER_RADIUS, FRONT_RADIUS = 3, (2.0, 6.0), (1.5, 4.0)
-# Ranges of each color channel, of 255. Shapes are brighter than what is behind them, and each class
-# is seen more often on one ground, as ships are on the sea: without either, a small network learns
-# nothing to begin with, and the slightest penalty then shrinks its weights to nothing.
+# Ranges of each color channel, of 255. Shapes are brighter than their background, and each class
+# appears more often on one color, as ships do on the sea: without either, a small network learns
+# nothing at first, and the slightest penalty then shrinks its weights to zero.
 BACKGROUND, FOREGROUND = (5.0, 90.0), (190.0, 255.0)
 GROUNDS = (
     (1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 0, 1), (1, 0, 1),
@@ -59,14 +59,14 @@ def _draw(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uin
 
 
 def _backgrounds(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return a color (n, 3) for each label: its class's ground, mixed with any other color."""
+    """Return a color (n, 3) for each label: its class's background, mixed with a random color."""
     darkest, brightest = BACKGROUND
     ground = darkest + (brightest - darkest) * np.array(GROUNDS)[labels]
     return GROUND_SHARE * ground + (1 - GROUND_SHARE) * rng.uniform(*BACKGROUND, ground.shape)
 
 
 def _shapes(labels: NDArray[np.int64], rng: np.random.Generator) -> Plane:
-    """Return how much of each pixel (n, 32, 32) the shape with the label's number covers."""
+    """Return the share of each pixel (n, 32, 32) that the shape with the label's number covers."""
     place = _Placement(len(labels), RADIUS, WANDER, rng)
     cover = np.empty((len(labels), SIDE, SIDE), np.float32)
     for number, outline in enumerate(OUTLINES.values()):
@@ -76,7 +76,7 @@ def _shapes(labels: NDArray[np.int64], rng: np.random.Generator) -> Plane:
 
 
 class _Placement:
-    """Where `count` shapes are, how large and how turned."""
+    """The positions, sizes and angles of `count` shapes."""
 
     def __init__(
         self, count: int, radius: tuple[float, float], wander: float, rng: np.random.Generator
@@ -90,7 +90,7 @@ class _Placement:
         self._sin = 2 * t / (1 + t * t)
 
     def cover(self, outline: Outline, chosen: Any = slice(None)) -> Plane:
-        """Return how much of each pixel the chosen shapes cover, float32 (n, 32, 32) in 0 to 1."""
+        """Return the share of each pixel that the shapes cover, float32 (n, 32, 32) in 0 to 1."""
         radius = self.radius[chosen]
         cos, sin = _flat(self._cos[chosen] / radius), _flat(self._sin[chosen] / radius)
         pixels = np.arange(SIDE, dtype=np.float32)

@@ -1,7 +1,7 @@
 """The ten shapes, each a function of the plane that is negative inside and positive outside.
 
-All are about as large as the unit disk, and none is another one turned. Values are distances from
-the outline, or near to it, so that edges can be smoothed. Only arithmetic that IEEE 754 rounds
+All are about as large as the unit disk, and none is a rotation of another. Values are (approximate)
+distances from the outline, so that edges can be smoothed. Only arithmetic that IEEE 754 rounds
 exactly is used (no sine), so that every machine draws the same bytes.
 """
 
@@ -49,7 +49,7 @@ def cross(x: Plane, y: Plane) -> Plane:
 
 
 def star(x: Plane, y: Plane) -> Plane:
-    """Five points: what lies beyond two axes of symmetry is mirrored, which leaves one point."""
+    """Five points: folding the plane at two axes of symmetry leaves one point."""
     x = np.abs(x)
     for axis_x, axis_y in STAR_AXES:
         beyond = np.float32(2) * np.maximum(x * axis_x + y * axis_y, np.float32(0))
