@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +27,8 @@ class Check:
         return dataclasses.asdict(self)
 
 
-# A check of a technique, which is given by name.
-Rule = Callable[[str], Check]
+# A check of a technique, which is given by name; several where they share what takes time.
+Rule = Callable[[str], Check | Sequence[Check]]
 Numbers = ArrayLike | Mapping[str, Any]
 # How many standard errors a share or a mean of random draws may be off. Draws are seeded, so that
 # a check that passes once passes always.

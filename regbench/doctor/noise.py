@@ -33,7 +33,8 @@ Place = tuple[str, tuple[int, ...], float]
 DENSE: Place = ("before_dense", UNITS, RATE)
 CONV: Place = ("after_block", MAPS, CONV_RATE)
 BLOCK: Place = ("after_block", MAPS, RATE)
-BRANCH: Place = ("around_block", MAPS, RATE * DEPTH)
+WHOLE_MAPS: Place = ("after_block", (400, 2, 2, 10), RATE)
+BRANCH: Place = ("around_block", (4000, 2, 2, 2), RATE * DEPTH)
 
 
 def dropped(name: str, place: Place, unit: Callable[[Array], Array]) -> Check:
@@ -75,28 +76,24 @@ def silent(name: str, place: Place) -> Check:
     return count(name, rule, int(off.sum()), 0, f"of {values.size} values changed")
 
 
-def unheard(name: str) -> Check:
-    """A network's measured outputs are those of the baseline with the same weights."""
-    of = RESNETS if name == "stochastic_depth" else {}
-    images = network.splits().test_images
-    found, plain = (
-        evaluate.predict(network.made(network.experiment(**of, **each)), images)
-        for each in ({name: SETTINGS[name]}, {})
+def in_network(name: str) -> tuple[Check, Check]:
+    """The layers are where the technique says, and measuring a network does not hear them."""
+    of = {"model": network.RESNET} if name == "stochastic_depth" else {}
+    model, plain = (
+        network.made(network.experiment(**of, **each)) for each in ({name: SETTINGS[name]}, {})
     )
-    return close(name, "measured outputs are the baseline's", found, plain, 1e-6)
-
-
-def placed(name: str) -> Check:
-    """The network has the layers where the technique says, at their rates."""
-    of = RESNETS if name == "stochastic_depth" else {}
-    model = network.made(network.experiment(**of, **{name: SETTINGS[name]}))
     attribute = "stddev" if name == "gaussian_noise" else "rate"
     found = ", ".join(
         f"{layer.name} {getattr(layer, attribute):.3g}"
         for layer in leaves(model)
         if layer.name.endswith((name, "dropout")) and hasattr(layer, attribute)
     )
-    return equal(name, "layers", found, PLACES[name])
+    images = network.splits().test_images
+    outputs = (evaluate.predict(each, images) for each in (model, plain))
+    return (
+        equal(name, "layers", found, PLACES[name]),
+        close(name, "measured outputs are the baseline's", *outputs, 1e-6),
+    )
 
 
 def moments(name: str, place: Place, deviation: float) -> Check:
@@ -191,7 +188,6 @@ def _in_training(name: str, place: Place) -> Array:
     return _called(_layers(name, place[0]), np.ones(place[1]), True)
 
 
-RESNETS: dict[str, Any] = {"model": network.RESNET}
 _GAUSS = float(np.sqrt(RATE / (1 - RATE)))
 _GAUSS_CONV = float(np.sqrt(CONV_RATE / (1 - CONV_RATE)))
 INPUT: Place = ("on_input", MAPS, DEVIATION)
@@ -227,20 +223,19 @@ def _noisy(place: Place, deviation: float) -> tuple[Rule, ...]:
     return (partial(moments, **of), partial(centered, **of), *fresh_and_silent)
 
 
-NETWORK = (placed, unheard)
 CHECKS: dict[str, tuple[Rule, ...]] = {
     "dropout": (
         *_dropping(DENSE, each_value, parts=False), *_dropping(CONV, each_value, parts=False),
-        *NETWORK,
+        in_network,
     ),
-    "spatial_dropout": (*_dropping(BLOCK, each_map), *NETWORK),
+    "spatial_dropout": (*_dropping(WHOLE_MAPS, each_map), in_network),
     "dropblock": (
         block_rate, block_scale, blocks, partial(fresh, place=BLOCK), partial(silent, place=BLOCK),
-        *NETWORK,
+        in_network,
     ),
-    "gaussian_dropout": (*_noisy(DENSE, _GAUSS), *_noisy(CONV, _GAUSS_CONV), *NETWORK),
+    "gaussian_dropout": (*_noisy(DENSE, _GAUSS), *_noisy(CONV, _GAUSS_CONV), in_network),
     "gaussian_noise": (
-        *_noisy(INPUT, DEVIATION), *_noisy(HIDDEN, DEVIATION / 2), *NETWORK,
+        *_noisy(INPUT, DEVIATION), *_noisy(HIDDEN, DEVIATION / 2), in_network,
     ),
-    "stochastic_depth": (*_dropping(BRANCH, each_example), *NETWORK),
+    "stochastic_depth": (*_dropping(BRANCH, each_example), in_network),
 }  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from regbench.doctor import network
 from regbench.doctor.check import Check, Rule, close, number
 from regbench.models import evaluate
+from regbench.training.evaluate import Curves
 
 STRENGTH, P = 0.1, 1.5
 SETTINGS: dict[str, Any] = {"l1": STRENGTH, "l2": STRENGTH, "lp": {"p": P, "strength": STRENGTH}}
@@ -24,38 +24,40 @@ def penalty(name: str) -> Check:
     return number(name, "penalty on the kernels", evaluate.penalty(model), expected)
 
 
-def gradient(name: str) -> Check:
-    """The gradient of the penalty is strength * p * |w|^(p - 1) * sign(w) for each weight."""
+def gradient(name: str) -> tuple[Check, Check]:
+    """The gradient of the penalty is strength * p * |w|^(p - 1) * sign(w); biases have none."""
     added, at = _added(name)
     p = EXPONENTS[name]
     expected = {
         path: STRENGTH * p * np.abs(w.astype(np.float64)) ** (p - 1) * np.sign(w)
         for path, w in network.kernels(at).items()
     }
-    return close(name, "gradient of the penalty", network.kernels(added), expected)
+    off = max(float(np.abs(each).max()) for each in network.others(added).values())
+    return (
+        close(name, "gradient of the penalty", network.kernels(added), expected),
+        Check(
+            name, "biases are not penalized", f"{off:.2g} added to their gradient", "<= 1e-07",
+            passed=off <= 1e-7,
+        ),
+    )  # fmt: skip
 
 
-def biases(name: str) -> Check:
-    """Biases have no penalty: their gradient is the baseline's."""
-    added = network.others(_added(name)[0])
-    rule = "biases are not penalized"
-    off = max(float(np.abs(each).max()) for each in added.values())
-    return Check(name, rule, f"{off:.2g} added to their gradient", "<= 1e-07", off <= 1e-7)
-
-
-def reported(name: str) -> Check:
-    """The loss that is trained on is the cross-entropy and the penalty."""
-    model = network.with_biases(network.made(_experiment(name, network.MLP)))
-    batch = network.epoch(_experiment(name, network.MLP))[0]
-    expected = network.cross_entropy(network.forward(model, batch[0]), batch[1])
+def losses(name: str) -> tuple[Check, Check]:
+    """The loss that is trained on contains the penalty, and the one that is measured does not."""
+    of, splits = _experiment(name, network.MLP), network.splits()
+    model = network.with_biases(network.made(of))
+    images, labels = network.epoch(of)[0]
+    found = Curves(splits, of.seed).measure(model).columns["test_loss"]
+    outputs = network.forward(model, splits.test_images)
+    expected = network.cross_entropy(outputs, splits.test_labels)
+    measured = number(name, "measured loss is without the penalty", found, expected)
+    expected = network.cross_entropy(network.forward(model, images), labels)
     expected += evaluate.penalty(model)
-    found = network.step(model, batch)["loss"]
-    return number(name, "trained loss is cross-entropy + penalty", found, expected)
+    found = network.step(model, (images, labels))["loss"]
+    return measured, number(name, "trained loss is cross-entropy + penalty", found, expected)
 
 
-CHECKS: dict[str, tuple[Rule, ...]] = dict.fromkeys(
-    SETTINGS, (penalty, gradient, biases, reported)
-)
+CHECKS: dict[str, tuple[Rule, ...]] = dict.fromkeys(SETTINGS, (penalty, gradient, losses))
 
 
 def _experiment(name: str, model: dict[str, Any] = network.CNN) -> Any:
@@ -67,7 +69,6 @@ def _added(name: str) -> tuple[network.Arrays, network.Arrays]:
     plain = network.experiment()
     at = network.weights(network.with_biases(network.made(plain)))
     batch = network.epoch(plain)[0]
-    gradient: Callable[..., network.Arrays] = network.gradient
-    with_penalty = gradient(plain, at, batch, **{name: SETTINGS[name]})
-    without = gradient(plain, at, batch)
+    with_penalty = network.gradient(plain, at, batch, **{name: SETTINGS[name]})
+    without = network.gradient(plain, at, batch)
     return {path: with_penalty[path] - without[path] for path in at}, at

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from regbench.config import Experiment
 from regbench.doctor import network
 from regbench.doctor.check import Check, Rule, close
 from regbench.doctor.network import Arrays
@@ -28,62 +27,53 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def decay(name: str, optimizer: str) -> Check:
-    """Kernels lose learning rate * decay * w in each update, apart from gradient and momentum."""
+def decay(name: str, optimizer: str) -> tuple[Check, Check]:
+    """Each update takes learning rate * decay * w off kernels, apart from gradient and momentum."""
     found, expected = _trained(optimizer)
-    rule = f"decoupled decay of the kernels, {optimizer}"
-    return close(name, rule, network.kernels(found), network.kernels(expected))
+    return (
+        close(
+            name, f"decoupled decay of the kernels, {optimizer}",
+            network.kernels(found), network.kernels(expected),
+        ),
+        close(
+            name, f"biases do not decay, {optimizer}",
+            network.others(found), network.others(expected),
+        ),
+    )  # fmt: skip
 
 
-def undecayed(name: str, optimizer: str) -> Check:
-    """Biases follow the gradient alone."""
-    found, expected = _trained(optimizer)
-    rule = f"biases do not decay, {optimizer}"
-    return close(name, rule, network.others(found), network.others(expected))
-
-
-def clipped(name: str, key: str) -> Check:
+def clipped(name: str) -> list[Check]:
     """The gradient is scaled down to the limit, or each number of it is cut off there."""
     plain = network.experiment()
     at = network.weights(network.with_biases(network.made(plain)))
     batch = network.epoch(plain)[0]
     whole = network.gradient(plain, at, batch)
-    limit, expected = CLIPS[key](whole)
-    found = network.gradient(plain, at, batch, gradient_clipping={key: limit})
-    return close(name, f"gradient after {key}", found, expected)
+    checks = []
+    for key, clip in CLIPS.items():
+        limit, expected = clip(whole)
+        found = network.gradient(plain, at, batch, gradient_clipping={key: limit})
+        checks.append(close(name, f"gradient after {key}", found, expected))
+    found = network.gradient(plain, at, batch, gradient_clipping=1e3)
+    return [*checks, close(name, "gradient below the limit", found, whole)]
 
 
-def unclipped(name: str, key: str) -> Check:
-    """A gradient below the limit stays as it is."""
-    plain = network.experiment()
-    at = network.weights(network.made(plain))
-    batch = network.epoch(plain)[0]
-    found = network.gradient(plain, at, batch, gradient_clipping={key: 1e3})
-    return close(name, f"gradient below {key}", found, network.gradient(plain, at, batch))
+def limited(name: str) -> tuple[Check, ...]:
+    """After an update no unit's incoming weights have a 2-norm above the limit.
 
-
-def norms(name: str) -> Check:
-    """After an update no unit's incoming weights have a 2-norm above the limit."""
-    after, _ = _limited()
+    Those that would are scaled down to it; all else is as after a plain update.
+    """
+    after, plain = (_updated(of) for of in ({"max_norm": LIMIT}, {}))
     largest = max(float(_norms(each).max()) for each in network.kernels(after).values())
-    passed = largest <= LIMIT * (1 + 1e-5)
-    return Check(name, "largest norm after an update", f"{largest:.6g}", f"<= {LIMIT}", passed)
-
-
-def projected(name: str) -> Check:
-    """Kernels are those of a plain update, the units above the limit scaled down to it."""
-    after, plain = _limited()
     expected = {
         path: each * np.minimum(1, LIMIT / _norms(each))
         for path, each in network.kernels(plain).items()
     }
-    return close(name, "kernels after an update", network.kernels(after), expected)
-
-
-def unconstrained(name: str) -> Check:
-    """Biases are those of a plain update."""
-    after, plain = _limited()
-    return close(name, "biases have no limit", network.others(after), network.others(plain))
+    passed = largest <= LIMIT * (1 + 1e-5)
+    return (
+        Check(name, "largest norm after an update", f"{largest:.6g}", f"<= {LIMIT}", passed),
+        close(name, "kernels after an update", network.kernels(after), expected),
+        close(name, "biases have no limit", network.others(after), network.others(plain)),
+    )
 
 
 def _trained(optimizer: str) -> tuple[Arrays, Arrays]:
@@ -123,21 +113,17 @@ def _adam(moments: Moments, gradient: Array, number: int) -> tuple[Moments, Arra
     return (mean, square), rate * mean / (np.sqrt(square) + EPSILON)
 
 
-def _limited() -> tuple[Arrays, Arrays]:
-    """Return the weights after an update with max-norm, and after one without it."""
-
-    def updated(of: Experiment) -> Arrays:
-        model = network.with_biases(network.made(of))
-        # Units with norms on both sides of the limit.
-        scales = np.random.default_rng(2)
-        network.assign(model, {
-            path: each * scales.uniform(0.2, 2, each.shape[-1]) if path.endswith("kernel") else each
-            for path, each in network.weights(model).items()
-        })  # fmt: skip
-        network.step(model, network.epoch(of)[0])
-        return network.weights(model)
-
-    return updated(network.experiment(max_norm=LIMIT)), updated(network.experiment())
+def _updated(techniques: dict[str, Any]) -> Arrays:
+    """Return the weights after an update; units begin with norms on both sides of the limit."""
+    of = network.experiment(**techniques)
+    model, rng = network.with_biases(network.made(of)), np.random.default_rng(2)
+    scaled = {
+        path: each * rng.uniform(0.2, 2, each.shape[-1])
+        for path, each in network.kernels(network.weights(model)).items()
+    }
+    network.assign(model, network.weights(model) | scaled)
+    network.step(model, network.epoch(of)[0])
+    return network.weights(model)
 
 
 def _norms(kernel: Array) -> Array:
@@ -168,12 +154,7 @@ def _values(gradient: Arrays) -> tuple[float, Arrays]:
 CLIPS = {"global_clipnorm": _whole, "clipnorm": _each, "clipvalue": _values}
 
 CHECKS: dict[str, tuple[Rule, ...]] = {
-    "weight_decay": tuple(
-        partial(rule, optimizer=each) for each in TRAIN for rule in (decay, undecayed)
-    ),
-    "max_norm": (norms, projected, unconstrained),
-    "gradient_clipping": (
-        *(partial(clipped, key=key) for key in CLIPS),
-        *(partial(unclipped, key=key) for key in CLIPS),
-    ),
+    "weight_decay": tuple(partial(decay, optimizer=each) for each in TRAIN),
+    "max_norm": (limited,),
+    "gradient_clipping": (clipped,),
 }
