@@ -15,8 +15,8 @@ from regbench.doctor import batches as rules
 from regbench.doctor import network
 from regbench.doctor.check import Check, Rule, close, count, drawn, equal, number, share_error
 from regbench.doctor.network import Array
-from regbench.models.evaluate import measure
 from regbench.regularizers import REGULARIZERS, Regularizer
+from regbench.training.evaluate import Curves
 
 PADDING, SIZE, FILL, EPSILON, ALPHA, SHARE = 2, 4, 0.5, 0.2, 0.7, 0.6
 AREAS = (0.1, 0.3)
@@ -155,23 +155,18 @@ def active(name: str) -> Check:
     return count(name, "training batches are changed", int(differ), 1, "of 1")
 
 
-def unseen(name: str) -> Check:
-    """Measuring sees the images and labels as they are: NumPy's loss of the same weights."""
+def losses(name: str) -> tuple[Check, Check]:
+    """Measuring sees images and labels as they are; updates see what the technique made of them."""
     of = network.experiment(model=network.MLP, **{name: SETTINGS[name]})
     model, splits = network.made(of), network.splits()
-    found = measure(model, splits.test_images, splits.test_labels).loss
-    outputs = network.forward(model, splits.test_images)
-    expected = network.cross_entropy(outputs, splits.test_labels)
-    return number(name, "measured on unchanged images and labels", found, expected)
-
-
-def trained_on(name: str) -> Check:
-    """The loss of an update is the cross-entropy against the technique's targets."""
-    of = network.experiment(model=network.MLP, **{name: SETTINGS[name]})
-    model = network.made(of)
     images, targets = network.epoch(of)[0]
+    found = Curves(splits, of.seed).measure(model).columns["train_loss"]
+    outputs = network.forward(model, splits.train_images)
+    expected = network.cross_entropy(outputs, splits.train_labels)
+    measured = number(name, "measured on unchanged images and labels", found, expected)
     expected = network.cross_entropy(network.forward(model, images), targets)
-    return number(name, "trained loss", network.step(model, (images, targets))["loss"], expected)
+    found = network.step(model, (images, targets))["loss"]
+    return measured, number(name, "trained loss", found, expected)
 
 
 def by_rule(name: str, rule: Callable[[str, Regularizer], Check]) -> Check:
@@ -181,7 +176,7 @@ def by_rule(name: str, rule: Callable[[str, Regularizer], Check]) -> Check:
 
 COMMON: tuple[Rule, ...] = (
     *(partial(by_rule, rule=rule) for rule in rules.CHECKS.values()),
-    *(active, trained_on, unseen),
+    *(active, losses),
 )
 CHECKS: dict[str, tuple[Rule, ...]] = {
     "flip": (mirrored, mirrored_share, *COMMON),

@@ -15,7 +15,7 @@ from regbench.training.averages import Averages
 
 MOMENTUM, START = 0.8, 0.5
 SETTINGS: dict[str, Any] = {"ema": {"momentum": MOMENTUM}, "swa": {"start": START}}
-EPOCHS = 4
+EPOCHS = 3
 
 
 def average(name: str) -> tuple[Check, Check]:

@@ -51,7 +51,7 @@ def update(name: str) -> Check:
 
 def compiled(name: str) -> Check:
     """Compiled, as in a run, two updates end as they do operation by operation."""
-    of = network.experiment(train={"optimizer": "adam", "momentum": None}, **COMPILED)
+    of = network.experiment(train={"momentum": 0.9}, **COMPILED)
     ends = []
     for eager in (True, False):
         model = network.made(of, eager)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -50,7 +50,12 @@ def check(name: str) -> Iterator[Check]:
     if name not in CHECKS:
         yield Check(name, "numeric checks", "none", "some in regbench/doctor", passed=False)
         return
-    for rule in (*CHECKS[name], *_common(name)):
+    yield from run(name, (*CHECKS[name], *common(name)))
+
+
+def run(name: str, rules: Iterable[Rule]) -> Iterator[Check]:
+    """Yield what some checks find of a technique; one that cannot be made says why, and fails."""
+    for rule in rules:
         try:
             found = rule(name)
         except Exception as error:  # whatever a technique, Keras or its backend raises
@@ -58,12 +63,20 @@ def check(name: str) -> Iterator[Check]:
         yield from [found] if isinstance(found, Check) else found
 
 
-def _common(name: str) -> Iterator[Rule]:
+def common(name: str) -> Iterator[Rule]:
+    """Yield the checks that every technique has: of what it must leave as it is."""
     if name in SETTINGS:
         needs = {"data": {"validation_examples": 8}} if name == "early_stopping" else {}
-        model = network.RESNET if name == "stochastic_depth" else network.CNN
-        of = network.experiment(model=model, **{name: SETTINGS[name]}, **needs)
+        of = network.experiment(model=_model(name), **{name: SETTINGS[name]}, **needs)
         yield from (partial(rule, experiment=of) for rule in comparability.CHECKS)
+
+
+def _model(name: str) -> dict[str, Any]:
+    """Return the smallest network that has places for the technique's layers."""
+    hooks = vars(REGULARIZERS[name])
+    if "around_block" in hooks:
+        return network.RESNET
+    return network.CNN if "after_block" in hooks else network.MLP
 
 
 def _about(rule: Any) -> str:
