@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from regbench.doctor import network
@@ -9,7 +11,7 @@ from regbench.doctor.check import Check, Rule, close, number
 from regbench.training.evaluate import Curves
 
 # Techniques whose updates involve every part of a compiled step.
-COMPILED = {
+COMPILED: dict[str, Any] = {
     "l2": 0.01,
     "batch_norm": True,
     "dropout": {"dense": 0.3, "conv": 0.2},

@@ -25,9 +25,10 @@ Arrays = dict[str, Array]
 SHAPE = (8, 8, 3)
 CLASSES = 4
 EXAMPLES, BATCH_SIZE = 20, 8
-CNN = {"name": "cnn", "blocks": [4], "convolutions": 1, "dense": [6]}
-MLP = {"name": "mlp", "dense": [6]}
-RESNET = {"name": "resnet20", "depth": 8, "width": 4}
+MAPS = 4
+CNN: dict[str, Any] = {"name": "cnn", "blocks": [MAPS], "convolutions": 1, "dense": [6]}
+MLP: dict[str, Any] = {"name": "mlp", "dense": [6]}
+RESNET: dict[str, Any] = {"name": "resnet20", "depth": 8, "width": 4}
 # A gradient is what an update takes off the weights. A rate far above 1, and a power of two, keeps
 # float32's rounding of the weights out of it.
 RATE = 1024.0

@@ -13,7 +13,7 @@ from regbench.doctor.check import Check, Rule, close, count, drawn, equal, numbe
 from regbench.doctor.network import Array
 from regbench.models import evaluate
 from regbench.models.layers import leaves
-from regbench.regularizers import REGULARIZERS, Regularizer
+from regbench.regularizers import Regularizer
 
 RATE, CONV_RATE, DEVIATION = 0.3, 0.2, 0.25
 SIZE = 3
@@ -28,16 +28,20 @@ SETTINGS: dict[str, Any] = {
     "stochastic_depth": {"rate": RATE},
 }
 DEPTH = 0.5  # of the residual block whose branch is examined
+# What is switched off as a whole: the values of a mask, reduced by a function such as np.min.
+Unit = Callable[..., Array]
 # The hook that adds the layers, their inputs' shape, and the rate there.
 Place = tuple[str, tuple[int, ...], float]
 DENSE: Place = ("before_dense", UNITS, RATE)
 CONV: Place = ("after_block", MAPS, CONV_RATE)
 BLOCK: Place = ("after_block", MAPS, RATE)
 WHOLE_MAPS: Place = ("after_block", (400, 2, 2, 10), RATE)
+INPUT: Place = ("on_input", MAPS, DEVIATION)
+HIDDEN: Place = ("after_activation", MAPS, DEVIATION / 2)
 BRANCH: Place = ("around_block", (4000, 2, 2, 2), RATE * DEPTH)
 
 
-def dropped(name: str, place: Place, unit: Callable[[Array], Array]) -> Check:
+def dropped(name: str, place: Place, unit: Unit) -> Check:
     """A unit, map or branch is off in training with the probability that was asked for."""
     off = unit(_in_training(name, place) == 0)
     rate = place[-1]
@@ -45,7 +49,7 @@ def dropped(name: str, place: Place, unit: Callable[[Array], Array]) -> Check:
     return drawn(name, rule, float(off.mean()), rate, share_error(rate, off.size))
 
 
-def whole(name: str, place: Place, unit: Callable[[Array], Array]) -> Check:
+def whole(name: str, place: Place, unit: Unit) -> Check:
     """What is switched off is so as a whole, and nothing else."""
     off = _in_training(name, place) == 0
     partly = int((unit(off) != unit(off, np.max)).sum()) if off.any() else -1
@@ -89,10 +93,10 @@ def in_network(name: str) -> tuple[Check, Check]:
         if layer.name.endswith((name, "dropout")) and hasattr(layer, attribute)
     )
     images = network.splits().test_images
-    outputs = (evaluate.predict(each, images) for each in (model, plain))
+    outputs, expected = (evaluate.predict(each, images) for each in (model, plain))
     return (
         equal(name, "layers", found, PLACES[name]),
-        close(name, "measured outputs are the baseline's", *outputs, 1e-6),
+        close(name, "measured outputs are the baseline's", outputs, expected, 1e-6),
     )
 
 
@@ -161,9 +165,7 @@ def each_example(off: Array, how: Callable[..., Array] = np.min) -> Array:
 
 
 def _technique(name: str) -> Regularizer:
-    technique = network.experiment(**{name: SETTINGS[name]}).regularizers[name]
-    assert isinstance(technique, REGULARIZERS[name])
-    return technique
+    return network.experiment(**{name: SETTINGS[name]}).regularizers[name]
 
 
 def _layers(name: str, hook: str) -> list[Any]:
@@ -190,8 +192,6 @@ def _in_training(name: str, place: Place) -> Array:
 
 _GAUSS = float(np.sqrt(RATE / (1 - RATE)))
 _GAUSS_CONV = float(np.sqrt(CONV_RATE / (1 - CONV_RATE)))
-INPUT: Place = ("on_input", MAPS, DEVIATION)
-HIDDEN: Place = ("after_activation", MAPS, DEVIATION / 2)
 # Of the tiny networks; a name, and the rate or deviation.
 PLACES = {
     "dropout": "block1_dropout 0.2, dense1_dropout 0.3, output_dropout 0.3",
@@ -210,7 +210,7 @@ PLACES = {
 }
 
 
-def _dropping(place: Place, unit: Callable[[Array], Array], parts: bool = True) -> tuple[Rule, ...]:
+def _dropping(place: Place, unit: Unit, parts: bool = True) -> tuple[Rule, ...]:
     rules: list[Rule] = [partial(dropped, place=place, unit=unit), partial(scaled, place=place)]
     if parts:
         rules.append(partial(whole, place=place, unit=unit))
@@ -218,7 +218,7 @@ def _dropping(place: Place, unit: Callable[[Array], Array], parts: bool = True) 
 
 
 def _noisy(place: Place, deviation: float) -> tuple[Rule, ...]:
-    of = {"place": place, "deviation": deviation}
+    of: dict[str, Any] = {"place": place, "deviation": deviation}
     fresh_and_silent = (partial(fresh, place=place), partial(silent, place=place))
     return (partial(moments, **of), partial(centered, **of), *fresh_and_silent)
 

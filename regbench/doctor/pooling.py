@@ -37,8 +37,8 @@ def inferred(name: str, kind: str) -> Check:
     shapes = [each.shape for each in found]
     if shapes != [each.shape for each in expected]:
         return equal(name, f"shapes, {kind}", shapes, [each.shape for each in expected])
-    flat = [np.concatenate([each.ravel() for each in arrays]) for arrays in (found, expected)]
-    return close(name, f"outputs at inference, {kind}", *flat)
+    flat, right = (np.concatenate([each.ravel() for each in of]) for of in (found, expected))
+    return close(name, f"outputs at inference, {kind}", flat, right)
 
 
 def trained(name: str, kind: str) -> Check:
@@ -81,7 +81,7 @@ def strided(name: str) -> Check:
         of = network.experiment(pooling={"kind": kind, "size": 2})
         model = network.made(of)
         sizes.append(model.get_layer("dense1").input.shape[-1])
-    expected = network.SHAPE[0] // 2 * (network.SHAPE[1] // 2) * network.CNN["blocks"][0]
+    expected = network.SHAPE[0] // 2 * (network.SHAPE[1] // 2) * network.MAPS
     return equal(name, "inputs of the first dense layer, by kind", sizes, [expected] * 5)
 
 
