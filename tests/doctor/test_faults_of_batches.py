@@ -1,4 +1,4 @@
-"""The doctor finds faults of augmentation and targets, and what breaks a comparison, in the right line."""
+"""The doctor finds faults of augmentation and targets, and whatever breaks a comparison."""
 
 from __future__ import annotations
 
