@@ -7,6 +7,7 @@ network would take seconds; `runs.compiled` checks that a compiled update comput
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -109,21 +110,23 @@ def others(values: Arrays) -> Arrays:
     return {name: each for name, each in values.items() if not name.endswith("kernel")}
 
 
-def gradient(of: Experiment, at: Arrays, batch: Batch, **techniques: Any) -> Arrays:
-    """Return what one update of plain gradient descent with these techniques takes off.
+def gradient(of: Experiment, **techniques: Any) -> Callable[[Arrays, Batch], Arrays]:
+    """Return a function of weights and a batch: what an update with these techniques takes off.
 
-    Args:
-        of: the experiment whose network it is; its own techniques and optimizer are left out.
-        at: the weights.
-        batch: images and labels.
+    The update is one of plain gradient descent, of the network of an experiment, whose own
+    techniques and optimizer are left out.
     """
     plain = {"learning_rate": RATE}
     network = of.model.model_dump(mode="json")
     model = made(experiment(model=network, train=plain, **techniques))
-    assign(model, at)
-    step(model, batch)
-    after = weights(model)
-    return {name: (at[name].astype(np.float64) - after[name]) / RATE for name in after}
+
+    def taken_off(at: Arrays, batch: Batch) -> Arrays:
+        assign(model, at)
+        step(model, batch)
+        after = weights(model)
+        return {name: (at[name].astype(np.float64) - after[name]) / RATE for name in after}
+
+    return taken_off
 
 
 def numpy(tensor: Any) -> Array:

@@ -69,6 +69,6 @@ def _added(name: str) -> tuple[network.Arrays, network.Arrays]:
     plain = network.experiment()
     at = network.weights(network.with_biases(network.made(plain)))
     batch = network.epoch(plain)[0]
-    with_penalty = network.gradient(plain, at, batch, **{name: SETTINGS[name]})
-    without = network.gradient(plain, at, batch)
+    with_penalty = network.gradient(plain, **{name: SETTINGS[name]})(at, batch)
+    without = network.gradient(plain)(at, batch)
     return {path: with_penalty[path] - without[path] for path in at}, at
