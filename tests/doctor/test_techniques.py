@@ -40,6 +40,7 @@ def test_every_technique_passes(name, settled):
     assert list(failing(name, rules)) == []
 
 
+@pytest.mark.slow  # starts a worker, as the next one does
 def test_the_command_checks_techniques_in_a_worker_of_their_backend(capsys):
     code, output = run(
         capsys, "l2", "dropout", "label_smoothing", "--backend", "tensorflow", "--json"
