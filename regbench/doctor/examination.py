@@ -1,8 +1,15 @@
-"""Examines techniques, each with a network of its own, in a worker process as a run has it."""
+"""Examines techniques in worker processes, as a run has them: one for each backend.
+
+Techniques that ship are checked against NumPy (`techniques`); any other, and one with values of its
+own, by the rules of its hooks, in a network of its own.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import importlib.util
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +20,8 @@ from regbench.doctor import batches, runs
 from regbench.doctor.check import Check
 from regbench.errors import RegbenchError
 from regbench.execution import environment
-from regbench.execution.environment import Runtime
-from regbench.execution.local import local
+from regbench.execution.environment import BACKENDS, Runtime
+from regbench.execution.local import Function, local
 from regbench.training.train import Emit
 
 # As small as a run can be that has several batches and epochs: the last batch is a smaller one.
@@ -27,11 +34,11 @@ train: {epochs: 2, batch_size: 16}
 
 @dataclass(frozen=True)
 class Patient:
-    """A technique, switched on in a tiny experiment."""
+    """A technique to check; in a tiny experiment that switches it on, or against NumPy."""
 
     technique: str
-    experiment: Experiment
     runtime: Runtime
+    experiment: Experiment | None = None
 
 
 def tiny(technique: str, overrides: Sequence[str] = ()) -> Experiment:
@@ -61,24 +68,69 @@ def examine(experiments: Sequence[Experiment], backend: str | None = None) -> li
     """
     runtime = Runtime(environment.choose_backend(backend), "cpu", 1)
     patients = [
-        Patient(name, experiment, runtime)
+        Patient(name, runtime, experiment)
         for experiment in experiments
         for name, technique in experiment.regularizers.items()
         if technique.optional
     ]
-    checks: dict[int, list[Check]] = {}
-    with contextlib.closing(local(answer, patients, 1, runtime.variables())) as events:
-        for event in events:
-            if event.failure:
-                raise RegbenchError(f"{patients[event.job].technique}: {event.failure.message}")
-            if event.kind == "done":
-                checks[event.job] = event.result
-    return [check for job in sorted(checks) for check in checks[job]]
+    return _answers(answer, patients)
+
+
+def examine_against_numpy(
+    names: Sequence[str] | None = None, backend: str | None = None
+) -> list[Check]:
+    """Check techniques that ship, all of them unless some are named, against plain NumPy.
+
+    On the backend that is asked for, or that `KERAS_BACKEND` names; else on each that is installed.
+    `baseline` is a name too: what every technique is compared with.
+    Raises RegbenchError where one could not be checked at all.
+    """
+    from regbench.doctor import techniques
+
+    checks = []
+    for each in backends(backend):
+        runtime = Runtime(each, "cpu", 1)
+        chosen = techniques.names() if names is None else names
+        checks += _answers(numeric, [Patient(name, runtime) for name in chosen])
+    return checks
+
+
+def backends(asked: str | None = None) -> list[str]:
+    """Return the backend that is asked for, by argument or `KERAS_BACKEND`; else all installed."""
+    if asked or os.environ.get("KERAS_BACKEND"):
+        return [environment.choose_backend(asked)]
+    return [name for name in BACKENDS if importlib.util.find_spec(name)]
 
 
 def answer(patient: Patient, emit: Emit) -> list[Check]:
-    """Check one technique in this process."""
+    """Check one technique by the rules of its hooks, in this process."""
     name, experiment = patient.technique, patient.experiment
+    assert experiment
     environment.settle(patient.runtime)
     found = list(batches.check(name, experiment.regularizers[name]))
     return found + [rule(name, experiment, patient.runtime) for rule in runs.CHECKS.values()]
+
+
+def numeric(patient: Patient, emit: Emit) -> list[Check]:
+    """Check one technique against NumPy, in this process."""
+    from regbench.doctor import techniques
+
+    environment.settle(patient.runtime)
+    return list(techniques.check(patient.technique))
+
+
+def _answers(function: Function, patients: Sequence[Patient]) -> list[Check]:
+    """Return the checks of patients with the same runtime, all by one worker."""
+    checks: dict[int, list[Check]] = {}
+    variables = patients[0].runtime.variables() if patients else {}
+    with contextlib.closing(local(function, patients, 1, variables)) as events:
+        for event in events:
+            patient = patients[event.job]
+            if event.failure:
+                raise RegbenchError(f"{patient.technique}: {event.failure.message}")
+            if event.kind == "done":
+                checks[event.job] = [
+                    dataclasses.replace(check, backend=patient.runtime.backend)
+                    for check in event.result
+                ]
+    return [check for job in sorted(checks) for check in checks[job]]
