@@ -189,7 +189,7 @@ def test_comparing_and_reporting_opens_no_model_and_no_checkpoint(tmp_path):
 
 
 def test_runs_without_probes_are_reported_on_and_it_says_so(tmp_path):
-    made_up_runs.write(tmp_path, made_up_runs.twenty()[:3], epochs=4, probed=False)
+    made_up_runs.write(tmp_path, made_up_runs.twenty()[:4], epochs=4, probed=False)
     text = report.render(runs.load(tmp_path))
     assert "These runs have no probes" in text
     drawn = [each["data-figure"] for each in Outline(text).all("figure")]
