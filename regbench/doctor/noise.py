@@ -65,11 +65,13 @@ def scaled(name: str, place: Place) -> Check:
 
 
 def fresh(name: str, place: Place) -> Check:
-    """Each update draws anew."""
+    """Each update draws other noise."""
     layers = _layers(name, place[0])
     first, second = (_called(layers, np.ones(place[1]), True) for _ in range(2))
     differ = int((first != second).any())
-    return count(name, f"draws anew, {place[0]}", differ, 1, "of 1 pairs of calls differs")
+    return count(
+        name, f"other draws each time, {place[0]}", differ, 1, "of 1 pairs of calls differs"
+    )
 
 
 def silent(name: str, place: Place) -> Check:
