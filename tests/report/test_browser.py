@@ -77,11 +77,19 @@ def test_names_that_every_object_of_javascript_has_are_drawn(open_page, tmp_path
     assert page.heard[1:] == []
 
 
-def panels(page):
-    """Return the names above the panels that are drawn, in their order."""
-    titles = page.locator("[data-figure=curves] .chart svg text:has(tspan)")
-    found = [title.locator("tspan").all_text_contents() for title in titles.all()]
-    return [name for name, gap in found if gap.startswith("gap ")]
+def panels(page, expected=None):
+    """Return the names above the panels that are drawn, in their order.
+
+    Drawing takes a moment: wait up to ten seconds for those that are expected.
+    """
+    for _ in range(100):
+        titles = page.locator("[data-figure=curves] .chart svg text:has(tspan)").all()
+        found = [title.locator("tspan").all_text_contents() for title in titles]
+        names = [name for name, gap in found if gap.startswith("gap ")]
+        if expected is None or names == expected:
+            break
+        page.wait_for_timeout(100)
+    return names
 
 
 def test_nothing_is_logged_and_nothing_but_the_file_is_requested(open_page, address):
@@ -103,19 +111,17 @@ def test_a_variant_that_is_switched_off_disappears_and_comes_back(open_page):
     before = panels(page)
     assert len(before) == 8
     page.get_by_role("checkbox", name="dropout", exact=True).uncheck()
-    page.wait_for_timeout(500)
-    assert panels(page) == [name for name in before if name != "dropout"]
+    shown = [name for name in before if name != "dropout"]
+    assert panels(page, shown) == shown
     page.get_by_role("checkbox", name="dropout", exact=True).check()
-    page.wait_for_timeout(500)
-    assert panels(page) == before
+    assert panels(page, before) == before
     assert len(page.heard) == 1
 
 
 def test_all_and_none_choose_every_variant_at_once(open_page):
     page = open_page()
     page.get_by_role("button", name="none").click()
-    page.wait_for_timeout(500)
-    assert panels(page) == []
+    assert panels(page, []) == []
     page.get_by_role("button", name="all", exact=True).click()
     page.wait_for_timeout(1000)
     assert len(panels(page)) == 20
