@@ -51,7 +51,7 @@ def parse(text: str, source: str) -> Stored:
             raise YamlError(tree.place, "expected a resolved config, a mapping")
         extends = tree.child("extends")
         if extends is not None:
-            raise YamlError(extends.place, "extends: expected a config that is resolved")
+            raise YamlError(extends.place, "extends: expected a resolved config")
         own = _own_values(tree, made) if tree.child("plugins") else {}
         known = Node({k: v for k, v in tree.content.items() if k not in own}, tree.place)
         found = made.model_validate(known.plain(), context=STORED)
