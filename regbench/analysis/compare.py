@@ -52,11 +52,12 @@ def compare(
 
     Args:
         results: the result of `regbench.load`, or its frame, which does not tell what configs
-        change. The last epoch of each run counts. baseline: the name of the config that the others
-        are compared with. If several configs have that name, each other one is compared with the
-        closest of them. metrics: names of further `regbench.metrics` to compare, under the key
-        `metrics`. warn: called with a line for each run whose probes or predictions are damaged,
-        and for everything that makes runs less comparable: see `regbench.analysis.consistency`,
+            change. The last epoch of each run counts.
+        baseline: the name of the config that the others are compared with. If several configs have
+            that name, each other one is compared with the closest of them.
+        metrics: names of further `regbench.metrics` to compare, under the key `metrics`.
+        warn: called with a line for each run whose probes or predictions are damaged, and for
+            everything that makes runs less comparable: see `regbench.analysis.consistency`,
             `regbench.analysis.pairing` and `regbench.runs.copies`.
         examples: whether to test the stored predictions, seed by seed, under the key `mcnemar`.
             Reading those of a run takes as long as all its other files do.

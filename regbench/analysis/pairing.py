@@ -4,8 +4,8 @@ Every fingerprint is a SHA-256. The pool is the whole data set that a run chose 
 the examples are those that it chose, with the labels as it trained on them. So:
 
 - The pools of both runs must be equal. No difference is computed across data sets: it would mix the
-effects of data and config. - Where both configs ask for the same data, in every key of their `data`
-section, the examples must
+  effects of data and config.
+- Where both configs ask for the same data, in every key of their `data` section, the examples must
   be equal too. Configs may ask for different examples of one pool, such as other `train_examples`
   or `label_noise`: then they compare just that.
 - Where one run recorded a fingerprint and the other, of an older version, did not, nothing shows

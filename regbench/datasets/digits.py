@@ -31,7 +31,7 @@ def load(
 
     Raises:
         DataError: a path or a checksum is given, which does not apply to this set; scikit-learn is
-        missing, or has different images.
+            missing, or has different images.
     """
     for key, value in (("data.path", path), ("data.sha256", sha256)):
         if value:

@@ -29,7 +29,7 @@ class OwnDataset:
 
         Raises:
             DataError: it fails or returns the wrong type, or the file at `path` has another
-            checksum.
+                checksum.
         """
         if sha256 and not (path and path.is_file()):
             raise DataError(f"data.sha256: {self.name} reads no file at data.path; leave it out")

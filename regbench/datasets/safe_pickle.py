@@ -49,7 +49,7 @@ def dictionary(content: bytes) -> dict[str, Any]:
 
     Raises:
         UnsafePickle: the pickle is damaged, is not a dict, or asks for anything else; nothing was
-        run.
+            run.
     """
     try:
         _check_opcodes(content)

@@ -38,7 +38,7 @@ def write(
         frame: the result of `regbench.runs.load`; the folders of its runs are read.
         baseline: the name of the config that the others are compared with.
         warn: called with a line for each run whose probes or environment can't be read, and for
-        everything that makes runs less comparable, as in `compare`.
+            everything that makes runs less comparable, as in `compare`.
 
     Raises:
         RegbenchError: there is no run, or none with the baseline's name.

@@ -95,7 +95,7 @@ def extract(path: str | Path, folder: str | Path) -> Extracted:
 
     Raises:
         RegbenchError: the file is not a bundle or is damaged, its content differs from an existing
-        file, or a link is in the way.
+            file, or a link is in the way.
     """
     path, folder = Path(path), Path(folder)
     lacking = {run: _lacking(run, folder / run.name) for run in storage.runs(_bundle(path))}

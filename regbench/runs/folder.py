@@ -159,8 +159,8 @@ class RunFolder:
         NFS, Linux locks at the server, if that runs a lock service (version 4 always does).
 
         Raises:
-            RunBusy: another process is training the run. RunFailed: the folder is a link, or the
-            file system has no locks.
+            RunBusy: another process is training the run.
+            RunFailed: the folder is a link, or the file system has no locks.
         """
         import filelock
 

@@ -29,7 +29,7 @@ class Pairs:
             study: its claims say which variants are compared.
             frame: what `regbench.load` returns, of the study's own runs.
             warn: called with a line for each reason why runs make no pair, and for runs that differ
-            in data, versions or machines (see `regbench.analysis.consistency`).
+                in data, versions or machines (see `regbench.analysis.consistency`).
         """
         runs = results_of(frame).frame.drop_duplicates(["results", "run"])
         columns = (runs[each] for each in ("name", "config_hash", "seed", *DATA))

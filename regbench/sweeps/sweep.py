@@ -110,9 +110,9 @@ def run(
 
     `jobs` is the number of runs at a time and `threads` the number of CPU threads of each; by
     default a single run uses every core, and several share the machine with one thread each. An
-    interrupted run resumes from its last checkpoint. `profile` writes `profile.json`. A failed or
-    diverged run stops the others only with `fail_fast`. Raises RegbenchError if the sweep can't
-    start.
+    interrupted run resumes from its last checkpoint. `profile` writes `profile.json`; without
+    `probes`, trained models are not examined. A failed or diverged run stops the others only with
+    `fail_fast`. Raises RegbenchError if the sweep can't start.
     """
     main_guard.end_if_imported_by_worker()  # check this before reading the data
     results, observer = Path(results), observer or Observer()

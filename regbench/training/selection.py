@@ -42,7 +42,8 @@ class Selection:
         """Decide after an epoch; copy the model's current weights if the epoch is to be kept.
 
         Args:
-            rows: the rows of earlier epochs, epoch 0 first. row: the row of this epoch.
+            rows: the rows of earlier epochs, epoch 0 first.
+            row: the row of this epoch.
         """
         history = [_without_test(each) for each in (*rows, row)]
         for technique in self._keeping:
