@@ -18,6 +18,7 @@ import numpy as np
 from regbench import config
 from regbench.config import shipped
 from regbench.regularizers import REGULARIZERS, Regularizer
+from regbench.regularizers.hooks import has_hook
 
 PAGE = "techniques"
 MARK = "<!-- techniques -->"
@@ -84,8 +85,7 @@ def kind_of(technique: type[Regularizer]) -> str:
 
 def hooks_of(technique: type[Regularizer]) -> set[str]:
     """Return the names of the hooks that a technique has of its own."""
-    base = Regularizer
-    return {hook for hook in _hooks() if getattr(technique, hook) is not getattr(base, hook)}
+    return {hook for hook in _hooks() if has_hook(technique, hook)}
 
 
 def _hooks() -> list[str]:

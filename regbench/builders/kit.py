@@ -102,7 +102,7 @@ class Kit:
         Args:
             name: the block's.
             pooling: whether the maps shrink here according to `pooling`; then give the last
-            convolution the stride `block_stride()`.
+                convolution the stride `block_stride()`.
         """
         if pooling:
             self._asked.add(POOLING)

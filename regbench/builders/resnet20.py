@@ -8,15 +8,9 @@ from pydantic import AfterValidator, Field
 
 from regbench.builders.builder import Activation, Builder, Size
 from regbench.builders.kit import Kit, chain
+from regbench.builders.residual import Block, blocks, six_n_plus
 
 INITIALIZER = "he_normal"
-
-
-def _six_n_plus_two(depth: int) -> int:
-    if depth % 6 != 2:
-        lower = max(8, depth - (depth - 2) % 6)
-        raise ValueError(f"expected 6n + 2, such as {lower} or {lower + 6}, received {depth}")
-    return depth
 
 
 class ResNet20(Builder):
@@ -31,31 +25,27 @@ class ResNet20(Builder):
 
     smoke: ClassVar[dict[str, Any]] = {"depth": 8, "width": 8}
     name: Literal["resnet20"] = "resnet20"
-    depth: Annotated[int, Field(ge=8, le=1202), AfterValidator(_six_n_plus_two)] = 20
+    depth: Annotated[int, Field(ge=8, le=1202), AfterValidator(six_n_plus(2))] = 20
     width: Size = 16
     activation: Activation = "relu"
 
     def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> Any:
         import keras
 
-        blocks = (self.depth - 2) // 6
         inputs = keras.Input(input_shape, name="input")
         stem = kit.conv("conv1", self.width, kernel_initializer=INITIALIZER)
         maps = chain(inputs, kit.on_input(), stem)
-        for stage, factor in enumerate((1, 2, 4), start=1):
-            for number in range(1, blocks + 1):
-                depth = ((stage - 1) * blocks + number) / (3 * blocks)
-                strides = 2 if stage > 1 and number == 1 else 1
-                name = f"block{stage}_{number}"
-                maps = _residual(kit, maps, name, factor * self.width, strides, depth)
+        for block in blocks((self.depth - 2) // 6):
+            maps = _residual(kit, maps, block, block.factor * self.width)
         mean = keras.layers.GlobalAveragePooling2D(name="global_average_pooling")
         return keras.Model(inputs, chain(maps, [mean], kit.output("output", classes)))
 
 
-def _residual(kit: Kit, inputs: Any, name: str, filters: int, strides: int, depth: float) -> Any:
+def _residual(kit: Kit, inputs: Any, block: Block, filters: int) -> Any:
     """Return the output of a residual block: its activation comes after the addition."""
     import keras
 
+    name, strides = block.name, block.strides
     second = keras.layers.Conv2D(
         filters, 3, padding="same", kernel_initializer=INITIALIZER, name=f"{name}_conv2"
     )
@@ -65,7 +55,7 @@ def _residual(kit: Kit, inputs: Any, name: str, filters: int, strides: int, dept
         [second],
         kit.before_activation(f"{name}_conv2"),
         kit.after_block(name),
-        kit.around_block(name, depth),
+        kit.around_block(name, block.depth),
     )
     total = keras.layers.Add(name=f"{name}_add")([_shortcut(inputs, filters, strides), branch])
     activation = keras.layers.Activation(kit.activation, name=f"{name}_activation")

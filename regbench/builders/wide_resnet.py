@@ -8,17 +8,11 @@ from pydantic import AfterValidator, Field
 
 from regbench.builders.builder import Activation, Builder
 from regbench.builders.kit import Kit, chain
+from regbench.builders.residual import Block, blocks, six_n_plus
 
 INITIALIZER = "he_normal"
 # The maps of the first convolution, and of each stage of a network of width 1.
 CHANNELS = 16
-
-
-def _six_n_plus_four(depth: int) -> int:
-    if depth % 6 != 4:
-        lower = max(10, depth - (depth - 4) % 6)
-        raise ValueError(f"expected 6n + 4, such as {lower} or {lower + 6}, received {depth}")
-    return depth
 
 
 class WideResNet(Builder):
@@ -33,31 +27,27 @@ class WideResNet(Builder):
 
     smoke: ClassVar[dict[str, Any]] = {"depth": 10, "width": 1}
     name: Literal["wide_resnet"] = "wide_resnet"
-    depth: Annotated[int, Field(ge=10, le=1000), AfterValidator(_six_n_plus_four)] = 16
+    depth: Annotated[int, Field(ge=10, le=1000), AfterValidator(six_n_plus(4))] = 16
     width: Annotated[int, Field(ge=1, le=1000)] = 4
     activation: Activation = "relu"
 
     def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> Any:
         import keras
 
-        blocks = (self.depth - 4) // 6
         inputs = keras.Input(input_shape, name="input")
         maps = chain(inputs, kit.on_input(), [_conv("conv1", CHANNELS)])
-        for stage, factor in enumerate((1, 2, 4), start=1):
-            for number in range(1, blocks + 1):
-                depth = ((stage - 1) * blocks + number) / (3 * blocks)
-                strides = 2 if stage > 1 and number == 1 else 1
-                filters = factor * self.width * CHANNELS
-                maps = _residual(kit, maps, f"block{stage}_{number}", filters, strides, depth)
+        for block in blocks((self.depth - 4) // 6):
+            maps = _residual(kit, maps, block, block.factor * self.width * CHANNELS)
         mean = keras.layers.GlobalAveragePooling2D(name="global_average_pooling")
         outputs = chain(maps, kit.activate("head"), [mean], kit.output("output", classes))
         return keras.Model(inputs, outputs)
 
 
-def _residual(kit: Kit, inputs: Any, name: str, filters: int, strides: int, depth: float) -> Any:
+def _residual(kit: Kit, inputs: Any, block: Block, filters: int) -> Any:
     """Return the output of a block; where its shape changes, the shortcut is activated too."""
     import keras
 
+    name, strides = block.name, block.strides
     activated = chain(inputs, kit.activate(f"{name}_conv1"))
     branch = chain(
         activated,
@@ -65,7 +55,7 @@ def _residual(kit: Kit, inputs: Any, name: str, filters: int, strides: int, dept
         kit.activate(f"{name}_conv2"),
         kit.after_block(name),
         [_conv(f"{name}_conv2", filters)],
-        kit.around_block(name, depth),
+        kit.around_block(name, block.depth),
     )
     shortcut = inputs
     if strides > 1 or inputs.shape[-1] != filters:

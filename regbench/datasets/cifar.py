@@ -24,7 +24,7 @@ class Cifar(Published):
     Attributes:
         contents: the layout of its archives.
         keras_names: the names of the python archive in Keras 3, Keras 2, and other libraries that
-        share Keras' folder.
+            share Keras' folder.
     """
 
     contents: Contents
@@ -69,6 +69,11 @@ class Cifar(Published):
         """Return the archive of a release in the cache folder."""
         (name,) = files
         return _at(self.home() / name)
+
+
+def releases(archives: Mapping[str, Remote]) -> dict[str, dict[str, Remote]]:
+    """Return each archive, by its official name, as a release that its own SHA-256 identifies."""
+    return {remote.sha256: {name: remote} for name, remote in archives.items()}
 
 
 def _at(path: Path) -> Place:

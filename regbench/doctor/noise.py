@@ -167,7 +167,7 @@ def each_example(off: Array, how: Callable[..., Array] = np.min) -> Array:
 
 
 def _technique(name: str) -> Regularizer:
-    return network.experiment(**{name: SETTINGS[name]}).regularizers[name]
+    return network.technique(name, SETTINGS[name])
 
 
 def _layers(name: str, hook: str) -> list[Any]:

@@ -101,7 +101,7 @@ def placed(name: str) -> Check:
 
 def _layer(name: str, of: str) -> Any:
     """Return the technique's layer, with numbers of its own in every weight."""
-    technique = network.experiment(**{name: SETTINGS[name]}).regularizers[name]
+    technique = network.technique(name, SETTINGS[name])
     (layer,) = technique.before_activation("doctor")
     layer.build((None, *SHAPES[of][1:]))
     rng = np.random.default_rng(3)

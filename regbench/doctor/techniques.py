@@ -22,6 +22,7 @@ from regbench.doctor import (
 )
 from regbench.doctor.check import Check, Rule
 from regbench.regularizers import REGULARIZERS
+from regbench.regularizers.hooks import has_hook
 
 FAMILIES = (
     augmentation, penalties, normalization, pooling, noise, updates, averaging, stopping,
@@ -66,17 +67,18 @@ def run(name: str, rules: Iterable[Rule]) -> Iterator[Check]:
 def common(name: str) -> Iterator[Rule]:
     """Yield the checks that every technique has: of what it must leave as it is."""
     if name in SETTINGS:
-        needs = {"data": {"validation_examples": 8}} if name == "early_stopping" else {}
+        validated = REGULARIZERS[name].needs_validation
+        needs = {"data": {"validation_examples": 8}} if validated else {}
         of = network.experiment(model=_model(name), **{name: SETTINGS[name]}, **needs)
         yield from (partial(rule, experiment=of) for rule in comparability.CHECKS)
 
 
 def _model(name: str) -> dict[str, Any]:
     """Return the smallest network that has places for the technique's layers."""
-    hooks = vars(REGULARIZERS[name])
-    if "around_block" in hooks:
+    technique = REGULARIZERS[name]
+    if has_hook(technique, "around_block"):
         return network.RESNET
-    return network.CNN if "after_block" in hooks else network.MLP
+    return network.CNN if has_hook(technique, "after_block") else network.MLP
 
 
 def _about(rule: Any) -> str:

@@ -6,7 +6,7 @@ These are the gap ledger's terms for noise, and for targets and augmentation.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -63,19 +63,7 @@ def training_mode(subject: Subject) -> TrainingMode:
     if not noisy:
         known = quality(subject.outputs.train, subject.train[1])
         return TrainingMode(known.loss, known.accuracy)
-    losses, accuracies = [], []
-    for each in _passes(subject, noisy):
-        losses.append(each.loss)
-        accuracies.append(each.accuracy)
-        if len(losses) >= LEAST_PASSES and _are_known(losses, accuracies):
-            break
-    return TrainingMode(
-        float(np.mean(losses)),
-        float(np.mean(accuracies)),
-        _error(losses),
-        _error(accuracies),
-        len(losses),
-    )
+    return TrainingMode(*_means(_passes(subject, noisy), LEAST_PASSES))
 
 
 def on_batches(subject: Subject) -> OnBatches | None:
@@ -87,19 +75,7 @@ def on_batches(subject: Subject) -> OnBatches | None:
     """
     if not subject.experiment.changing("batch"):
         return None
-    losses, accuracies = [], []
-    for loss, accuracy in _differences(subject):
-        losses.append(loss)
-        accuracies.append(accuracy)
-        if len(losses) >= LEAST_BATCHES and _are_known(losses, accuracies):
-            break
-    return OnBatches(
-        float(np.mean(losses)),
-        float(np.mean(accuracies)),
-        _error(losses),
-        _error(accuracies),
-        len(losses),
-    )
+    return OnBatches(*_means(_differences(subject), LEAST_BATCHES))
 
 
 def most_changed(examples: int) -> int:
@@ -140,6 +116,23 @@ def _quality(outputs: NDArray[np.float32], targets: NDArray[Any]) -> Quality:
     return Quality(accuracy=float(correct.mean()), loss=float(loss))
 
 
+def _means(
+    draws: Iterable[tuple[float, float]], least: int
+) -> tuple[float, float, float, float, int]:
+    """Return the means of loss and accuracy, their standard errors, and the number of draws.
+
+    Takes at least `least` draws, and then only until both means are known precisely enough.
+    """
+    losses, accuracies = [], []
+    for loss, accuracy in draws:
+        losses.append(loss)
+        accuracies.append(accuracy)
+        if len(losses) >= least and _are_known(losses, accuracies):
+            break
+    means = float(np.mean(losses)), float(np.mean(accuracies))
+    return *means, _error(losses), _error(accuracies), len(losses)
+
+
 def _are_known(losses: list[float], accuracies: list[float]) -> bool:
     """Return whether both means are known precisely enough."""
     return _error(losses) <= LOSS_ERROR and _error(accuracies) <= ACCURACY_ERROR
@@ -150,8 +143,8 @@ def _error(values: list[float]) -> float:
     return float(np.std(values, ddof=1)) / math.sqrt(len(values))
 
 
-def _passes(subject: Subject, noisy: list[Any]) -> Iterator[Quality]:
-    """Yield the quality of pass after pass, each in a different order.
+def _passes(subject: Subject, noisy: list[Any]) -> Iterator[tuple[float, float]]:
+    """Yield loss and accuracy of pass after pass, each in a different order.
 
     If the examples of a batch influence each other, as in batch normalization, batches have the
     size of training. Everything before the first layer that varies is computed once.
@@ -173,7 +166,8 @@ def _passes(subject: Subject, noisy: list[Any]) -> Iterator[Quality]:
             outputs = [
                 run(features(order[start : start + size])) for start in range(0, len(order), size)
             ]
-            yield quality(np.concatenate(outputs), labels[order])
+            found = quality(np.concatenate(outputs), labels[order])
+            yield found.loss, found.accuracy
 
 
 def order_of_pass(seed: int, number: int, examples: int) -> np.ndarray:

@@ -11,15 +11,8 @@ from regbench.regularizers.hooks import Toggle
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Dropout(Toggle):
-    """Switches each unit off with probability p in training; all units are on at inference.
-
-    `dense`, for which a bare number is short, drops inputs of every dense layer, the output layer
-    included; `conv` drops outputs of every block. Kept units are scaled by 1 / (1 - p) in training,
-    so inference needs no scaling.
-    Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from
-    Overfitting", 2014.
-    """
+class RatesByPlace(Toggle):
+    """A technique with a rate for the inputs of dense layers and one for the outputs of blocks."""
 
     shorthand = "dense"
     dense: Rate = 0.0
@@ -29,13 +22,26 @@ class Dropout(Toggle):
         return self.dense == self.conv == 0
 
     def after_block(self, name: str) -> list[Any]:
-        return _dropout(self.conv, name)
+        return [self._layer(self.conv, name)] if self.conv else []
 
     def before_dense(self, name: str) -> list[Any]:
-        return _dropout(self.dense, name)
+        return [self._layer(self.dense, name)] if self.dense else []
+
+    def _layer(self, rate: float, name: str) -> Any:
+        raise NotImplementedError
 
 
-def _dropout(rate: float, name: str) -> list[Any]:
-    import keras
+class Dropout(RatesByPlace):
+    """Switches each unit off with probability p in training; all units are on at inference.
 
-    return [keras.layers.Dropout(rate, name=f"{name}_dropout")] if rate else []
+    `dense`, for which a bare number is short, drops inputs of every dense layer, the output layer
+    included; `conv` drops outputs of every block. Kept units are scaled by 1 / (1 - p) in training,
+    so inference needs no scaling.
+    Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from
+    Overfitting", 2014.
+    """
+
+    def _layer(self, rate: float, name: str) -> Any:
+        import keras
+
+        return keras.layers.Dropout(rate, name=f"{name}_dropout")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from regbench.regularizers.dropout import Rate
-from regbench.regularizers.hooks import Toggle
+from regbench.regularizers.dropout import RatesByPlace
 
 
-class GaussianDropout(Toggle):
+class GaussianDropout(RatesByPlace):
     """Multiplies each unit by N(1, p / (1 - p)) in training; by 1 at inference.
 
     The noise has the mean and the variance of dropout's, whose factor is 0 or 1 / (1 - p).
@@ -18,21 +17,7 @@ class GaussianDropout(Toggle):
     Overfitting", 2014, section 10.
     """
 
-    shorthand = "dense"
-    dense: Rate = 0.0
-    conv: Rate = 0.0
+    def _layer(self, rate: float, name: str) -> Any:
+        import keras
 
-    def is_idle(self) -> bool:
-        return self.dense == self.conv == 0
-
-    def after_block(self, name: str) -> list[Any]:
-        return _dropout(self.conv, name)
-
-    def before_dense(self, name: str) -> list[Any]:
-        return _dropout(self.dense, name)
-
-
-def _dropout(rate: float, name: str) -> list[Any]:
-    import keras
-
-    return [keras.layers.GaussianDropout(rate, name=f"{name}_gaussian_dropout")] if rate else []
+        return keras.layers.GaussianDropout(rate, name=f"{name}_gaussian_dropout")

@@ -107,10 +107,12 @@ class Regularizer:
 
         Args:
             images: float32 in [0, 1], of shape (examples, height, width, channels). Don't change
-            them in place. targets: float32 class probabilities of shape (examples, classes), each
-            row summing to 1. Don't change them in place. rng: depends only on the seed, the epoch,
-            the step and the technique. Take all randomness from it: only then does a resumed run
-            draw the same numbers as an uninterrupted one.
+                them in place.
+            targets: float32 class probabilities of shape (examples, classes), each row summing to
+                1. Don't change them in place.
+            rng: depends only on the seed, the epoch, the step and the technique. Take all
+                randomness from it: only then does a resumed run draw the same numbers as an
+                uninterrupted one.
         """
         return images, targets
 
@@ -146,9 +148,10 @@ class Regularizer:
         return None
 
 
-def has_hook(technique: Regularizer, hook: str) -> bool:
-    """Return whether a technique overrides a hook, such as "batch"."""
-    return getattr(type(technique), hook) is not getattr(Regularizer, hook)
+def has_hook(technique: Regularizer | type[Regularizer], hook: str) -> bool:
+    """Return whether a technique, or its class, overrides a hook, such as "batch"."""
+    made = technique if isinstance(technique, type) else type(technique)
+    return getattr(made, hook) is not getattr(Regularizer, hook)
 
 
 class Toggle(Regularizer, BaseModel):

@@ -14,6 +14,7 @@ from typing import Any
 from regbench.config import Experiment
 from regbench.datasets import Splits
 from regbench.models.batches import batches
+from regbench.models.layers import leaves
 from regbench.probes.harness import numpy, unchanged
 from regbench.regularizers.hooks import Averaging
 
@@ -75,11 +76,7 @@ def take_statistics(model: Any, images: Iterable[Any]) -> None:
     """
     import keras
 
-    layers = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
+    layers = [each for each in leaves(model) if isinstance(each, keras.layers.BatchNormalization)]
     if not layers:
         return
     momenta = [layer.momentum for layer in layers]

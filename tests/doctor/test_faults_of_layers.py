@@ -36,8 +36,9 @@ def dropout_never(patch):
 
 
 def half_the_rate(patch):
-    made = dropout_module._dropout
-    patch(dropout_module, "_dropout", lambda rate, name: made(rate / 2, name))
+    kind = dropout_module.Dropout
+    made = kind._layer
+    patch(kind, "_layer", lambda self, rate, name: made(self, rate / 2, name))
 
 
 def dropout_of_hidden_layers_alone(patch):

@@ -59,7 +59,7 @@ def experiment(technique, name, **keys):
 
 
 def needs_validation(technique):
-    return technique == "early_stopping"
+    return any(REGULARIZERS[each].needs_validation for each in TECHNIQUES[technique])
 
 
 def refusals(name):
