@@ -136,10 +136,10 @@ def test_a_probe_that_fails_is_a_line_of_the_summary(tmp_path, monkeypatch):
 
 
 def test_a_technique_that_drops_whole_maps_is_probed_as_any_other(tmp_path, monkeypatch):
-    def spatial(rate, name):
-        return [keras.layers.SpatialDropout2D(rate, name=name)] if rate else []
+    def spatial(technique, rate, name):
+        return keras.layers.SpatialDropout2D(rate, name=name)
 
-    monkeypatch.setattr("regbench.regularizers.dropout._dropout", spatial)
+    monkeypatch.setattr("regbench.regularizers.dropout.Dropout._layer", spatial)
     _, _, summary, _ = run(tmp_path, "train.epochs=1", "dropout.conv=0.5")
     assert "probes_failed" not in summary
     first, _ = summary["probes"]["dropout"]["layers"]
