@@ -23,12 +23,12 @@ def changes(base: Any, config: Any) -> dict[str, Any] | None:
 def _differences(base: Any, config: Any, key: str) -> Iterator[tuple[str, Any]]:
     if isinstance(base, dict) and isinstance(config, dict):
         if key == "model" and _name(base) != _name(config):
-            yield from _leaves(_changed_keys(config), key)
+            yield from leaves(_changed_keys(config), key)
             return
         for each in {**base, **config}:
             yield from _differences(base.get(each), config.get(each), f"{key}.{each}".strip("."))
     elif base != config:
-        yield from _leaves(config, key)
+        yield from leaves(config, key)
 
 
 def _name(model: dict[str, Any]) -> Any:
@@ -44,9 +44,10 @@ def _changed_keys(model: dict[str, Any]) -> dict[str, Any]:
     return {"name": _name(model)} | keys
 
 
-def _leaves(config: Any, key: str) -> Iterator[tuple[str, Any]]:
+def leaves(config: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value of a config with its dotted key, below `key`."""
     if isinstance(config, dict) and config:
         for each, value in config.items():
-            yield from _leaves(value, f"{key}.{each}")
+            yield from leaves(value, f"{key}.{each}".removeprefix("."))
     else:
         yield key, config

@@ -62,7 +62,7 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
     """
     reader = _Reader(warn or (lambda message: None))
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
-        folders = _folders(path)
+        folders = run_folders(path)
         with reading_cache.opened(path, len(folders)) as cache:
             for folder in folders:
                 reader.read(folder, cache)
@@ -137,7 +137,7 @@ def _run(folder: Path, summary: Summary) -> tuple[object, ...]:
     return (folder.name, *own, data.pool, data.examples, waited)
 
 
-def _folders(path: Path) -> list[Path]:
+def run_folders(path: Path) -> list[Path]:
     """Return the runs in a results folder or a bundle, by name, or the run folder itself."""
     if storage.is_bundled(path):
         return [path]
@@ -179,7 +179,7 @@ def _read(folder: Path) -> Entry:
     except ValueError as error:
         raise ValueError(f"{SUMMARY} is damaged: {error}") from error
     try:
-        history = _history(storage.text(folder, HISTORY_FILE))
+        history = parse_history(storage.text(folder, HISTORY_FILE))
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{HISTORY_FILE} is damaged: {error}") from error
     _check_agreement(summary, history)
@@ -196,7 +196,7 @@ def _unfinished(folder: Path) -> str:
     return "not a run's folder"
 
 
-def _history(text: str) -> NDArray[np.float64]:
+def parse_history(text: str) -> NDArray[np.float64]:
     """Return (epochs, `COLUMNS`). Raises ValueError or csv.Error."""
     if not text.endswith("\n"):
         raise ValueError("expected a line end after the last row")

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from regbench import runs
 from regbench.execution import failures
+from regbench.runs import loading
 from regbench.runs.files import HISTORY
 from regbench.runs.folder import RunFolder
 from regbench.training import checkpoints, train
@@ -127,7 +127,7 @@ def _is_whole(results: Path) -> bool:
         json.loads(path.read_text())
     history = folder.path / "history.csv"
     if history.exists():
-        list(runs._history(history.read_text()))
+        loading.parse_history(history.read_text())
         assert history.read_text().startswith(",".join(HISTORY))
     for path in checkpoints._newest_first(folder.checkpoints):
         checkpoints._read(path, checkpoints.CONTENT)
