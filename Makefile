@@ -22,7 +22,7 @@ TORCH_VENV := .venv-torch
 BUILD_TOOLS := build==1.6.1 twine==7.0.0
 BUILD_VENV := .venv-build
 
-.PHONY: help install demo build test test-browser test-configs test-docs bench docs evidence faults fuzz lint format lock clean results
+.PHONY: help install demo build test test-browser test-configs test-docs test-exports bench docs evidence faults fuzz lint format lock clean results
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,14 @@ test-docs: install  ## run every command that the guide shows
 
 test-configs: install  ## train every shipped config, and resume each kind of technique
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m configs $(ARGS)
+
+# The tools are in a folder of their own and in no lock: nothing else needs them.
+test-exports: install  ## let TensorBoard, MLflow, W&B, trackio and Parquet read what regbench exports
+	@install="$(BIN)/python -m pip install --disable-pip-version-check"; \
+	if command -v uv >/dev/null; then install="uv pip install --python $(BIN)/python"; fi; \
+	test -d $(VENV)/exports || $$install --quiet --only-binary :all: --target $(VENV)/exports \
+	  tensorboard mlflow-skinny wandb trackio pyarrow
+	PYTHONPATH=$(VENV)/exports $(BIN)/python -m pytest tests/exports $(ARGS)
 
 test-browser: install  ## look at the report in Chromium, where that is installed
 	$(BIN)/python -m pytest -m browser $(ARGS)
