@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,7 +143,7 @@ def _runs(results: Results, asked: Sequence[str], warn: Warn | None) -> dict[Key
     paths = finals[["results", "run"]].to_numpy()
     data = finals[["data_pool", "data_examples"]].to_numpy()
     if asked:
-        metrics = np.hstack([metrics, _asked(frame, finals, asked, warn)])
+        metrics = np.hstack([metrics, _asked(replace(results, frame=frame), finals, asked, warn)])
     return {
         key: _Runs(
             columns["seed"][rows],
@@ -160,12 +160,12 @@ def _runs(results: Results, asked: Sequence[str], warn: Warn | None) -> dict[Key
 
 
 def _asked(
-    frame: pandas.DataFrame, finals: pandas.DataFrame, names: Sequence[str], warn: Warn | None
+    runs: Results, finals: pandas.DataFrame, names: Sequence[str], warn: Warn | None
 ) -> np.ndarray:
     """Return further metrics of the runs of `finals`, in its order, as (runs, len(names))."""
     import pandas
 
-    table = metrics_of_runs.table(frame, names, warn).set_index(["results", "run"])
+    table = metrics_of_runs.table(runs, names, warn).set_index(["results", "run"])
     order = pandas.MultiIndex.from_frame(finals[["results", "run"]])
     return table.reindex(order)[list(names)].to_numpy()
 

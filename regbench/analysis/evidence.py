@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from regbench.analysis import metrics, power, statistics
 from regbench.analysis.rows import ConfigRow, Difference
@@ -22,15 +22,18 @@ HEADINGS = ("mean", "Δ", "p flip", "p Holm", "seeds\nneeded")
 DIFFERENCES = ("test_accuracy", "gap")
 
 
-def spelled_out(names: tuple[str, ...]) -> list[str]:
-    """Return names of metrics, without duplicates; `accuracy` and `loss` stand for two each."""
-    return list(dict.fromkeys(each for name in names for each in SHORT.get(name, (name,))))
+def spelled_out(names: Sequence[str], measures: Collection[str] = ()) -> list[str]:
+    """Return names of metrics, without duplicates; `accuracy` and `loss` stand for two each.
+
+    Not if a table of runs brought a column of that name, which `measures` lists.
+    """
+    meant = ((name,) if name in measures else SHORT.get(name, (name,)) for name in names)
+    return list(dict.fromkeys(each for several in meant for each in several))
 
 
-def sort_key(by: str) -> str:
+def sort_key(by: str, measures: Collection[str] = ()) -> str:
     """Return the metric of `--sort` without its sign; `accuracy` and `loss` mean the test's."""
-    key = by.removeprefix("-")
-    return SHORT[key][1] if key in SHORT else key
+    return spelled_out([by.removeprefix("-")], measures)[-1]
 
 
 def ordered(rows: Sequence[ConfigRow], by: str) -> list[ConfigRow]:
@@ -39,14 +42,15 @@ def ordered(rows: Sequence[ConfigRow], by: str) -> list[ConfigRow]:
     The best comes first, or the smallest if neither direction is better; `-` reverses the order.
     Baselines stay in front, since everything is read against them, and missing numbers come last.
     """
-    key, backward = sort_key(by), by.startswith("-")
+    known = rows[0].metrics or {}
+    key, backward = sort_key(by, known), by.startswith("-")
     baselines = [row for row in rows if row.is_baseline]
     others = [row for row in rows if not row.is_baseline]
     if key == "name":
         return [*baselines, *sorted(others, key=lambda row: row.name, reverse=backward)]
     if any(key not in (row.metrics or {}) for row in rows):
         raise RegbenchError(f"--sort: expected name or a metric, received {by!r}")
-    sign = -1 if (metrics.metric(key).better == "higher") != backward else 1
+    sign = -1 if (metrics.metric(key, known).better == "higher") != backward else 1
 
     def place(row: ConfigRow) -> float:
         mean = row.value(key).mean

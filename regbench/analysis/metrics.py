@@ -10,7 +10,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -286,8 +286,24 @@ LEVELS = {
 }
 
 
-def metric(name: str) -> Metric:
-    """Return the metric with this name. Raises RegbenchError for an unknown one."""
+# How a column of another tool's table is read, by the end of its name.
+BETTER: dict[str, Literal["lower", "higher"]] = {
+    "loss": "lower", "error": "lower", "err": "lower", "rmse": "lower", "mae": "lower",
+    "perplexity": "lower", "gap": "lower", "seconds": "lower", "accuracy": "higher",
+    "acc": "higher", "f1": "higher", "auc": "higher", "score": "higher", "precision": "higher",
+    "recall": "higher", "bleu": "higher", "map": "higher", "iou": "higher",
+}  # fmt: skip
+
+
+def metric(name: str, measures: Collection[str] = ()) -> Metric:
+    """Return the metric with this name; `measures` are columns that a table of runs brought.
+
+    Raises:
+        RegbenchError: there is no such metric.
+    """
+    if name in measures and name not in METRICS:
+        better = BETTER.get(re.split(r"[^a-z0-9]", name.lower())[-1])
+        return Metric(f"column {name} of a table", lambda run: run.last_of(name), better)
     asked = re.fullmatch(r"(\w+)\(\s*([\d.]+)\s*\)", name)
     if asked and asked[1] in LEVELS and re.fullmatch(r"0?\.\d+|[01](\.0*)?", asked[2]):
         reached, level = LEVELS[asked[1]], float(asked[2])
@@ -296,11 +312,11 @@ def metric(name: str) -> Metric:
     if name in METRICS:
         return METRICS[name]
     levels = [f"{each}(0.6)" for each in LEVELS]
-    near = get_close_matches(name, [*METRICS, *levels], 1)
+    known = [*measures, *METRICS, *levels]
+    near = get_close_matches(name, known, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise RegbenchError(
-        f"metric: expected one of {', '.join([*METRICS, *levels])}, received {name!r}{hint}; "
-        f"{plugins.HINT}"
+        f"metric: expected one of {', '.join(known)}, received {name!r}{hint}; {plugins.HINT}"
     )
 
 
@@ -321,10 +337,11 @@ def table(
     """
     import pandas
 
-    chosen = {name: metric(name) for name in names}
+    runs = results_of(runs)
+    chosen = {name: metric(name, runs.measures) for name in names}
     rows = [
         (*key, run.epochs, *_values(run, chosen.values(), warn or (lambda message: None)))
-        for key, run in _runs(results_of(runs).frame)
+        for key, run in _runs(runs.frame)
     ]
     return pandas.DataFrame(rows, columns=[*IDENTITY, EPOCHS, *names]).astype(
         dict.fromkeys(names, "float64")

@@ -21,7 +21,9 @@ def times(rows: Sequence[ConfigRow]) -> list[str]:
     """Return the time of each row, such as "4:48"; "4:48*" for one that `note` explains."""
     mixed = any(row.wall_seconds is not None for row in rows)
     return [
-        clock(row.seconds) + MARK * mixed if row.wall_seconds is None else clock(row.wall_seconds)
+        clock(row.seconds or None) + MARK * mixed
+        if row.wall_seconds is None
+        else clock(row.wall_seconds)
         for row in rows
     ]
 

@@ -9,11 +9,16 @@ import click
 
 from regbench.cli import options, reading
 from regbench.cli.printing import busy, console, print_json, warn
+from regbench.errors import RegbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from regbench.analysis.rows import ConfigRow
+
+
+# More columns of another tool's table are not shown unless they are asked for.
+MOST_MEASURES = 6
 
 
 @click.command()
@@ -63,6 +68,7 @@ def compare(
       regbench compare results/ --plot curves.svg
       regbench compare results/ --metric test_accuracy --sort test_accuracy
       regbench compare results/ --json | jq '.[] | {name, gap}'
+      regbench compare elsewhere.csv --metric accuracy
     """
     from regbench import figures
     from regbench.analysis import compare as comparison
@@ -71,17 +77,19 @@ def compare(
     if plot:
         figures.check_format(plot)
     with busy("Reading the runs"):
-        loaded = reading.load(results)
-    shown = evidence.spelled_out(metrics)
-    by = evidence.sort_key(sort or "name")
+        loaded = reading.load(results, with_tables=True)
+    shown = evidence.spelled_out(metrics or loaded.measures[:MOST_MEASURES], loaded.measures)
+    by = evidence.sort_key(sort or "name", loaded.measures)
     asked = list(dict.fromkeys([*shown, *([] if by == "name" else [by])]))
-    examples = form is not None or "test_accuracy" in shown
+    examples = (form is not None or "test_accuracy" in shown) and not loaded.measures
     with busy("Comparing the runs"):
         rows = comparison.compare(loaded, baseline, asked, warn=warn, examples=examples)
     if sort:
         rows = evidence.ordered(rows, sort)
     _print(rows, form, shown, changes)
     if plot:
+        if loaded.frame["test_accuracy"].isna().all() and loaded.frame["test_loss"].isna().all():
+            raise RegbenchError("--plot draws train and test curves, which no run here has")
         loss = any(name.endswith("loss") for name in metrics)
         with busy("Drawing the curves"):
             figures.save(figures.curves(loaded, metric="loss" if loss else "accuracy"), plot)

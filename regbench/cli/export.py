@@ -63,7 +63,7 @@ def _paper(results: tuple[Path, ...], form: str, output: str | None, baseline: s
     from regbench.exports import paper
 
     with busy("Comparing the runs"):
-        loaded = reading.load(results)
+        loaded = reading.load(results, with_tables=True)
         write = paper.latex if form == "latex" else paper.markdown
         text = write(loaded, baseline, warn)
     if output is None:
@@ -77,7 +77,7 @@ def _tidy(results: tuple[Path, ...], form: str, output: Path) -> None:
     from regbench.exports import tidy
 
     with busy("Reading the runs"):
-        loaded = reading.load(results)
+        loaded = reading.load(results, with_tables=True)
     written = (tidy.csv if form == "csv" else tidy.parquet)(loaded, output)
     click.echo(f"The tables are in {' and '.join(map(str, written))}", err=True)
 

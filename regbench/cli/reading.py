@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 MOST_NAMED = 5
 
 
-def load(paths: Sequence[Path]) -> Results:
-    """Return the finished runs; warn of those that are left out.
+def load(paths: Sequence[Path], with_tables: bool = False) -> Results:
+    """Return the finished runs, with those in tables if wanted; warn of those that are left out.
 
     Raises:
         RegbenchError: there are none here, but folders further down, which it names, have some.
     """
     from regbench import runs
 
-    results = runs.load(paths, warn=warn)
+    results = runs.load(paths, warn, with_tables)
     if not results.runs:
         below = [folder for path in paths for folder in _results_below(path)]
         if below:

@@ -68,7 +68,7 @@ def write(
     Raises:
         RegbenchError: there is no finished run, or two different ones have the same name.
     """
-    runs = _distinct(load(paths, warn))
+    runs = _distinct(load(paths, warn, with_tables=False))
     asked = () if models else WEIGHTS
     left_out = sorted({*asked, *(name for run in runs for name in storage.left_out(run.folder))})
     output = Path(output)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from regbench import config
 from regbench.errors import RegbenchError, Warn
-from regbench.runs import environments, reading_cache, storage
+from regbench.runs import environments, reading_cache, storage, tables
 from regbench.runs import summary as summaries
 from regbench.runs.files import (
     COLUMNS,
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     import pandas
 
 
-def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> Results:
+def load(
+    paths: str | Path | Iterable[str | Path], warn: Warn | None = None, with_tables: bool = True
+) -> Results:
     """Return every finished run: one tidy frame with a row per run and epoch, runs and configs.
 
     The frame's columns are those of `RUN` and `HISTORY`, and those of `VALIDATION` if any of the
@@ -53,15 +55,20 @@ def load(paths: str | Path | Iterable[str | Path], warn: Warn | None = None) -> 
     in it: see `regbench.runs.reading_cache`.
 
     Args:
-        paths: results folders, bundles, or run folders. A results folder's own bundle, `runs.zip`,
+        paths: results folders, bundles, run folders, or tables of runs that other tools made: see
+            `regbench.runs.tables`. A results folder's own bundle, `runs.zip`,
             is part of it. A results folder inside a results folder is skipped.
         warn: called with a line for each folder that is broken, unfinished or no run at all.
+        with_tables: whether tables are accepted; they lack the files of a run.
 
     Raises:
         RegbenchError: a path does not exist, or a bundle is none.
     """
     reader = _Reader(warn or (lambda message: None))
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
+        if with_tables and tables.is_table(path):
+            reader.read_table(path)
+            continue
         folders = run_folders(path)
         with reading_cache.opened(path, len(folders)) as cache:
             for folder in folders:
@@ -76,6 +83,7 @@ class _Reader:
         self._warn = warn
         self._read: list[tuple[Path, Entry]] = []
         self._configs: dict[str, Mapping[str, object]] = {}
+        self._tables: list[tuple[pandas.DataFrame, list[str]]] = []
 
     def read(self, folder: Path, cache: ReadingCache) -> None:
         """Read a finished run, or find it in the cache."""
@@ -91,6 +99,10 @@ class _Reader:
         self._note_config(folder, entry.run[RUN.index("config_hash") - 1])
         self._read.append((folder, entry))
 
+    def read_table(self, path: Path) -> None:
+        """Read runs that another tool made."""
+        self._tables.append(tables.read(path, self._warn))
+
     def results(self) -> Results:
         """Return the collected runs."""
         runs = [(str(folder.parent), *entry.run) for folder, entry in self._read]
@@ -98,7 +110,14 @@ class _Reader:
         recorded = {
             run[:2]: each.environment for run, (_, each) in zip(runs, self._read, strict=True)
         }
-        return Results(frame, self._configs, recorded)
+        if not self._tables:
+            return Results(frame, self._configs, recorded)
+        import pandas
+
+        frames = [*([frame] if runs else []), *(each for each, _ in self._tables)]
+        measures = dict.fromkeys(name for _, names in self._tables for name in names)
+        joined = pandas.concat(frames, ignore_index=True)
+        return Results(joined, self._configs, recorded, tuple(measures))
 
     def _note_config(self, folder: Path, config_hash: str) -> None:
         """Read the config of the first run that has it; it stands for all."""
@@ -139,6 +158,11 @@ def _run(folder: Path, summary: Summary) -> tuple[object, ...]:
 
 def run_folders(path: Path) -> list[Path]:
     """Return the runs in a results folder or a bundle, by name, or the run folder itself."""
+    if tables.is_table(path):
+        raise RegbenchError(
+            f"{one_line(str(path))}: expected run folders or a bundle, received a table of runs, "
+            "which has too little for this; it can be compared with: regbench compare"
+        )
     if storage.is_bundled(path):
         return [path]
     if storage.is_bundle(path):

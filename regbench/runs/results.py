@@ -61,7 +61,8 @@ class Results:
     """Finished runs, as `regbench.load` returns them.
 
     `frame` is a tidy pandas frame, a row per run and epoch, `configs` maps the hash of a config to
-    its values, and `environments` holds the environment of each run, if known.
+    its values, and `environments` holds the environment of each run, if known. `measures` names the
+    metrics of tables that other tools made; they are columns of the frame.
     `len(results)` is the number of runs, and iteration yields them. For convenience in notebooks,
     results also have the frame's columns and methods: `results["name"]` and
     `results.groupby("name")` are `results.frame["name"]` and `results.frame.groupby("name")`. Type
@@ -71,6 +72,7 @@ class Results:
     frame: pandas.DataFrame
     configs: Configs = field(default_factory=dict)
     environments: Environments = field(default_factory=dict, repr=False)
+    measures: tuple[str, ...] = ()
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
@@ -94,7 +96,7 @@ class Results:
         `results.only(results["seed"] < 5)` keeps the configs, which a slice of the frame would
         lose.
         """
-        return Results(self.frame[rows], self.configs, self.environments)
+        return Results(self.frame[rows], self.configs, self.environments, self.measures)
 
     def __len__(self) -> int:
         return len(self.runs)

@@ -16,6 +16,8 @@ from regbench.runs.files import BEGUN, LIMITS, SUMMARY
 # The bundle that belongs to its results folder. Others are read only if they are named: they may be
 # copies of the same runs.
 BUNDLE = "runs.zip"
+# The suffixes of tables of runs that other tools made.
+TABLES = (".csv", ".parquet")
 
 
 def read(path: Path, limit: int) -> str:
@@ -51,8 +53,8 @@ def changed(path: Path) -> int:
 
 
 def is_bundle(path: Path) -> bool:
-    """True if the path is a file, which in the place of a results folder can only be a bundle."""
-    return path.is_file()
+    """True if the path is a file, but no table: in the place of a results folder, a bundle."""
+    return path.is_file() and path.suffix.lower() not in TABLES
 
 
 def is_bundled(run: Path) -> bool:

@@ -77,7 +77,7 @@ def markdown(rows: Sequence[ConfigRow]) -> str:
     for row, label, time in zip(rows, labels(rows), run_time.times(rows), strict=True):
         numbers = [number(value) for value in (row.train_accuracy, row.test_accuracy, row.gap)]
         numbers += [number(row.versus(metric), "+") for metric in ("test_accuracy", "gap")]
-        cells = [label, str(row.runs), *numbers, f"{row.parameters:,}", time]
+        cells = [label, str(row.runs), *numbers, _count(row.parameters), time]
         # Names need no escapes: they are letters and digits, with _, . and - between them.
         lines.append([*cells, plain_markdown(changes(row.changes))])
     return markdown_table(lines)
@@ -105,6 +105,11 @@ def profiles(measured: Sequence[tuple[Summary, Mapping[str, float]]]) -> Group:
     return Group(table, Text("\n" + legend, style="dim"))
 
 
+def _count(parameters: int) -> str:
+    """Return the number of parameters; a dash for a run of another tool, where it is not known."""
+    return f"{parameters:,}" if parameters else "-"
+
+
 def _seconds(seconds: float | None) -> str:
     if seconds is None:
         return ""
@@ -121,7 +126,7 @@ def _terminal_cells(row: ConfigRow, label: str, time: str) -> list[Text | str]:
         name.append(f"\n{row.diverged} of {row.runs} diverged", style="red")
     numbers = [_stacked(value) for value in (row.train_accuracy, row.test_accuracy, row.gap)]
     numbers += [_stacked(row.versus(metric), "+") for metric in ("test_accuracy", "gap")]
-    cells = [f"{row.parameters:,}", time]
+    cells = [_count(row.parameters), time]
     return [name, *numbers, *cells, Text(changes(row.changes))]
 
 
