@@ -108,11 +108,8 @@ def _written(path: Path, shown: str) -> pandas.DataFrame:
         raise RegbenchError(
             f"{shown}: reading Parquet needs pyarrow: pip install 'regbench[parquet]'"
         ) from error
-    except (
-        ValueError,
-        OSError,
-        MemoryError,
-    ) as error:  # those of pandas and pyarrow are among them
+    # The errors of pandas and pyarrow are among these.
+    except (ValueError, OSError, MemoryError, pandas.errors.ParserWarning) as error:
         reason = one_line(str(error).strip().partition("\n")[0])
         raise RegbenchError(f"{shown}: expected a table, received: {reason}") from error
     if len(table) > MOST_ROWS:
