@@ -26,6 +26,7 @@ from regbench.cli import (
     run,
     schema,
     study,
+    watch,
 )
 from regbench.cli.printing import complain
 from regbench.errors import RegbenchError
@@ -38,6 +39,7 @@ COMMANDS = (
     run.run,
     compare.compare,
     report.report,
+    watch.watch,
     study.study,
     bundle.bundle,
     export.export,

@@ -125,6 +125,11 @@ def _snapshot(folder: Path) -> Snapshot | None:
     )
 
 
+def state_now(run: Snapshot) -> State:
+    """Return the state of a run that was not over: its process may have ended since."""
+    return _state(run.folder, run.summary)
+
+
 def _state(folder: Path, summary: Summary | None) -> State:
     if summary:
         return summary.status

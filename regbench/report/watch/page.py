@@ -1,0 +1,34 @@
+"""The live page itself: its template with styles and script, and the policy that it runs under."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+
+from regbench.report import charts
+
+
+def render() -> tuple[str, str]:
+    """Return the page's HTML and its Content-Security-Policy."""
+    import jinja2
+    import markupsafe
+
+    script = charts.themed(_asset("watch", "live.js"))
+    style = charts.theme() + _asset("report", "page.css") + _asset("watch", "live.css")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    html = environment.from_string(_asset("watch", "live.html")).render(
+        style=markupsafe.Markup(style), script=markupsafe.Markup(script)
+    )
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return html, policy
+
+
+def _asset(package: str, name: str) -> str:
+    """Return a file of the report, or of this package."""
+    place = {"report": "regbench.report", "watch": "regbench.report.watch"}[package]
+    return resources.files(place).joinpath(name).read_text(encoding="utf-8")
