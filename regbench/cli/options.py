@@ -114,6 +114,9 @@ plugins = click.option(
     expose_value=False,
     help="Load techniques, data sets and more from a Python file.",
 )
+watch = click.option(
+    "--watch", "watches", is_flag=True, help="Open a page in the browser that shows the runs live."
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

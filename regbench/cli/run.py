@@ -17,6 +17,7 @@ from regbench.cli.training import (
     print_other_backends,
     print_plan,
     resuming,
+    watched,
 )
 from regbench.execution import signals
 
@@ -45,6 +46,7 @@ SMOKE = (
 @click.option("--profile", is_flag=True, help="Print where the time goes.")
 @options.smoke
 @options.quiet
+@options.watch
 @options.plugins
 def run(
     configs: tuple[str, ...],
@@ -54,6 +56,7 @@ def run(
     results: Path | None,
     smoke: bool,
     quiet: bool,
+    watches: bool,
     dry_run: bool,
     as_json: bool,
     **options: Any,
@@ -82,7 +85,7 @@ def run(
         raise click.UsageError("--json needs --dry-run; regbench compare --json reads results")
     command, observer = environment.command_line(), observer_for(quiet)
     try:
-        with signals.raised(observer.stopping):
+        with watched(results, watches), signals.raised(observer.stopping):
             outcome = sweep.run(experiments, results, command=command, observer=observer, **options)
     except KeyboardInterrupt as error:
         click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)

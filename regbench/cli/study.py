@@ -15,6 +15,7 @@ from regbench.cli.training import (
     print_other_backends,
     print_plan,
     resuming,
+    watched,
 )
 from regbench.execution import signals
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
 @options.quiet
+@options.watch
 @options.plugins
 def study(
     path: str,
@@ -49,6 +51,7 @@ def study(
     no_run: bool,
     form: str | None,
     quiet: bool,
+    watches: bool,
     **options: Any,
 ) -> int:
     """Train the missing runs of a STUDY and print a verdict on each claim.
@@ -81,7 +84,7 @@ def study(
         command, observer = environment.command_line(), observer_for(quiet)
         options |= {"command": command, "observer": observer}
         try:
-            with signals.raised(observer.stopping):
+            with watched(folder, watches), signals.raised(observer.stopping):
                 found = studies.run_study(asked, folder, warn=warn, **options)
         except KeyboardInterrupt as error:
             click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)

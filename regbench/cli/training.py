@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,3 +86,20 @@ def resuming(command: Sequence[str]) -> str:
     import shlex
 
     return shlex.join(part for part in command if part != "--force")
+
+
+@contextlib.contextmanager
+def watched(results: Path, wanted: bool) -> Iterator[None]:
+    """Serve the live page of `results` during this block, from a process of its own."""
+    if not wanted:
+        yield
+        return
+    # A session of its own: Ctrl-C is for the runs, which end in order before the page does.
+    server = subprocess.Popen(
+        [sys.executable, "-m", "regbench", "watch", str(results)], start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.wait()

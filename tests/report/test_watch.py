@@ -185,3 +185,28 @@ def test_a_request_without_the_token_or_from_another_origin_is_refused(path, que
 def test_nothing_but_reading_is_possible(page):
     assert page.get("/config.yaml", f"token={TOKEN}")[0] == 404
     assert page.get("/../results", f"token={TOKEN}")[0] == 404
+
+
+def test_a_run_with_watch_serves_the_page_while_it_trains_and_no_longer(monkeypatch):
+    from regbench.cli import training
+
+    started = []
+
+    class Server:
+        def __init__(self, command, **options):
+            started.append(command[1:])
+
+        def terminate(self):
+            started.append("ended")
+
+        def wait(self):
+            pass
+
+    monkeypatch.setattr(training.subprocess, "Popen", Server)
+    with pytest.raises(KeyboardInterrupt), training.watched("results", True):
+        assert started == [["-m", "regbench", "watch", "results"]]
+        raise KeyboardInterrupt
+    assert started[-1] == "ended"
+    with training.watched("results", False):
+        pass
+    assert len(started) == 2
