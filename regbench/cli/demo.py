@@ -89,11 +89,10 @@ def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
 def _announce(study: Study, folder: Path, smoke: bool, options: dict[str, Any]) -> float | None:
     """Print what is trained and for how long; return the seconds, None if nothing is to do."""
     from regbench.sweeps import plan as planning
-    from regbench.sweeps import sweep
+    from regbench.sweeps import schedule
     from regbench.text import clock
 
-    _, pending = sweep.sort_out(study.experiments, folder, options["force"])
-    if not pending:
+    if not schedule.sort_out(study.experiments, folder, options["force"]).pending:
         return None
     screen, runs, seeds = console(stderr=True), len(study.experiments), len(study.seeds)
     screen.print(

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from regbench.config import Experiment
-from regbench.execution import environment
-from regbench.execution.environment import Runtime
 from regbench.execution.failures import Failure
 from regbench.execution.local import makespan
 from regbench.runs.folder import RunFolder
-from regbench.sweeps import estimate, sweep
+from regbench.sweeps import estimate
 from regbench.sweeps.estimate import Pace
+from regbench.sweeps.schedule import Resources, schedule
 from regbench.training import checkpoints
 from regbench.training.checkpoints import Position
 
@@ -46,7 +45,7 @@ class PlannedRun:
 class Plan:
     """All requested runs. `seconds` is the time of the whole sweep; None if it can't finish.
 
-    `other_backends` finished some of the runs earlier, as in `sweep.Outcome`.
+    `other_backends` finished some of the runs earlier, as in `regbench.sweeps.schedule.Schedule`.
     """
 
     runs: list[PlannedRun]
@@ -79,27 +78,26 @@ def plan(
     Takes a few seconds for every unfinished config: see `estimate.calibrate`.
     """
     results = Path(results)
-    chosen = environment.choose_backend(backend)
-    outcome, pending = sweep.sort_out(experiments, results, force, chosen)
-    workers, cores = sweep.share_machine(len(pending), jobs, threads, device)
-    runtime = Runtime(chosen, device, cores)
-    runs = {each.run_name: _skipped(each, "finished") for each in outcome.skipped}
-    runs |= {each.run_name: _skipped(each, "diverged") for each in outcome.diverged_before}
+    planned = schedule(experiments, results, Resources(backend, device, jobs, threads), force)
+    runs = {each.run_name: _skipped(each, "finished") for each in planned.skipped}
+    runs |= {each.run_name: _skipped(each, "diverged") for each in planned.diverged_before}
     seconds = 0.0
-    for own, group in sweep.groups(pending, runtime, None if force else results).items():
-        workers_of_group, _ = sweep.share_machine(len(group), jobs, own.threads, device)
-        paces = estimate.calibrate(group, own, workers_of_group)
-        for each in group:
+    for group in planned.groups:
+        paces = estimate.calibrate(group.experiments, group.runtime, group.workers)
+        threads_of_group = group.runtime.threads
+        for each in group.experiments:
             position = None if force else _position(results, each)
-            runs[each.run_name] = _to_train(each, results, position, paces[each.hash], own.threads)
-        planned = [runs[each.run_name] for each in group]
+            pace = paces[each.hash]
+            runs[each.run_name] = _to_train(each, results, position, pace, threads_of_group)
+        trained = [runs[each.run_name] for each in group.experiments]
         starts = [pace.start for pace in paces.values() if isinstance(pace, Pace)]
-        times = [run.seconds for run in planned if run.seconds is not None]
+        times = [run.seconds for run in trained if run.seconds is not None]
         start = max(starts, default=0.0)
-        seconds += makespan(times, [start] * min(workers_of_group, len(times)))
+        seconds += makespan(times, [start] * min(group.workers, len(times)))
     ordered = [runs[each.run_name] for each in experiments]
     incomplete = any(run.problem for run in ordered)
-    return Plan(ordered, workers, None if incomplete else seconds, outcome.other_backends)
+    total = None if incomplete else seconds
+    return Plan(ordered, planned.workers, total, planned.other_backends)
 
 
 def _skipped(experiment: Experiment, state: State) -> PlannedRun:

@@ -7,25 +7,21 @@ its worker processes import the script that started them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from regbench import datasets, plugins
 from regbench.config import Experiment
 from regbench.errors import RegbenchError
-from regbench.execution import environment, main_guard
-from regbench.execution.environment import Runtime
+from regbench.execution import main_guard
 from regbench.execution.failures import Failure
 from regbench.execution.local import EXECUTORS, Event, started
-from regbench.runs import environments
 from regbench.runs.folder import RunBusy, RunFolder
 from regbench.runs.summary import Summary
-from regbench.training import checkpoints
+from regbench.sweeps.schedule import Group, Resources, schedule
 from regbench.training.train import Job, train
 
-# A generous estimate: libraries take half a gigabyte, the rest is for feature maps and weights.
-GPU_MEMORY_OF_A_RUN = 4 * 2**30
 # Failures that are not recorded in the run folder: a folder in use belongs to the process that is
 # training there, and a run that was asked to stop has not failed.
 BUSY = RunBusy.__name__
@@ -118,30 +114,35 @@ def run(
     results, observer = Path(results), observer or Observer()
     if executor not in EXECUTORS:
         raise RegbenchError(f"--executor: {plugins.unknown(executor, EXECUTORS)}")
-    chosen = environment.choose_backend(backend)
+    resources = Resources(backend, device, jobs, threads)
     # Folders are named by config, hash and seed: a changed config never reuses an old run.
-    outcome, pending = sort_out(experiments, results, force, chosen)
+    planned = schedule(experiments, results, resources, force)
+    pending = list(planned.pending)
+    outcome = Outcome(
+        skipped=planned.skipped,
+        diverged_before=planned.diverged_before,
+        other_backends=planned.other_backends,
+    )
     for experiment in outcome.skipped:
         RunFolder.of(results, experiment).tidy()
-    workers, cores = share_machine(len(pending), jobs, threads, device)
-    planned = groups(pending, Runtime(chosen, device, cores), None if force else results)
 
     def events() -> Generator[tuple[Experiment, Event], None, None]:
-        for own, group in planned.items():
-            more = (own, list(command), force, profile, probes)
-            work = [Job(each, results, *more) for each in group]
-            workers, _ = share_machine(len(group), jobs, own.threads, device)
-            running = EXECUTORS[executor](train, work, workers, own.variables())
+        for group in planned.groups:
+            more = (group.runtime, list(command), force, profile, probes)
+            work = [Job(each, results, *more) for each in group.experiments]
+            variables = group.runtime.variables()
+            running = EXECUTORS[executor](train, work, group.workers, variables)
             with contextlib.closing(running):
                 for event in running:
-                    yield group[event.job], event
+                    yield group.experiments[event.job], event
 
     try:
         # Leaving the block closes the executor, which lets its workers write checkpoints.
-        with _ahead(planned, executor, jobs, device), contextlib.closing(events()) as happening:
+        with _ahead(planned.groups, executor), contextlib.closing(events()) as happening:
             # Data first: else each worker would download the same archive, or fail for lack of it.
             _fetch_data(pending, observer)
-            observer.begin(pending, [*outcome.skipped, *outcome.diverged_before], workers)
+            finished = [*outcome.skipped, *outcome.diverged_before]
+            observer.begin(pending, finished, planned.workers)
             for experiment, event in happening:
                 observer.see(experiment, event)
                 if _ends(outcome, experiment, event, results):
@@ -155,82 +156,12 @@ def run(
     return outcome
 
 
-def sort_out(
-    experiments: Sequence[Experiment], results: Path, force: bool = False, backend: str = ""
-) -> tuple[Outcome, list[Experiment]]:
-    """Return what has finished already and what remains to be trained, without changing anything.
-
-    A run counts as finished even if another backend than the given one trained it.
-    """
-    _check_distinct(experiments)
-    outcome = Outcome()
-    pending: list[Experiment] = []
-    for experiment in experiments:
-        folder = RunFolder.of(results, experiment)
-        # Replacing a finished run (--force) may have been interrupted: then it is not finished,
-        # although the old run is still in place.
-        if force or not folder.is_complete or folder.is_being_replaced:
-            pending.append(experiment)
-            continue
-        (outcome.diverged_before if folder.has_diverged else outcome.skipped).append(experiment)
-        # Backends round differently and draw other dropout masks, so a sweep that mixes them is
-        # worth a note, which the caller prints.
-        used = environments.read(folder.path).backend
-        if backend and used and used != backend:
-            label = f"{experiment.name} s{experiment.seed}"
-            outcome.other_backends.setdefault(used, []).append(label)
-    return outcome, pending
-
-
-def groups(
-    pending: Sequence[Experiment], runtime: Runtime, results: Path | None
-) -> dict[Runtime, list[Experiment]]:
-    """Group the runs by runtime: a run that resumes keeps the number of threads it started with.
-
-    With None for `results`, every run starts over.
-    """
-    # More threads split a sum into other parts, and the last bits of the result change: a run that
-    # resumed with another number would not end as it would have without the interruption.
-    by_runtime: dict[Runtime, list[Experiment]] = {}
-    for experiment in pending:
-        folder = RunFolder.of(results, experiment) if results else None
-        began_with = checkpoints.threads(folder.current.checkpoints) if folder else None
-        own = replace(runtime, threads=began_with or runtime.threads)
-        by_runtime.setdefault(own, []).append(experiment)
-    return by_runtime
-
-
-def share_machine(
-    runs: int, jobs: int | None, threads: int | None, device: str = "cpu"
-) -> tuple[int, int]:
-    """Return the number of runs at a time and the threads of each.
-
-    On a GPU, as many runs share the card as fit in its memory, and they divide up the CPU cores.
-    """
-    # Two processes of one thread each trained 1.3 to 1.6 times as many images per second as one
-    # process of two threads: the operations of a small network are too short to be worth splitting,
-    # and whatever runs between them (Python, loading a batch) keeps only one thread busy.
-    cores = environment.cores()
-    if jobs is None:
-        jobs = cores // threads if threads else cores
-        memory = 0 if device == "cpu" or runs <= 1 else environment.free_gpu_memory()
-        jobs = min(jobs, memory // GPU_MEMORY_OF_A_RUN or 1) if memory else jobs
-    jobs = max(1, min(jobs, runs))
-    if threads is None:
-        # A single run has the machine to itself, and then more threads do help.
-        threads = cores if runs <= 1 else max(1, cores // jobs)
-    return jobs, threads
-
-
-def _ahead(
-    planned: Mapping[Runtime, Sequence[Experiment]], executor: str, jobs: int | None, device: str
-) -> contextlib.AbstractContextManager[None]:
+def _ahead(groups: Sequence[Group], executor: str) -> contextlib.AbstractContextManager[None]:
     """Start this machine's first workers now: they import Keras while the data is being read."""
-    if executor != "local" or not planned:
+    if executor != "local" or not groups:
         return contextlib.nullcontext()
-    runtime, group = next(iter(planned.items()))
-    workers, _ = share_machine(len(group), jobs, runtime.threads, device)
-    return started(workers, runtime.variables(), ("regbench.training.train", "keras"))
+    variables = groups[0].runtime.variables()
+    return started(groups[0].workers, variables, ("regbench.training.train", "keras"))
 
 
 def _fetch_data(pending: Sequence[Experiment], observer: Observer) -> None:
@@ -239,18 +170,6 @@ def _fetch_data(pending: Sequence[Experiment], observer: Observer) -> None:
     for data, seed in {experiment.data: experiment.seed for experiment in pending}.items():
         observer.reading(data.name)
         datasets.load(data, seed, observer.download)
-
-
-def _check_distinct(experiments: Sequence[Experiment]) -> None:
-    # Two experiments with the same folder would block each other, and one would be lost.
-    seen: set[tuple[str, str, int]] = set()
-    for experiment in experiments:
-        key = experiment.name, experiment.hash, experiment.seed
-        if key in seen:
-            raise RegbenchError(
-                f"{experiment.name} with seed {experiment.seed} was requested twice; name it once"
-            )
-        seen.add(key)
 
 
 def _ends(outcome: Outcome, experiment: Experiment, event: Event, results: Path) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from regbench import report, runs
 from regbench.studies import file as study_file
-from regbench.sweeps import plan, sweep
+from regbench.sweeps import plan, schedule
 from tests import made_up_runs
 
 STUDY = """
@@ -102,11 +102,10 @@ def test_a_study_is_judged_by_a_bundle_as_by_folders(home, bundled):
 def test_a_study_does_not_train_what_its_folders_bundle_holds(bundled):
     study = study_file.read(bundled / "mine.yaml")
     results = bundled / "results" / "studies" / "mine"
-    outcome, pending = sweep.sort_out(study.experiments, results)
-    assert (len(outcome.skipped), pending) == (6, [])
+    found = schedule.sort_out(study.experiments, results)
+    assert (len(found.skipped), found.pending) == (6, [])
     assert {run.state for run in plan.plan(study.experiments, results).runs} == {"finished"}
-    outcome, pending = sweep.sort_out(study.experiments, results, force=True)
-    assert len(pending) == 6
+    assert len(schedule.sort_out(study.experiments, results, force=True).pending) == 6
     stdout, _ = regbench("study", "mine.yaml", "--json", cwd=bundled)
     assert [variant["runs"] for variant in json.loads(stdout)["variants"]] == [3, 3]
     assert sorted(path.name for path in results.iterdir()) == [

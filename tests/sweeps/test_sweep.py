@@ -11,6 +11,7 @@ from regbench.execution.failures import Failure
 from regbench.execution.local import Event
 from regbench.runs.folder import RunFolder
 from regbench.sweeps import sweep
+from regbench.sweeps.schedule import Resources
 from regbench.sweeps.sweep import Outcome
 from regbench.training import checkpoints
 from tests import made_up_runs
@@ -32,7 +33,7 @@ from tests.faults import sweeps
 )
 def test_runs_share_the_machine(monkeypatch, runs, jobs, threads, expected):
     monkeypatch.setattr(environment, "cores", lambda: 4)
-    assert sweep.share_machine(runs, jobs, threads) == expected
+    assert Resources(jobs=jobs, threads=threads).share(runs) == expected
 
 
 @pytest.mark.parametrize(
@@ -47,8 +48,8 @@ def test_runs_share_the_machine(monkeypatch, runs, jobs, threads, expected):
 def test_as_many_runs_share_a_gpu_as_fit_into_its_memory(monkeypatch, memory, device, expected):
     monkeypatch.setattr(environment, "cores", lambda: 8)
     monkeypatch.setattr(environment, "free_gpu_memory", lambda: memory)
-    assert sweep.share_machine(9, None, None, device) == expected
-    assert sweep.share_machine(9, 3, None, device) == (3, 2)
+    assert Resources(device=device).share(9) == expected
+    assert Resources(device=device, jobs=3).share(9) == (3, 2)
 
 
 def experiments(*seeds):
