@@ -22,7 +22,7 @@ TORCH_VENV := .venv-torch
 BUILD_TOOLS := build==1.6.1 twine==7.0.0
 BUILD_VENV := .venv-build
 
-.PHONY: help install demo build test test-browser test-configs test-docs test-exports bench docs evidence faults fuzz lint format lock clean results
+.PHONY: help install demo build test test-browser test-configs test-docs test-exports test-processes bench docs evidence faults fuzz lint format lock clean results
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test: install  ## run the tests
 
 test-docs: install  ## run every command that the guide shows
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m guide $(ARGS)
+
+test-processes: install  ## kill, stop and repeat whole commands
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m processes $(ARGS)
 
 test-configs: install  ## train every shipped config, and resume each kind of technique
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m configs $(ARGS)

@@ -142,6 +142,7 @@ def test_a_line_of_many_configs_names_a_few(tmp_path):
     assert warning.endswith("(s0) and 3 more")
 
 
+@pytest.mark.processes
 def test_an_image_folder_that_changes_between_two_sweeps_is_told(tmp_path):
     """The config and its hash stay the same; only the pixels are others."""
     images = tmp_path / "images"

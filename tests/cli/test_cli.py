@@ -24,15 +24,11 @@ from regbench.sweeps.sweep import Outcome
 from tests import made_up_runs
 
 ALL_CONFIGS = sorted(Path("configs").glob("*.yaml"))
-# One for each thing that a technique can change, and networks with and without a skip. The others
-# are trained by `make test-configs`.
-CONFIGS = [
-    Path("configs") / f"{name}.yaml"
-    for name in (
-        "all", "baseline", "batch_norm", "dropout", "early_stopping", "max_norm", "mixup",
-        "notes_dropout", "resnet20", "smoke", "swa", "weight_decay",
-    )
-]  # fmt: skip
+# Those whose histories are known, and the smallest. `make test-configs` trains all of them.
+HISTORIES = json.loads(Path("tests/golden/histories.json").read_text(encoding="utf-8"))
+CONFIGS = [Path("configs") / f"{name}.yaml" for name in (*HISTORIES, "smoke")]
+# After a few steps, machines differ by the rounding of sums: by one or two of 100 images.
+LOSS, ACCURACY = 2e-3, 0.02
 REGBENCH = [sys.executable, "-m", "regbench"]
 QUICK_STUDY = "configs/studies/overfitting.yaml"
 TINY = [
@@ -48,11 +44,25 @@ def regbench(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, timeout=280, **options)
 
 
+def assert_unchanged(results, name, seed):
+    """Compare a run's history with the published one."""
+    (path,) = results.glob(f"{name}-????????-s{seed}/history.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    before = HISTORIES[name][seed]
+    assert len(rows) == len(before)
+    for row, old in zip(rows, before, strict=True):
+        for column, value in old.items():
+            allowed = ACCURACY if column.endswith("accuracy") else LOSS
+            now = float(row[column]) if row[column] else None
+            assert now == (value if value is None else pytest.approx(value, abs=allowed)), column
+
+
 @pytest.fixture(scope="session")
 def several(tmp_path_factory):
     """One smoke run of several configs, as `regbench run --smoke` leaves it."""
     results = tmp_path_factory.mktemp("several") / "results"
-    done = regbench("run", *CONFIGS, "--smoke", "--results", results)
+    done = regbench("run", *CONFIGS, "--smoke", "--threads", "1", "--results", results)
     assert done.returncode == 0, done.stderr
     return results, done
 
@@ -74,6 +84,12 @@ def test_configs_train_by_one_command(several):
     for path in CONFIGS:
         assert f"\n{path.stem} s0: train " in "\n" + done.stdout
     assert len(list(results.glob("*/summary.json"))) == len(CONFIGS)
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_histories_are_what_they_were(several, name):
+    results, _ = several
+    assert_unchanged(results, name, "0")
 
 
 def test_a_probe_that_failed_is_one_warning_and_no_failure(capsys, tmp_path):
@@ -119,7 +135,7 @@ main(sys.argv[1:])
 
 def test_a_finished_sweep_says_so_and_loads_nothing_heavy(several, tmp_path):
     results, _ = several
-    command = ["run", *CONFIGS, "--smoke", "--results", results]
+    command = ["run", *CONFIGS, "--smoke", "--threads", "1", "--results", results]
     # No data set to be read: a second decoding would need the cache.
     environment = os.environ | {"REGBENCH_DATA": str(tmp_path / "cache")}
     again = subprocess.run(
@@ -173,6 +189,7 @@ def test_compare_draws_the_curves(several, tmp_path):
     assert "batch_norm" in drawn
 
 
+@pytest.mark.processes
 def test_two_processes_give_byte_equal_histories(tmp_path):
     options = [*TINY, "--set=dropout.dense=0.5", "--set=batch_norm=true"]
     histories = []
@@ -207,6 +224,7 @@ def interrupted(results, number, send):
     return process.returncode, rest
 
 
+@pytest.mark.processes
 def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path):
     code, said = interrupted(tmp_path, signal.SIGINT, os.killpg)
     assert code == 130
@@ -225,6 +243,7 @@ def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path):
     assert not (folder / "checkpoint").exists()
 
 
+@pytest.mark.processes
 def test_sigterm_of_the_parent_alone_ends_with_143_and_a_checkpoint(tmp_path):
     code, said = interrupted(tmp_path, signal.SIGTERM, os.kill)
     assert code == 143
@@ -243,6 +262,7 @@ def assert_no_process_in_group(group):
     pytest.fail("a process was left behind")
 
 
+@pytest.mark.processes
 def test_a_dry_run_prints_json_and_writes_nothing(tmp_path):
     done = regbench(
         "run",
@@ -326,6 +346,7 @@ def test_no_control_characters_of_a_folder_or_an_error_reach_the_terminal(tmp_pa
     assert "Error: one\\x1b[2J\nError: two\\r\n" in said
 
 
+@pytest.mark.processes
 def test_a_run_that_fails_leaves_its_reason_and_the_others_finish(tmp_path):
     good = regbench(
         "run", "configs/smoke.yaml", "--results", tmp_path, "--set=data.test_examples=200"
@@ -345,6 +366,7 @@ def test_a_run_that_fails_leaves_its_reason_and_the_others_finish(tmp_path):
     assert "can't be built" in error.read_text()
 
 
+@pytest.mark.processes
 def test_the_first_failure_stops_the_others_with_a_checkpoint_if_it_is_to(tmp_path):
     broken = tmp_path / "broken.yaml"
     broken.write_text(
@@ -507,6 +529,7 @@ def test_help_of_every_command_has_an_example(capsys):
         assert f"  regbench {command}" in printed
 
 
+@pytest.mark.processes
 def test_a_run_goes_on_when_nobody_reads_its_progress_any_more(tmp_path):
     """As `regbench run ... 2>&1 | head -1` leaves it."""
     command = [*REGBENCH, "run", "configs/baseline.yaml", *TINY, f"--results={tmp_path}"]

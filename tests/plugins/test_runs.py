@@ -90,6 +90,7 @@ def test_the_template_is_not_written_over_a_file(folder, capsys, monkeypatch):
     assert Path("my_plugin.py").read_text() == before
 
 
+@pytest.mark.processes
 def test_the_doctor_passes_the_template_and_finds_memory_and_noise_at_inference(folder, capsys):
     both = folder / "both.py"
     both.write_text((folder / "my_plugin.py").read_text() + BROKEN)

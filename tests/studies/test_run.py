@@ -96,6 +96,7 @@ def test_a_variant_under_another_name_differs_by_exactly_nothing(write, tmp_path
     assert len(again.outcome.skipped) == 4
 
 
+@pytest.mark.processes
 def test_the_command_trains_what_is_missing_prints_and_is_quick_when_all_is_there(write, tmp_path):
     claim = "metric: parameters, variant: wide, against: baseline, expect: lower"
     path = write(
@@ -140,6 +141,7 @@ def test_no_run_judges_what_is_there_and_writes_nothing(write, tmp_path):
     assert not (tmp_path / "results/verdicts.md").exists()
 
 
+@pytest.mark.processes
 def test_a_run_that_fails_is_3_and_the_others_are_judged(write, tmp_path):
     variants = "{baseline: {}, bad: {set: {model.blocks: [4, 4, 4, 4, 4, 4, 4]}}}"
     claim = "metric: gap, variant: bad, against: baseline, expect: lower"

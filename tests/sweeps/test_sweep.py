@@ -137,6 +137,7 @@ def test_a_run_that_has_diverged_is_told_again_and_not_trained_again(monkeypatch
     assert outcome.exit_code == 1
 
 
+@pytest.mark.processes
 def test_a_killed_worker_costs_a_sweep_nothing_but_time(tmp_path):
     # make faults does the same with twelve runs.
     killer, outcome, runs = sweeps.run(tmp_path / "sweep", 3)

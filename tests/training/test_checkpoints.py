@@ -138,6 +138,7 @@ SWA = pytest.param(["swa={start: 0.3}"], id="swa", marks=pytest.mark.configs)
 
 
 @pytest.mark.parametrize("overrides", [pytest.param(EVERY_TECHNIQUE, id="all"), SWA])
+@pytest.mark.processes
 def test_averages_and_the_best_weights_are_those_of_a_run_that_never_was_stopped(
     monkeypatch, tmp_path, overrides
 ):
