@@ -28,6 +28,7 @@ from regbench.models import cost, evaluate
 from regbench.models.build import build, compile_model
 from regbench.models.cost import Layer, Totals
 from regbench.training import train
+from regbench.training.steps import Steps
 
 # Sizes known in advance, so that inspecting a config downloads nothing.
 SIZES = {

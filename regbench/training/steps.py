@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -73,10 +73,10 @@ class Steps:
 
     def train(self, call: list[Batch]) -> list[Update]:
         """Update the model once for each batch of a call; return what Keras reports of each."""
-        began, was_compiled = time.perf_counter(), bool(self._shape)
+        began, was_compiled = perf_counter(), bool(self._shape)
         updates = [each for images, targets in call for each in self._updates(images, targets)]
         if was_compiled and self._is_compiled:
-            self._choose(len(updates), time.perf_counter() - began, call[0][0].nbytes)
+            self._choose(len(updates), perf_counter() - began, call[0][0].nbytes)
         return updates
 
     def _updates(self, images: NDArray[Any], targets: NDArray[Any]) -> Iterator[Update]:

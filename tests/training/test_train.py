@@ -23,6 +23,7 @@ from regbench.report import model_cards
 from regbench.runs import probe_results
 from regbench.runs.files import VALIDATION
 from regbench.training import train
+from regbench.training.steps import Steps
 from regbench.training.train import Job
 
 TINY = [
