@@ -143,5 +143,5 @@ def _stacked(batches: list[Batch]) -> Batch:
     if len(batches) == 1:  # without a copy
         ((images, targets),) = batches
         return images[np.newaxis], targets[np.newaxis]
-    images, targets = zip(*batches, strict=True)
-    return np.stack(images), np.stack(targets)
+    stacked = [np.stack(arrays) for arrays in zip(*batches, strict=True)]
+    return stacked[0], stacked[1]
