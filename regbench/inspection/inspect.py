@@ -28,6 +28,7 @@ from regbench.models import cost, evaluate
 from regbench.models.build import build, compile_model
 from regbench.models.cost import Layer, Totals
 from regbench.training import train
+from regbench.training.steps import Steps
 
 # Sizes known in advance, so that inspecting a config downloads nothing.
 SIZES = {
@@ -213,12 +214,13 @@ def time_run(model: Any, experiment: Experiment, size: Size, runtime: Runtime) -
     """Train on noise for some seconds and predict once; scale both up to an epoch."""
     per_epoch = _batches_per_epoch(experiment, size)
     compile_model(model, experiment, per_epoch)
-    train.time_epoch(model, experiment, _noise(experiment, size, 2))  # compiles the step
+    steps = Steps(model)
+    train.time_epoch(steps, experiment, _noise(experiment, size, 2))  # compiles the step
     batches, seconds = 0, 0.0
     count = 4
     while batches < per_epoch and seconds < SECONDS_TO_MEASURE:
         count = min(count, per_epoch - batches)
-        seconds += train.time_epoch(model, experiment, _noise(experiment, size, count))
+        seconds += train.time_epoch(steps, experiment, _noise(experiment, size, count))
         batches += count
         count *= 2
     image = _seconds_to_predict(model, size)

@@ -37,12 +37,13 @@ from regbench.training.averages import Averages
 from regbench.training.checkpoints import Checkpoint, Checkpoints, Position
 from regbench.training.evaluate import Curves
 from regbench.training.selection import Selection
+from regbench.training.steps import Steps
 from regbench.training.stopwatch import Stopwatch
 
 # The callback for a run's progress: a kind of event ("step", "epoch" or "note") and its figures.
 Emit = Callable[[str, dict[str, Any]], None]
 
-# Often enough for a live display, and practically free: a step takes longer than a pipe write.
+# Often enough for a live display, and practically free: a call takes longer than a pipe write.
 SECONDS_BETWEEN_STEP_REPORTS = 0.2
 
 
@@ -69,6 +70,7 @@ class _Run:
 
     experiment: Experiment
     model: Any
+    trainer: Steps
     splits: Splits
     curves: Curves
     averages: Averages
@@ -132,7 +134,17 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             averages = Averages(model, experiment, splits)
             selection = Selection(experiment, model)
         run = _Run(
-            experiment, model, splits, curves, averages, selection, keeper, position, watch, emit
+            experiment,
+            model,
+            Steps(model),
+            splits,
+            curves,
+            averages,
+            selection,
+            keeper,
+            position,
+            watch,
+            emit,
         )
         if checkpoint:
             _resume(run, checkpoint)
@@ -155,7 +167,8 @@ def _resume(run: _Run, checkpoint: Checkpoint) -> None:
     # the two may round their sums differently. An uninterrupted run meets a full batch first. A run
     # that resumes at an epoch's smaller last batch would not, so it trains on a full batch once;
     # restoring the checkpoint then undoes that update.
-    run.model.train_on_batch(*next(batches(run.experiment, run.splits, epoch=1)))
+    with run.trainer.prefetched(batches(run.experiment, run.splits, epoch=1)) as calls:
+        run.trainer.train(next(calls))
     checkpoint.restore(run.model, run.further)
     done = run.position.epoch - 1 + run.position.step / run.steps
     run.emit("note", {"text": f"resuming from {run.position}", "done": done})
@@ -181,11 +194,12 @@ def _finish(job: Job, folder: RunFolder, run: _Run, data: dict[str, str]) -> dic
     return summary.as_dict()  # plain values travel between processes
 
 
-def time_epoch(model: Any, experiment: Experiment, splits: Splits) -> float:
-    """Return the seconds a compiled model needs for one epoch of updates on `splits`."""
+def time_epoch(trainer: Steps, experiment: Experiment, splits: Splits) -> float:
+    """Return the seconds that the model of `trainer` needs for one epoch of updates on `splits`."""
     began = time.perf_counter()
-    for images, targets in batches(experiment, splits, epoch=1):
-        model.train_on_batch(images, targets, return_dict=True)
+    with trainer.prefetched(batches(experiment, splits, epoch=1)) as calls:
+        for call in calls:
+            trainer.train(call)
     return time.perf_counter() - began
 
 
@@ -217,32 +231,35 @@ def _train_one_epoch(run: _Run) -> dict[str, float]:
     # In a resumed epoch, the seconds of the earlier session still count.
     reported_at, began = time.monotonic(), time.perf_counter() - position.seconds
     left = batches(run.experiment, run.splits, position.epoch, position.step)
-    for images, targets in watch.each("data", left):
-        # The first step also traces and compiles the graph, which takes seconds.
-        with watch.time("step" if "compile" in watch.seconds else "compile"):
-            # One update: forward pass in training mode (dropout active, batch normalization using
-            # the batch's own statistics), cross-entropy plus the kernel penalties, gradients by
-            # backpropagation, one optimizer step. train_on_batch is the compiled step that fit()
-            # runs too; fit() itself would add a tf.data pipeline that stalls between epochs.
-            logs = run.model.train_on_batch(images, targets, return_dict=True)
-        # The logs cover this batch alone. Weighting each batch by its size gives the mean over all
-        # examples, as fit() reports it; the last batch of an epoch may be smaller than the others.
-        # That loss includes the penalty, and each batch was seen by a different, less trained
-        # model than the next: hence "reported", as opposed to measured after the epoch's end.
-        position.loss += float(logs["loss"]) * len(images)
-        position.correct += round(float(logs["accuracy"]) * len(images))
-        position.step += 1
-        if time.monotonic() - reported_at > SECONDS_BETWEEN_STEP_REPORTS:
-            reported_at = time.monotonic()
-            done = {"epoch": position.epoch, "step": position.step, "steps": run.steps}
-            run.emit("step", done)
-        # Between two updates the model, the optimizer and the position agree with each other: the
-        # only place where an epoch can be interrupted and later resumed exactly. The clock stops
-        # meanwhile, since writing a checkpoint is not training.
-        if run.keeper.is_due or signals.stop_requested():
-            position.seconds = time.perf_counter() - began
-            _checkpoint(run)
-            began = time.perf_counter() - position.seconds
+    with run.trainer.prefetched(left) as calls:
+        for call in watch.each("data", calls):
+            # The first call also traces and compiles the graph, which takes seconds.
+            with watch.time("step" if "compile" in watch.seconds else "compile"):
+                # Some updates, each of them: forward pass in training mode (dropout active, batch
+                # normalization using the batch's own statistics), cross-entropy plus the kernel
+                # penalties, gradients by backpropagation, one optimizer step. It is the compiled
+                # step that fit() runs too; fit() itself would add a tf.data pipeline that stalls
+                # between epochs.
+                updates = run.trainer.train(call)
+            for update in updates:
+                # Weighting each batch by its size gives the mean over all examples, as fit()
+                # reports it; the last batch of an epoch may be smaller than the others. That loss
+                # includes the penalty, and each batch was seen by a different, less trained model
+                # than the next: hence "reported", as opposed to measured after the epoch's end.
+                position.loss += update.loss * update.examples
+                position.correct += round(update.accuracy * update.examples)
+                position.step += 1
+            if time.monotonic() - reported_at > SECONDS_BETWEEN_STEP_REPORTS:
+                reported_at = time.monotonic()
+                done = {"epoch": position.epoch, "step": position.step, "steps": run.steps}
+                run.emit("step", done)
+            # Between two calls the model, the optimizer and the position agree with each other: the
+            # only place where an epoch can be interrupted and later resumed exactly. The clock
+            # stops meanwhile, since writing a checkpoint is not training.
+            if run.keeper.is_due or signals.stop_requested():
+                position.seconds = time.perf_counter() - began
+                _checkpoint(run)
+                began = time.perf_counter() - position.seconds
     position.seconds = time.perf_counter() - began
     examples = len(run.splits.train_labels)
     return {

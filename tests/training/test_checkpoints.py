@@ -21,7 +21,7 @@ from regbench.execution.environment import Runtime
 from regbench.regularizers.dropout import Dropout
 from regbench.runs.files import HISTORY
 from regbench.runs.folder import RunFolder
-from regbench.training import checkpoints, train
+from regbench.training import checkpoints, steps, train
 from regbench.training.checkpoints import CheckpointRefused, Checkpoints, Position
 from regbench.training.train import Job
 
@@ -61,9 +61,13 @@ def run(results, *overrides, **options):
 
 
 def interrupt(monkeypatch, results, asked, position, *overrides, **options):
-    """Train until it is asked for the `asked`-th time whether it should stop, and answer yes."""
+    """Train until it is asked for the `asked`-th time whether it should stop, and answer yes.
+
+    It is asked after each step.
+    """
     answers = iter(range(1, 10**6))
     with monkeypatch.context() as patch:
+        patch.setattr(steps, "MOST_STEPS", 1)
         patch.setattr(signals, "stop_requested", lambda: next(answers) >= asked)
         with pytest.raises(signals.Stopped, match=f"stopped at {position};"):
             run(results, *overrides, **options)

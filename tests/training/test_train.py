@@ -23,6 +23,7 @@ from regbench.report import model_cards
 from regbench.runs import probe_results
 from regbench.runs.files import VALIDATION
 from regbench.training import train
+from regbench.training.steps import Steps
 from regbench.training.train import Job
 
 TINY = [
@@ -282,7 +283,7 @@ def test_an_estimate_times_what_the_techniques_do_to_batches(monkeypatch):
     splits = datasets.load(experiment.data, 0)
     model = train.build(experiment, splits.train_images.shape[1:], 10)
     train.compile_model(model, experiment, 3)
-    assert train.time_epoch(model, experiment, splits) > 0
+    assert train.time_epoch(Steps(model), experiment, splits) > 0
     assert len(called) == 3
 
 
