@@ -1,8 +1,8 @@
 """Stopping cleanly: how a sweep and its workers handle SIGTERM and Ctrl-C.
 
 In a sweep, either one raises an exception; it asks its workers to stop and waits for them. A worker
-finishes the current call, about a quarter of a second of steps, writes a checkpoint and ends its run
-with `Stopped`.
+finishes the current call, about a quarter of a second of steps, writes a checkpoint and ends its
+run with `Stopped`.
 """
 
 from __future__ import annotations
