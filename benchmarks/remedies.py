@@ -149,7 +149,9 @@ def with_gradient(gradient: Callable[[Any, Any], Any]) -> Callable[[Any], None]:
                     padding="SAME",
                 )
                 whole = tf.ensure_shape(images, [BATCH, *images.shape[1:]])
-                return inputs, gradient(whole, tf.ensure_shape(outputs, [BATCH, *outputs.shape[1:]]))
+                return inputs, gradient(
+                    whole, tf.ensure_shape(outputs, [BATCH, *outputs.shape[1:]])
+                )
 
             return tf.nn.conv2d(images, kernel, 1, "SAME"), gradients
 
@@ -223,21 +225,31 @@ REMEDIES = {
     "halves of a batch": Remedy("two gradients, summed", train=in_parts(2)),
     "quarters of a batch": Remedy("four gradients, summed", train=in_parts(4)),
     "one custom step": Remedy("the halves' code with one part", train=in_parts(1)),
-    "gradient by patches": Remedy(patches.__doc__, change=with_gradient(patches)),
-    "gradient by nine products": Remedy(shifted.__doc__, change=with_gradient(shifted)),
-    "gradient by three products": Remedy(rows_first.__doc__, change=with_gradient(rows_first)),
+    "gradient by patches": Remedy(
+        "one product with all patches of the images", change=with_gradient(patches)
+    ),
+    "gradient by nine products": Remedy(
+        "one for each offset of the images", change=with_gradient(shifted)
+    ),
+    "gradient by three products": Remedy(
+        "rows outermost: a shift by a row copies nothing", change=with_gradient(rows_first)
+    ),
     "gradient by three products, one layer": Remedy(
         "only where it is faster by itself: 64 to 128 channels",
         change=with_gradient(rows_first_where_faster),
     ),
-    "gradient by a forward convolution": Remedy(forward.__doc__, change=with_gradient(forward)),
+    "gradient by a forward convolution": Remedy(
+        "batch and channels exchanged, a fast kernel", change=with_gradient(forward)
+    ),
     "first layer of 4 channels": Remedy("a channel of zeros beside the three", padded_channels=4),
     "first layer of 8 channels": Remedy("five channels of zeros", padded_channels=8),
     "channels first": Remedy("NCHW instead of NHWC", before=channels_first),
     "no Grappler": Remedy("no rewriting of the graph", before=without_grappler),
     "no remapper": Remedy("no fusion of bias and activation", before=without_remapper),
     "smaller kernels of oneDNN": Remedy("SSE4.1 instead of AVX2", {"ONEDNN_MAX_CPU_ISA": "SSE41"}),
-    "no primitive cache": Remedy("oneDNN's own; TensorFlow's stays", {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "0"}),
+    "no primitive cache": Remedy(
+        "oneDNN's own; TensorFlow's stays", {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "0"}
+    ),
     "memory of primitives kept": Remedy(
         "TensorFlow caches more primitives", {"TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE": "false"}
     ),
@@ -268,14 +280,16 @@ def main() -> None:
         serve(REMEDIES[options.serve], options.steps)
         return
     asked = [UNCHANGED, *options.only] if options.only else [*REMEDIES]
-    text = table(measure(list(dict.fromkeys(asked)), options.rounds, options.steps))
+    text = ""
+    for found in measure(list(dict.fromkeys(asked)), options.rounds, options.steps):
+        text = table(found)
+        if options.output:  # after each round, so that an interruption loses little
+            options.output.write_text(text)
     print(text, end="")
-    if options.output:
-        options.output.write_text(text)
 
 
-def measure(names: list[str], rounds: int, steps: int) -> dict[str, Times]:
-    """Return the times of each remedy that could be trained."""
+def measure(names: list[str], rounds: int, steps: int) -> Iterator[dict[str, Times]]:
+    """Yield, after each round, the times so far of each remedy that could be trained."""
     found: dict[str, Times] = {}
     with contextlib.ExitStack() as stack:
         workers = {}
@@ -293,7 +307,7 @@ def measure(names: list[str], rounds: int, steps: int) -> dict[str, Times]:
                 seconds = _answer(worker)
                 found[name].cpu.append(seconds["cpu"])
                 found[name].wall.append(seconds["wall"])
-    return found
+            yield found
 
 
 def table(found: dict[str, Times]) -> str:
@@ -319,8 +333,7 @@ def table(found: dict[str, Times]) -> str:
     ]
     for middle, low, high, name, exact in sorted(rows, reverse=True):
         numbers = f"{middle:.2f} | {low:.2f} | {high:.2f}"
-        note = REMEDIES[name].note
-        lines.append(f"| {name} | {numbers} | {exact} | {note[0].lower()}{note[1:].rstrip('.')} |")
+        lines.append(f"| {name} | {numbers} | {exact} | {REMEDIES[name].note} |")
     missing = [name for name in REMEDIES if name not in found]
     if missing and len(found) > 1:
         lines += ["", f"Not measured here: {', '.join(missing)}."]
