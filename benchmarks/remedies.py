@@ -117,7 +117,7 @@ def forward(images: Any, outputs: Any) -> Any:
 
 
 def rows_first_where_faster(images: Any, outputs: Any) -> Any:
-    """`rows_first` for the layers where it is faster by itself, which are those of many channels."""
+    """`rows_first` for the layer where it is faster by itself."""
     import tensorflow as tf
 
     if images.shape[3] >= 64 and images.shape[3] < outputs.shape[3]:

@@ -1,9 +1,9 @@
 """A cache of what was read from a results folder, so that each run is read only once.
 
 `<results>/.regbench-cache/runs.bin` holds the checked contents of each finished run's files, the
-values of each config, and the state (size, times, inode) in which each file was. It can be deleted at any time, and the files
-always win: a run whose files have another state is read again, and a cache that is damaged, or was
-written by another user or version, is silently ignored.
+values of each config, and the state (size, times, inode) in which each file was. It can be deleted
+at any time, and the files always win: a run whose files have another state is read again, and a
+cache that is damaged, or was written by another user or version, is silently ignored.
 """
 
 from __future__ import annotations
