@@ -1,6 +1,6 @@
 """Measures regbench against what one would run without it; `make bench` calls this.
 
-    python bench.py [--torch-python PATH] [--data PATH] [--rounds N] [--only NAME]... [--output FILE]
+    python bench.py [--torch-python PATH] [--data PATH] [--rounds N] [--only NAME]...
 
 Every rival trains the baseline's layers on the same images with batches of 128 in a process of its
 own. The rounds are interleaved, so that a machine that slows down slows every rival down, and what
