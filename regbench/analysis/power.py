@@ -5,6 +5,7 @@ Only `scipy.special` is imported, as in `statistics`.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -144,11 +145,17 @@ def spread_interval(spread: float, pairs: int, confidence: float = 0.8) -> tuple
     (n - 1) s^2 / sigma^2 follows a chi-square distribution with n - 1 degrees of freedom.
     Source: Cochran, "The Distribution of Quadratic Forms in a Normal System", 1934.
     """
+    degrees, tail = pairs - 1, (1 - confidence) / 2
+    low, high = (_chi_square_quantile(degrees, each) for each in (tail, 1 - tail))
+    return spread * math.sqrt(degrees / low), spread * math.sqrt(degrees / high)
+
+
+@functools.cache
+def _chi_square_quantile(degrees: int, tail: float) -> float:
+    """Return the value above which this share of a chi-square distribution lies."""
     from scipy import special
 
-    degrees, tail = pairs - 1, (1 - confidence) / 2
-    low, high = (float(special.chdtri(degrees, each)) for each in (tail, 1 - tail))
-    return spread * math.sqrt(degrees / low), spread * math.sqrt(degrees / high)
+    return float(special.chdtri(degrees, tail))
 
 
 def _fewest(enough: Callable[[int], bool], guess: int) -> int | None:

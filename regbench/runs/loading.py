@@ -166,6 +166,9 @@ def _folders(path: Path) -> list[Path]:
 
 def _is_run(folder: Path) -> bool:
     """True if the folder has a run's files, or can't be opened and must be reported."""
+    # Most folders are finished runs; a path object more for each would take longer than the call.
+    if os.path.exists(f"{folder}{os.sep}{SUMMARY}"):  # noqa: PTH110
+        return True
     try:
         return (folder / SUMMARY).exists() or (folder / CONFIG).exists()
     except OSError:
