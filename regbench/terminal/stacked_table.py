@@ -45,8 +45,8 @@ class StackedTable:
         self.rows.append(list(cells))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        widths = self._widths()
-        if self.further is not None or sum(widths) + len(widths) - 1 > options.max_width:
+        widths = [] if self.further is not None else self._widths()
+        if not widths or sum(widths) + len(widths) - 1 > options.max_width:
             yield self._drawn_by_rich()
             return
         yield self._head(widths)
