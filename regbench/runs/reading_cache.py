@@ -150,7 +150,8 @@ class ReadingCache:
 
     def save(self) -> None:
         """Write new entries. Does nothing if the folder can't be written."""
-        fewer = any(len(new) < len(old) for new, old in zip(self._new, self._old, strict=True))
+        fewer = len(self._new.runs) < len(self._old.runs)
+        fewer |= len(self._new.configs) < len(self._old.configs)
         if self._results and self._key and (self._changed or fewer):
             with contextlib.suppress(OSError):
                 _write(self._results / FOLDER, _pack(self._new), self._key)

@@ -140,7 +140,7 @@ def _seconds_to_save(model: Any, experiment: Experiment, epoch: float) -> float:
         folder = RunFolder(Path(temporary) / experiment.run_name)
         folder.path.mkdir()
         keeper = Checkpoints(folder.checkpoints, {}, experiment.train.checkpoint_minutes)
-        seconds, position = [], Position(epoch=1)
+        seconds, position = [], Position()
         for _ in range(SAVED):
             began = time.perf_counter()
             folder.append(row)
