@@ -88,7 +88,7 @@ docs: install  ## build the guide into docs/_build (warnings are errors)
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs docs/_build
 	@echo "Open docs/_build/index.html"
 
-bench: install $(TORCH_VENV)/.installed  ## measure speed against plain Keras and PyTorch (15 minutes on a quiet machine)
+bench: install $(TORCH_VENV)/.installed  ## measure speed against plain Keras and PyTorch (40 minutes on a quiet machine)
 	PYTHONPATH=. $(BIN)/python benchmarks/bench.py --torch-python $(TORCH_VENV)/bin/python \
 	  --output benchmarks/results.md $(ARGS)
 

@@ -1,6 +1,6 @@
 """Measures regbench against what one would run without it; `make bench` calls this.
 
-    python bench.py --torch-python PATH [--rounds N] [--output results.md]
+    python bench.py [--torch-python PATH] [--data PATH] [--rounds N] [--only NAME]...
 
 Every rival trains the baseline's layers on the same images with batches of 128 in a process of its
 own. The rounds are interleaved, so that a machine that slows down slows every rival down, and what
@@ -15,31 +15,94 @@ import platform
 import statistics
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import contenders
 import costs
+import waits
 from bars import BARS, Bar
 
 from regbench.execution import environment, processor
 
+Measured = dict[str, list[float]]
+Section = Callable[[contenders.Bench, int, waits.Scale, "Found"], None]
+
+
+@dataclass
+class Found:
+    """Everything that was measured: speeds of contenders, numbers of rows, parts of a step."""
+
+    speeds: dict[str, list[float]] = field(default_factory=dict)
+    measured: dict[str, list[float]] = field(default_factory=dict)
+    operations: dict[str, float] = field(default_factory=dict)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--torch-python", required=True, help="a Python that has torch")
+    parser.add_argument("--torch-python", help="a Python that has torch, for `speeds`")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--data", type=Path, help="CIFAR-10's archive, or the folder with its files"
+    )
+    parser.add_argument("--only", action="append", choices=SECTIONS, default=[])
+    parser.add_argument("--smallest", action="store_true", help="try every part; measures nothing")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
+    scale = waits.Scale(options.data)
+    if options.smallest:
+        options.rounds = 1
+        scale = waits.Scale(options.data, 1, 1, 1, 1, 1)
+    found = Found()
     with tempfile.TemporaryDirectory(prefix="regbench-bench-") as folder:
         bench = contenders.Bench(Path(folder), options.torch_python)
-        speeds = measure_speeds(bench, options.rounds)
-        measured = ratios(speeds) | costs.measure(bench, options.rounds)
-        operations = json.loads(bench.python(str(contenders.HERE / "operations.py")))
-    text = report(speeds, measured, options.rounds) + operations_table(operations)
+        for name in options.only or SECTIONS:
+            print(f"{name} ...", file=sys.stderr)
+            SECTIONS[name](bench, options.rounds, scale, found)
+    text = report(found, options.rounds, scale)
     print(text)
     if options.output:
         options.output.write_text(text)
+
+
+def of_speeds(bench: contenders.Bench, rounds: int, scale: waits.Scale, found: Found) -> None:
+    found.speeds = measure_speeds(bench, rounds)
+    found.measured |= ratios(found.speeds)
+
+
+def of_operations(bench: contenders.Bench, rounds: int, scale: waits.Scale, found: Found) -> None:
+    found.operations = json.loads(bench.python(str(contenders.HERE / "operations.py")))
+
+
+def of_waiting(wait: Callable[[contenders.Bench, waits.Scale], Measured]) -> Section:
+    def section(bench: contenders.Bench, rounds: int, scale: waits.Scale, found: Found) -> None:
+        found.measured |= wait(bench, scale)
+
+    return section
+
+
+def of_costs(cost: Callable[[contenders.Bench, int], Measured]) -> Section:
+    def section(bench: contenders.Bench, rounds: int, scale: waits.Scale, found: Found) -> None:
+        found.measured |= cost(bench, rounds)
+
+    return section
+
+
+# What `--only` names; `reading` has 10,000 runs, and 200 with `--smallest`.
+SECTIONS: dict[str, Section] = {
+    "run": of_waiting(waits.one_run),
+    "configs": of_waiting(waits.seven_configs),
+    "demo": of_waiting(waits.demo),
+    "warm": of_waiting(waits.warm_worker),
+    "speeds": of_speeds,
+    "reading": lambda bench, rounds, scale, found: found.measured.update(
+        costs.reading(bench, rounds, (200,) if scale.epochs == 1 else (1_000, 10_000))
+    ),
+    "costs": of_costs(costs.measure),
+    "operations": of_operations,
+}
 
 
 def measure_speeds(bench: contenders.Bench, rounds: int) -> dict[str, list[float]]:
@@ -61,20 +124,35 @@ def ratios(speeds: dict[str, list[float]]) -> dict[str, list[float]]:
     }
 
 
-def report(speeds: dict[str, list[float]], measured: dict[str, list[float]], rounds: int) -> str:
+def report(found: Found, rounds: int, scale: waits.Scale) -> str:
     """Return the tables as Markdown."""
-    lines = ["# Benchmark results", "", "Written by `make bench`. " + machine(), ""]
-    lines += ["| contender | images/s, median | lowest | highest | share of the limit |"]
+    text = "# Benchmark results\n\nWritten by `make bench`. " + machine() + "\n"
+    if found.speeds:
+        text += speeds_table(found.speeds)
+    text += bars_table(found.measured, rounds, scale)
+    return text + (operations_table(found.operations) if found.operations else "")
+
+
+def speeds_table(speeds: dict[str, list[float]]) -> str:
+    lines = ["", "| contender | images/s, median | lowest | highest | share of the limit |"]
     lines += ["|---|---:|---:|---:|---:|"]
     limit = speeds["sgemm limit"]
     for name, values in speeds.items():
         share = statistics.median(one / most for one, most in zip(values, limit, strict=True))
         numbers = f"{statistics.median(values):.0f} | {min(values):.0f} | {max(values):.0f}"
         lines.append(f"| {name} | {numbers} | {share:.2f} |")
-    lines += ["", f"Ratios within a round, {rounds} rounds; other rows as many times.", ""]
-    lines += ["| what | median | lowest | highest | bar | |", "|---|---:|---:|---:|---:|---|"]
-    lines += [row(bar, measured[bar.what]) for bar in BARS]
     return "\n".join(lines) + "\n"
+
+
+def bars_table(measured: dict[str, list[float]], rounds: int, scale: waits.Scale) -> str:
+    """Return a row for each bar that was measured."""
+    rows = [row(bar, measured[bar.what]) for bar in BARS if bar.what in measured]
+    if not rows:
+        return ""
+    lines = ["", f"Ratios within a round, {rounds} rounds; other rows as many times."]
+    lines += [f"Whole commands: {scale.note()}", ""]
+    lines += ["| what | median | lowest | highest | bar | |", "|---|---:|---:|---:|---:|---|"]
+    return "\n".join([*lines, *rows]) + "\n"
 
 
 def operations_table(shares: dict[str, float]) -> str:
@@ -91,10 +169,18 @@ def operations_table(shares: dict[str, float]) -> str:
 def row(bar: Bar, values: list[float]) -> str:
     middle = statistics.median(values)
     numbers = [f"{value:.{bar.digits}f}{bar.unit}" for value in (middle, min(values), max(values))]
-    verdict = "met" if bar.met(middle) else "**not met**"
-    return (
-        f"| {bar.what} | {' | '.join(numbers)} | {bar.sign} {bar.limit:g}{bar.unit} | {verdict} |"
-    )
+    avx512 = avx_level() == "AVX-512"
+    verdict = "met" if bar.met(middle, avx512) else "**not met**"
+    limit = f"{bar.sign} {bar.limit_on(avx512):g}{bar.unit}"
+    return f"| {bar.what} | {' | '.join(numbers)} | {limit} | {verdict} |"
+
+
+def avx_level() -> str:
+    """Return the widest vectors that the processor has."""
+    sets = processor.describe()["instruction_sets"] or []
+    if any(each.startswith("avx512") for each in sets):
+        return "AVX-512"
+    return "AVX2" if "avx2" in sets else "no AVX2"
 
 
 def machine() -> str:
@@ -102,7 +188,7 @@ def machine() -> str:
     versions = environment.versions()
     packages = ", ".join(f"{name} {versions[name]}" for name in ("tensorflow", "keras", "numpy"))
     return (
-        f"{processor.name()}, {environment.cores()} cores, {platform.system()}, "
+        f"{processor.name()}, {avx_level()}, {environment.cores()} cores, {platform.system()}, "
         f"Python {platform.python_version()}, {packages}; {date.today()}."
     )
 

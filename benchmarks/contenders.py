@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from regbench import config, datasets
+from regbench.datasets import cache
 from regbench.execution import environment
 
 HERE = Path(__file__).parent
@@ -34,8 +35,9 @@ UNSET = ("KERAS_BACKEND", "OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_L2_S
 class Bench:
     """The place of one benchmark: its temporary folder, its data and the Pythons it runs."""
 
-    def __init__(self, folder: Path, torch_python: str) -> None:
+    def __init__(self, folder: Path, torch_python: str | None) -> None:
         self.folder = folder
+        self.users_cache = cache.folder()
         self.torch_python = torch_python
         self.data = folder / "images.npz"
         os.environ["REGBENCH_DATA"] = str(folder / "cache")  # not the user's
@@ -61,6 +63,8 @@ def keras_fit(bench: Bench) -> float:
 
 
 def pytorch_loop(bench: Bench) -> float:
+    if bench.torch_python is None:
+        raise SystemExit("bench: this row compares with PyTorch: name a Python with --torch-python")
     script = [str(HERE / "pytorch_loop.py"), str(bench.data), str(1 + EPOCHS)]
     return _of_script(bench.python(*script, python=bench.torch_python))
 

@@ -32,17 +32,16 @@ def measure(bench: Bench, rounds: int) -> dict[str, list[float]]:
     }
     what = "second run of a finished sweep of 12 runs"
     measured[what] = _second_runs(bench, 5 * rounds)
-    measured |= _reading(bench, rounds)
     share, memory = _full_run(bench)
     measured["evaluation and bookkeeping, share of an epoch of 50,000 images"] = [share]
     measured["peak memory of a run on 50,000 images"] = [memory]
     return measured
 
 
-def _reading(bench: Bench, rounds: int) -> dict[str, list[float]]:
+def reading(bench: Bench, rounds: int, counts: tuple[int, ...]) -> dict[str, list[float]]:
     """Return the seconds of comparisons, and their ratios to reading the files and no more."""
     measured: dict[str, list[float]] = {}
-    for count in (1_000, 10_000):
+    for count in counts:
         results = bench.folder / f"many-{count}"
         many_runs.write(results, count)
         time.sleep(3)  # files that changed a moment ago are not cached

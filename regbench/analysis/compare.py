@@ -37,6 +37,9 @@ MOST_SECONDS = 1e9
 # The fields of `_Runs` that have a row for each seed.
 ARRAYS = ("seeds", "completed", "metrics", "paths", "data", "seconds", "wall_seconds")
 
+# See `_pairs_needed`; None where they are not known.
+PairsNeeded = tuple[int | None, int | None, int | None]
+
 # The name and the hash of a config.
 Key = tuple[str, str]
 
@@ -315,14 +318,17 @@ def _versus(pairs: Mapping[Key, np.ndarray], names: Sequence[str]) -> dict[Key, 
         samples = [_sample(differences[:, column]) for differences in pairs.values()]
         adjusted = statistics.holm([statistics.paired_p(sample) for sample in samples])
         flips = statistics.sign_flips(samples)
-        for key, sample, p_holm, p_value in zip(pairs, samples, adjusted, flips, strict=True):
-            versus[key].append(_difference(sample, p_value, p_holm))
+        needed = _pairs_needed(samples)
+        found = zip(pairs, samples, adjusted, flips, needed, strict=True)
+        for key, sample, p_holm, p_value, pairs_needed in found:
+            versus[key].append(_difference(sample, p_value, p_holm, pairs_needed))
     return versus
 
 
-def _difference(sample: np.ndarray, p_value: float | None, p_holm: float | None) -> Difference:
+def _difference(
+    sample: np.ndarray, p_value: float | None, p_holm: float | None, needed: PairsNeeded
+) -> Difference:
     mean = statistics.interval(sample)
-    needed, lowest, highest = _pairs_needed(sample)
     return Difference(
         mean.mean,
         mean.low,
@@ -331,9 +337,9 @@ def _difference(sample: np.ndarray, p_value: float | None, p_holm: float | None)
         p_floor=statistics.sign_flip_floor(len(sample)) if len(sample) > 1 else None,
         p_holm=p_holm,
         pairs=len(sample),
-        pairs_needed=needed,
-        pairs_needed_low=lowest,
-        pairs_needed_high=highest,
+        pairs_needed=needed[0],
+        pairs_needed_low=needed[1],
+        pairs_needed_high=needed[2],
     )
 
 
@@ -347,15 +353,16 @@ def _sample(differences: np.ndarray) -> np.ndarray:
     return known[:0] if np.isinf(differences).any() else known
 
 
-def _pairs_needed(sample: np.ndarray) -> tuple[int | None, int | None, int | None]:
-    """Return how many pairs would show the difference, given its observed mean and spread.
+def _pairs_needed(samples: Sequence[np.ndarray]) -> list[PairsNeeded]:
+    """Return how many pairs would show each difference, given its observed mean and spread.
 
     The second and third numbers are for the ends of an 80% interval of the spread.
     """
-    if len(sample) < 2:
-        return None, None, None
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, spread = float(sample.mean()), float(sample.std(ddof=1))
-        least, most = power.spread_interval(spread, len(sample))
-    needed = power.pairs_needed
-    return needed(mean, spread), needed(mean, least), needed(mean, most)
+    means, spreads = np.full(len(samples), math.nan), np.full((3, len(samples)), math.nan)
+    for place, sample in enumerate(samples):
+        if len(sample) > 1:
+            with np.errstate(over="ignore", invalid="ignore"):
+                means[place], spread = float(sample.mean()), float(sample.std(ddof=1))
+                least, most = power.spread_interval(spread, len(sample))
+            spreads[:, place] = spread, least, most
+    return list(zip(*(power.pairs_needed_each(means, each) for each in spreads), strict=True))

@@ -5,11 +5,15 @@ Only `scipy.special` is imported, as in `statistics`.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from regbench.analysis import statistics
-from regbench.analysis.statistics import ALPHA
+from regbench.analysis.statistics import ALPHA, Sample
 
 # Nobody trains more seeds than this: a difference that needs them does not matter in practice.
 MOST_PAIRS = 10_000
@@ -40,6 +44,69 @@ def pairs_needed(
     effect = abs(mean) / spread
     guess = _guess(effect, power, alpha)
     return _fewest(lambda pairs: _power(effect, pairs, alpha) >= power, guess)
+
+
+def pairs_needed_each(
+    means: Sample, spreads: Sample, power: float = 0.8, alpha: float = ALPHA
+) -> list[int | None]:
+    """Return what `pairs_needed` does for each mean (n,) and spread (n,), many times as fast."""
+    found: list[int | None] = [None] * len(means)
+    known = (means != 0) & np.isfinite(means) & np.isfinite(spreads)
+    for place in np.flatnonzero(known & (spreads == 0)):
+        found[place] = 2
+    places = np.flatnonzero(known & (spreads != 0))
+    with np.errstate(over="ignore"):
+        effects = np.abs(means[places]) / spreads[places]
+    guesses = np.array([_guess(effect, power, alpha) for effect in effects.tolist()], np.int64)
+    for place, pairs in zip(places, _fewest_each(effects, guesses, power, alpha), strict=True):
+        found[place] = pairs
+    return found
+
+
+def _fewest_each(
+    effects: Sample, guesses: NDArray[np.int64], power: float, alpha: float
+) -> list[int | None]:
+    """Return the smallest numbers of pairs that are enough; all take the steps of `_fewest`."""
+    low, high, middle = np.ones_like(guesses), np.full_like(guesses, MOST_PAIRS), guesses
+    step = 1
+    while (active := np.flatnonzero(high - low > 1)).size:
+        least, most, next_ones = low[active], high[active], middle[active]
+        inside = (least < next_ones) & (next_ones < most)
+        tried = np.where(inside, next_ones, (least + most) // 2)
+        enough = _are_enough(effects[active], tried, power, alpha)
+        high[active] = np.where(enough, tried, most)
+        low[active] = np.where(enough, least, tried)
+        middle[active] = np.where(enough, tried - step, tried + step)
+        step *= 2
+    limit = high == MOST_PAIRS
+    missing = ~_are_enough(effects[limit], high[limit], power, alpha)
+    found: list[int | None] = high.tolist()
+    for place in np.flatnonzero(limit)[missing]:
+        found[place] = None
+    return found
+
+
+def _are_enough(
+    effects: Sample, pairs: NDArray[np.int64], power: float, alpha: float
+) -> NDArray[np.bool_]:
+    """Return whether `_power` reaches `power`, for each effect (n,) with these pairs (n,)."""
+    from scipy import special
+
+    degrees, shifts = pairs - 1, effects * np.sqrt(pairs)
+    sizes, place = np.unique(degrees, return_inverse=True)
+    edges = np.array([statistics.t_quantile(1 - alpha / 2, each) for each in sizes.tolist()])[place]
+    reached = np.empty(len(effects))
+    large = shifts > LARGE_SHIFT
+    with np.errstate(over="ignore"):
+        squares = (shifts[large] / edges[large]) ** 2
+    reached[large] = special.chdtr(degrees[large], degrees[large] * squares)
+    small = ~large
+    reached[small] = 1 - special.nctdtr(degrees[small], shifts[small], edges[small])
+    # The other tail is slow to compute and holds less than `alpha`: it seldom decides.
+    close = small & (reached < power) & (reached >= power - alpha)
+    lower = special.nctdtr(degrees[close], shifts[close], -edges[close])
+    reached[close] += np.where(np.isfinite(lower), lower, 0.0)
+    return reached >= power
 
 
 def pairs_needed_for_same(
@@ -78,11 +145,17 @@ def spread_interval(spread: float, pairs: int, confidence: float = 0.8) -> tuple
     (n - 1) s^2 / sigma^2 follows a chi-square distribution with n - 1 degrees of freedom.
     Source: Cochran, "The Distribution of Quadratic Forms in a Normal System", 1934.
     """
+    degrees, tail = pairs - 1, (1 - confidence) / 2
+    low, high = (_chi_square_quantile(degrees, each) for each in (tail, 1 - tail))
+    return spread * math.sqrt(degrees / low), spread * math.sqrt(degrees / high)
+
+
+@functools.cache
+def _chi_square_quantile(degrees: int, tail: float) -> float:
+    """Return the value above which this share of a chi-square distribution lies."""
     from scipy import special
 
-    degrees, tail = pairs - 1, (1 - confidence) / 2
-    low, high = (float(special.chdtri(degrees, each)) for each in (tail, 1 - tail))
-    return spread * math.sqrt(degrees / low), spread * math.sqrt(degrees / high)
+    return float(special.chdtri(degrees, tail))
 
 
 def _fewest(enough: Callable[[int], bool], guess: int) -> int | None:

@@ -70,11 +70,12 @@ def compare(
       regbench compare results/ --json | jq '.[] | {name, gap}'
       regbench compare elsewhere.csv --metric accuracy
     """
-    from regbench import figures
     from regbench.analysis import compare as comparison
     from regbench.analysis import evidence
 
-    if plot:
+    if plot:  # only a drawing needs what figures import
+        from regbench import figures
+
         figures.check_format(plot)
     with busy("Reading the runs"):
         loaded = reading.load(results, with_tables=True)

@@ -65,9 +65,9 @@ def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
     command, observer = environment.command_line(), observer_for(quiet)
     # The verdicts on an untrained network are meaningless.
     own = options | {"probes": not smoke}
-    began = time.monotonic()
     try:
         told = None if quiet else _announce(asked, folder, smoke, options)
+        began = time.monotonic()  # the estimate is for what follows its announcement
         with signals.raised(observer.stopping):
             found = studies.run_study(
                 asked, folder, warn=warn, command=command, observer=observer, **own

@@ -25,7 +25,7 @@ def load(paths: Sequence[Path], with_tables: bool = False) -> Results:
     from regbench import runs
 
     results = runs.load(paths, warn, with_tables)
-    if not results.runs:
+    if results.frame.empty:  # `results.runs` makes an object of each
         below = [folder for path in paths for folder in _results_below(path)]
         if below:
             named = ", ".join(one_line(str(folder)) for folder in below[:MOST_NAMED])

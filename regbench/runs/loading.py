@@ -43,6 +43,9 @@ from regbench.text import one_line
 if TYPE_CHECKING:
     import pandas
 
+# The place of the config's hash in `Entry.run`, which leaves out the results folder.
+CONFIG_HASH = RUN.index("config_hash") - 1
+
 
 def load(
     paths: str | Path | Iterable[str | Path], warn: Warn | None = None, with_tables: bool = True
@@ -96,7 +99,7 @@ class _Reader:
             return
         if entry is not known:
             cache.put(folder, state, entry)
-        self._note_config(folder, entry.run[RUN.index("config_hash") - 1])
+        self._note_config(folder, entry.run[CONFIG_HASH], cache)
         self._read.append((folder, entry))
 
     def read_table(self, path: Path) -> None:
@@ -119,12 +122,18 @@ class _Reader:
         joined = pandas.concat(frames, ignore_index=True)
         return Results(joined, self._configs, recorded, tuple(measures))
 
-    def _note_config(self, folder: Path, config_hash: str) -> None:
-        """Read the config of the first run that has it; it stands for all."""
-        if config_hash not in self._configs:
-            values = _config(folder, config_hash, self._warn)
-            if values is not None:
-                self._configs[config_hash] = values
+    def _note_config(self, folder: Path, config_hash: str, cache: ReadingCache) -> None:
+        """Read the config of the first run that has it, or find it in the cache."""
+        if config_hash in self._configs:  # it stands for all
+            return
+        state = cache.config_state(folder)
+        known = cache.config(folder, config_hash, state)
+        values = _config(folder, config_hash, self._warn) if known is None else known
+        if values is None:
+            return
+        self._configs[config_hash] = values
+        if known is None:
+            cache.put_config(folder, config_hash, state, values)
 
 
 def _frame(runs: list[tuple[Any, ...]], histories: list[NDArray[np.float64]]) -> pandas.DataFrame:
@@ -181,6 +190,9 @@ def run_folders(path: Path) -> list[Path]:
 
 def _is_run(folder: Path) -> bool:
     """True if the folder has a run's files, or can't be opened and must be reported."""
+    # Most folders are finished runs; a path object more for each would take longer than the call.
+    if os.path.exists(f"{folder}{os.sep}{SUMMARY}"):  # noqa: PTH110
+        return True
     try:
         return (folder / SUMMARY).exists() or (folder / CONFIG).exists()
     except OSError:

@@ -1,9 +1,9 @@
 """A cache of what was read from a results folder, so that each run is read only once.
 
-`<results>/.regbench-cache/runs.bin` holds the checked contents of each finished run's files and
-the state (size, times, inode) in which each file was. It can be deleted at any time, and the files
-always win: a run whose files have another state is read again, and a cache that is damaged, or was
-written by another user or version, is silently ignored.
+`<results>/.regbench-cache/runs.bin` holds the checked contents of each finished run's files, the
+values of each config, and the state (size, times, inode) in which each file was. It can be deleted
+at any time, and the files always win: a run whose files have another state is read again, and a
+cache that is damaged, or was written by another user or version, is silently ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import stat
 import struct
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 from regbench import files
 from regbench.datasets import cache as datasets
 from regbench.runs.environments import Environment
-from regbench.runs.files import COLUMNS, ENVIRONMENT, HISTORY_FILE, SUMMARY
+from regbench.runs.files import COLUMNS, CONFIG, ENVIRONMENT, HISTORY_FILE, SUMMARY
 
 FOLDER, FILE = ".regbench-cache", "runs.bin"
 # Raise it when a reader checks more than before, or interprets a file differently.
-VERSION = 1
+VERSION = 2
 # Fewer runs than this are read in an instant, and their folder stays untouched.
 FEWEST = 100
 # A file changed this shortly before it was read could change again without a new time.
@@ -65,6 +65,21 @@ class Entry(NamedTuple):
     environment: Environment
 
 
+class Config(NamedTuple):
+    """The values of a config, as `Experiment.brief` gives them, and the file they are from."""
+
+    run: str
+    state: FileState
+    values: Mapping[str, object]
+
+
+class Content(NamedTuple):
+    """All that a cache holds: each run by its folder's name, each config by its hash."""
+
+    runs: dict[str, tuple[State, Entry]]
+    configs: dict[str, Config]
+
+
 class ReadingCache:
     """The cached entries of one results folder; empty, and never written, for None."""
 
@@ -72,8 +87,7 @@ class ReadingCache:
         self._results = results
         self._began = time.time_ns()
         self._key = _key() if results else None
-        self._old: dict[str, tuple[State, Entry]] = {}
-        self._new: dict[str, tuple[State, Entry]] = {}
+        self._old, self._new = Content({}, {}), Content({}, {})
         self._changed = False
         if results and self._key:
             with contextlib.suppress(OSError, *DAMAGED):
@@ -91,24 +105,54 @@ class ReadingCache:
 
     def get(self, folder: Path, state: State | None) -> Entry | None:
         """Return the content of a run's files in exactly this state; None if unknown."""
-        known = self._old.get(folder.name)
+        known = self._old.runs.get(folder.name)
         if known is None or known[0] != state:
             return None
-        self._new[folder.name] = known
+        self._new.runs[folder.name] = known
         return known[1]
 
     def put(self, folder: Path, state: State | None, entry: Entry) -> None:
         """Store what was read from a run's files after they were found in this state."""
-        if state is None:
-            return
-        changed = max((time for file in state for time in file[1:3]), default=self._began)
-        if changed < self._began - SETTLED:
-            self._new[folder.name] = state, entry
+        if state is not None and self._is_settled(state):
+            self._new.runs[folder.name] = state, entry
             self._changed = True
+
+    def config_state(self, folder: Path) -> FileState | None:
+        """Return the state of a run's config, as `state` does of its other files."""
+        if self._key is None or folder.parent != self._results:
+            return None
+        return _state(f"{folder}{os.sep}{CONFIG}")
+
+    def config(
+        self, folder: Path, config_hash: str, state: FileState | None
+    ) -> Mapping[str, object] | None:
+        """Return the values of the config in a run's folder in exactly this state."""
+        known = self._old.configs.get(config_hash)
+        if known is None or known[:2] != (folder.name, state):
+            return None
+        self._new.configs[config_hash] = known
+        return known.values
+
+    def put_config(
+        self, folder: Path, config_hash: str, state: FileState | None, values: Mapping[str, object]
+    ) -> None:
+        """Store a config that was read after its file was found in this state.
+
+        One with plugins is read again: its values may depend on what is loaded.
+        """
+        if state is not None and self._is_settled([state]) and "plugins" not in values:
+            self._new.configs[config_hash] = Config(folder.name, state, values)
+            self._changed = True
+
+    def _is_settled(self, state: State) -> bool:
+        changed = max((time for file in state for time in file[1:3]), default=self._began)
+        return changed < self._began - SETTLED
 
     def save(self) -> None:
         """Write new entries. Does nothing if the folder can't be written."""
-        if self._results and self._key and (self._changed or len(self._new) < len(self._old)):
+        fewer = len(self._new.runs) < len(self._old.runs)
+        fewer |= len(self._new.configs) < len(self._old.configs)
+        if self._results and self._key and (self._changed or fewer):
             with contextlib.suppress(OSError):
                 _write(self._results / FOLDER, _pack(self._new), self._key)
 
@@ -134,11 +178,11 @@ def _state(path: str) -> FileState:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
-def _pack(entries: dict[str, tuple[State, Entry]]) -> bytes:
+def _pack(kept: Content) -> bytes:
     """Return the bytes that `_unpack` reads: JSON, then the histories below each other."""
     environments: dict[str, int] = {}
     runs = {}
-    for name, (state, entry) in entries.items():
+    for name, (state, entry) in kept.runs.items():
         environment = environments.setdefault(
             json.dumps(vars(entry.environment)), len(environments)
         )
@@ -147,21 +191,25 @@ def _pack(entries: dict[str, tuple[State, Entry]]) -> bytes:
         "made_by": _made_by(),
         "runs": runs,
         "environments": [json.loads(each) for each in environments],
+        "configs": kept.configs,
     }
     text = json.dumps(content).encode()
-    histories = [entry.history for _, entry in entries.values()]
+    histories = [entry.history for _, entry in kept.runs.values()]
     numbers = np.concatenate(histories) if histories else np.empty((0, len(COLUMNS)))
     return struct.pack("<Q", len(text)) + text + numbers.astype("<f8").tobytes()
 
 
-def _unpack(content: bytes) -> dict[str, tuple[State, Entry]]:
-    """Return the entries. Raises an error of `DAMAGED` for what this version did not write."""
+def _unpack(content: bytes) -> Content:
+    """Return the content. Raises an error of `DAMAGED` for what this version did not write."""
     (length,) = struct.unpack_from("<Q", content)
     values = json.loads(content[8 : 8 + length])
     if values["made_by"] != _made_by():
         raise ValueError("of another version")
     environments = [Environment(**each) for each in values["environments"]]
     numbers = np.frombuffer(content, "<f8", offset=8 + length).reshape(-1, len(COLUMNS))
+    configs = {key: Config(*each) for key, each in values["configs"].items()}
+    if not all(isinstance(each.values, dict) for each in configs.values()):
+        raise ValueError("expected mappings")
     entries, first = {}, 0
     for name, (state, run, rows, environment) in values["runs"].items():
         history = numbers[first : first + rows]
@@ -170,11 +218,11 @@ def _unpack(content: bytes) -> dict[str, tuple[State, Entry]]:
         entries[name] = state, entry
     if first != len(numbers):
         raise ValueError("of another length")
-    return entries
+    return Content(entries, configs)
 
 
 def _made_by() -> list[Any]:
-    return [VERSION, metadata.version("regbench"), *READ, *COLUMNS]
+    return [VERSION, metadata.version("regbench"), *READ, CONFIG, *COLUMNS]
 
 
 def _authentic(folder: Path, key: bytes) -> bytes:

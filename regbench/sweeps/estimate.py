@@ -30,10 +30,15 @@ from regbench.models import evaluate, saving
 from regbench.models.build import build
 from regbench.probes import gap_ledger, harness
 from regbench.runs.files import HISTORY, MODEL
+from regbench.runs.folder import RunFolder
 from regbench.training import memory, train
+from regbench.training.checkpoints import COSTLY_SECONDS, PAUSE, Checkpoints, Position
 
-# Images to time the probes on. With more, the ledger's passes take most of the time.
-PROBED = 200
+# Images to time the probes on: as many as dropout's ensemble has at least. With more, the ledger's
+# passes take most of the time.
+PROBED = 500
+# The first one written is slower than the next ones.
+SAVED = 3
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ class Pace:
 
     `start` is the time a fresh worker process needs to import its libraries; `overhead` is the time
     outside the epochs: building, compiling, probing and saving. `training` and `measuring` are per
-    epoch; before the first and after the last epoch, `measuring_all` replaces `measuring`.
+    epoch; before the first and after the last epoch, `measuring_all` replaces `measuring`. Both
+    include what is written after each epoch, a row and a checkpoint.
     """
 
     start: float
@@ -118,8 +124,34 @@ def measure(question: Question, emit: train.Emit) -> Pace:
     if experiment.changing("batch"):
         beyond += (gap_ledger.most_changed(sample) - gap_ledger.most_changed(PROBED)) * image
     overhead = time.perf_counter() - began - steady + beyond
-    measuring = timing.measuring, timing.measuring_all
+    epoch = timing.training + timing.measuring
+    saving = _seconds_to_save(model, experiment, epoch)
+    measuring = timing.measuring + saving, timing.measuring_all + saving
     return Pace(0.0, max(0.0, overhead), timing.training, *measuring)
+
+
+def _seconds_to_save(model: Any, experiment: Experiment, epoch: float) -> float:
+    """Return the seconds after each epoch to write a row and a checkpoint, synced to the disk.
+
+    `epoch` is the seconds that an epoch takes otherwise: after short ones, not each is saved.
+    """
+    row = dict.fromkeys(HISTORY, 0.0)
+    with tempfile.TemporaryDirectory(prefix="regbench-") as temporary:
+        folder = RunFolder(Path(temporary) / experiment.run_name)
+        folder.path.mkdir()
+        keeper = Checkpoints(folder.checkpoints, {}, experiment.train.checkpoint_minutes)
+        seconds, position = [], Position()
+        for _ in range(SAVED):
+            began = time.perf_counter()
+            folder.append(row)
+            rows = time.perf_counter() - began
+            keeper.save(model, position)
+            position.end_epoch(row)
+            checkpoint = time.perf_counter() - began - rows
+            if checkpoint > COSTLY_SECONDS:  # the next ones are left out for a while
+                checkpoint /= max(1.0, PAUSE * checkpoint / epoch)
+            seconds.append(rows + checkpoint)
+    return min(seconds)
 
 
 def _finish(model: Any, experiment: Experiment, size: Size) -> None:

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 from regbench.analysis import mcnemar, run_time
 from regbench.analysis.rows import USUAL, ConfigRow
 from regbench.analysis.statistics import ALPHA, Interval
+from regbench.terminal.stacked_table import Cell, StackedTable, cell
 from regbench.text import changes, markdown_table, number, plain_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.console import Group
-    from rich.text import Text
 
     from regbench.runs import Summary
 
-# A cell of a CSV file.
-Cell = str | int | float | None
+# A field of a CSV file.
+Field = str | int | float | None
 # In a spreadsheet, a cell that begins with one of these is a formula.
 FORMULA = ("=", "+", "-", "@", "\t")
 HEADINGS = ("train", "test", "gap", "Δ test", "Δ gap", "params", "time")
@@ -42,20 +42,20 @@ def labels(rows: Sequence[ConfigRow], between: str = " ") -> list[str]:
 def terminal(rows: Sequence[ConfigRow], width: int) -> Group:
     """Return a table for rich to print in `width` columns; 80 columns hold every number."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    narrow = width < FULL
-    table.add_column("config", max_width=18 if narrow else 26, overflow="ellipsis", no_wrap=True)
-    for heading in HEADINGS[: 5 if narrow else 7]:
-        table.add_column(heading, justify="right", no_wrap=True)
-    if width >= WIDE:
-        table.add_column("changes", overflow="fold")
+    narrow, wide = width < FULL, width >= WIDE
+    table = StackedTable(
+        ["config", *HEADINGS[: 5 if narrow else 7]],
+        most=18 if narrow else 26,
+        further="changes" if wide else None,
+    )
     for row, label, time in zip(rows, labels(rows, "\n"), run_time.times(rows), strict=True):
         cells = _terminal_cells(row, label, time)
         # A truncated number could be misread: drop whole columns instead.
-        table.add_row(*cells[: 6 if narrow else 8 if width < WIDE else 9])
+        table.add(cells[: 6 if narrow else 8])
+        if wide:
+            table.rows[-1] = [*table.rows[-1], cell(changes(row.changes))]
     return Group(table, Text("\n" + _legend(rows, timed=not narrow), style="dim"))
 
 
@@ -116,26 +116,21 @@ def _seconds(seconds: float | None) -> str:
     return f"{seconds:.1f}" if seconds < 1000 else f"{seconds:.0f}"
 
 
-def _terminal_cells(row: ConfigRow, label: str, time: str) -> list[Text | str]:
-    from rich.text import Text
-
-    name = Text(label)
+def _terminal_cells(row: ConfigRow, label: str, time: str) -> list[Cell]:
+    name = [*cell(label)]
     if row.runs > 1:
-        name.append(f"\n{row.runs} seeds", style="dim")
+        name += cell(f"{row.runs} seeds", "dim")
     if row.diverged:
-        name.append(f"\n{row.diverged} of {row.runs} diverged", style="red")
+        name += cell(f"{row.diverged} of {row.runs} diverged", "red")
     numbers = [_stacked(value) for value in (row.train_accuracy, row.test_accuracy, row.gap)]
     numbers += [_stacked(row.versus(metric), "+") for metric in ("test_accuracy", "gap")]
-    cells = [_count(row.parameters), time]
-    return [name, *numbers, *cells, Text(changes(row.changes))]
+    return [name, *numbers, cell(_count(row.parameters)), cell(time)]
 
 
-def _stacked(value: Interval | None, sign: str = "") -> Text:
+def _stacked(value: Interval | None, sign: str = "") -> Cell:
     """Return a mean, with half its interval on the line below."""
-    from rich.text import Text
-
     mean, *half = number(value, sign).split(" ")
-    return Text(mean).append("\n" + half[0], style="dim") if half else Text(mean)
+    return [(mean, ""), *((each, "dim") for each in half)]
 
 
 def _timed(rows: Sequence[ConfigRow]) -> str:
@@ -157,8 +152,8 @@ def _legend(rows: Sequence[ConfigRow], timed: bool) -> str:
     return "\n".join(lines)
 
 
-def _flat(row: ConfigRow) -> dict[str, Cell]:
-    flat: dict[str, Cell] = {
+def _flat(row: ConfigRow) -> dict[str, Field]:
+    flat: dict[str, Field] = {
         "name": _no_formula(row.name),
         "config_hash": _no_formula(row.config_hash),
         "seeds": " ".join(map(str, row.seeds)),
@@ -189,7 +184,7 @@ def _flat(row: ConfigRow) -> dict[str, Cell]:
     return flat
 
 
-def _numbers(name: str, value: Interval) -> dict[str, Cell]:
+def _numbers(name: str, value: Interval) -> dict[str, Field]:
     """Return one column for each number of an interval or a difference."""
     return {f"{name}_{part}": number for part, number in asdict(value).items()}
 

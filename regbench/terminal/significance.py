@@ -10,11 +10,11 @@ from regbench.analysis.mcnemar import Disagreement
 from regbench.analysis.rows import ConfigRow, Value
 from regbench.analysis.statistics import ALPHA, Interval
 from regbench.terminal import comparison
+from regbench.terminal.stacked_table import StackedTable, cell
 from regbench.text import changes, markdown_table, number
 
 if TYPE_CHECKING:
     from rich.console import Group
-    from rich.table import Table
 
 
 def view(rows: Sequence[ConfigRow], shown: Sequence[str], changed: bool, width: int) -> list[Group]:
@@ -42,7 +42,7 @@ def terminal(rows: Sequence[ConfigRow], metric: str, width: int = 80) -> Group:
     for row, label in zip(rows, comparison.labels(rows, "\n"), strict=True):
         value = row.value(metric)
         cells = [_number(value).replace(" ", "\n"), *_difference(value, width)]
-        table.add_row(label, *cells, *([_examples(row.mcnemar)] if examples else []))
+        table.add(map(cell, [label, *cells, *([_examples(row.mcnemar)] if examples else [])]))
     return Group(table, Text("\n" + _legend(rows, [metric], examples) + "\n", style="dim"))
 
 
@@ -58,19 +58,13 @@ def differences(rows: Sequence[ConfigRow], width: int = 80) -> Group | None:
         table = _table(f"\nDifferences from the baseline: {metric}", evidence.HEADINGS[1:], False)
         for row, label in zip(rows, comparison.labels(rows, "\n"), strict=True):
             if row.versus_baseline:
-                table.add_row(label, *_difference(row.value(metric), width))
+                table.add(map(cell, [label, *_difference(row.value(metric), width)]))
         parts.append(table)
     return Group(*parts, Text("\n" + _legend(rows, evidence.DIFFERENCES, False), style="dim"))
 
 
-def _table(title: str, headings: Sequence[str], examples: bool) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("config", max_width=16 if examples else 18, overflow="ellipsis", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
+def _table(title: str, headings: Sequence[str], examples: bool) -> StackedTable:
+    return StackedTable(["config", *headings], most=16 if examples else 18, title=title)
 
 
 def markdown(rows: Sequence[ConfigRow], metric: str) -> str:

@@ -103,6 +103,30 @@ def test_a_config_that_can_not_be_trusted_is_told_again(tmp_path):
     assert "what the config changes is not shown" in second[1][0]
 
 
+def test_a_config_is_parsed_once_and_again_when_its_file_changes(results, monkeypatch):
+    parsed, usual = [], config.parse_stored
+
+    def noted(text, source):
+        parsed.append(source)
+        return usual(text, source)
+
+    monkeypatch.setattr(config, "parse_stored", noted)
+    first = loaded(results)
+    assert len(parsed) == 1
+    assert same(first, loaded(results))
+    assert len(parsed) == 1
+    file = next(results.glob("baseline-*-s0")) / "config.yaml"
+    before = file.stat()
+    content = file.read_text()
+    with file.open("r+") as opened:  # the inode stays
+        opened.write(content.replace("epochs: 25", "epochs: 26", 1))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    changed, warned = loaded(results)
+    assert len(parsed) == 3  # the changed one, and that of the next run in its place
+    assert "what the config changes is not shown" in warned[0]
+    assert same((changed, warned), fresh(results))
+
+
 @pytest.mark.parametrize("times_put_back", [False, True])
 @pytest.mark.parametrize("file", ["history.csv", "summary.json", "environment.json"])
 def test_a_file_changed_in_place_is_read_again(results, read, file, times_put_back):

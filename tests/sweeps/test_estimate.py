@@ -1,8 +1,10 @@
 """The pace of a run, measured on noise in workers like those of a sweep."""
 
+import time
+
 import pytest
 
-from regbench import config
+from regbench import config, files
 from regbench.execution.environment import Runtime
 from regbench.execution.failures import Failure
 from regbench.sweeps import estimate
@@ -27,3 +29,22 @@ def test_every_config_is_measured_once_and_one_that_cannot_be_built_says_why():
     assert begun - going_on == pytest.approx(long.measuring_all)
     between = begun - long.overhead - 3 * long.training - 2 * long.measuring_all
     assert between == pytest.approx(2 * long.measuring)
+
+
+def test_what_a_slow_disk_takes_after_each_epoch_is_part_of_the_estimate(monkeypatch):
+    from regbench.models.build import build, compile_model
+
+    synced, usual = [], files._sync
+
+    def slow(path):
+        synced.append(path)
+        time.sleep(0.02)
+        usual(path)
+
+    monkeypatch.setattr(files, "_sync", slow)
+    experiment = config.load("configs/smoke.yaml")
+    model = build(experiment, (32, 32, 3), 10)
+    compile_model(model, experiment, steps_per_epoch=1)
+    seconds = estimate._seconds_to_save(model, experiment, epoch=1.0)
+    assert seconds >= 0.02 * len(synced) / estimate.SAVED
+    assert len(synced) >= 4 * estimate.SAVED  # a row and a checkpoint, each with its folder

@@ -190,3 +190,22 @@ def test_configs_of_one_name_are_told_apart_by_their_hash():
         assert "bbbbbbbb" in text
         assert "cccccccc" in text
         assert "aaaaaaaa" not in text
+
+
+def test_a_table_drawn_line_by_line_looks_as_rich_draws_it():
+    from rich.console import Console
+
+    from regbench.terminal.stacked_table import StackedTable, cell
+
+    table = StackedTable(["config", "mean", "seeds\nneeded"], most=9, title="\nA metric")
+    table.add([cell("baseline\n5 seeds"), cell("0.541"), cell("")])
+    table.add([cell("a_long_name"), [("+0.1", ""), ("±0.02", "dim")], cell("1,234 to\n>10,000")])
+
+    def lines(shown):
+        screen = Console(width=60, color_system=None)
+        with screen.capture() as capture:
+            screen.print(shown)
+        return capture.get()
+
+    assert "a_long_n…" in lines(table)
+    assert lines(table) == lines(table._drawn_by_rich())
