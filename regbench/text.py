@@ -48,6 +48,13 @@ def number(value: Interval | None, sign: str = "", large: bool = False, small: b
     return f"{mean} ±{(value.high - value.low) / 2:{form}}"
 
 
+def signed(value: float) -> str:
+    """Return "+0.124", three decimals for a share; a large number whole, a small one in digits."""
+    if abs(value) >= 1000:
+        return f"{value:+,.0f}"
+    return f"{value:+.2g}" if 0 < abs(value) < 0.001 else f"{value:+.3f}"
+
+
 def clock(seconds: float | None) -> str:
     """Return a duration as "2:05" or "1:02:05"; a dash if it is not known yet."""
     if seconds is None:

@@ -24,14 +24,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench.analysis import statistics
 from regbench.analysis.statistics import ALPHA
 
 Spending = Literal["obrien_fleming", "pocock"]
@@ -79,6 +77,23 @@ class Design:
         return float(found) if np.ndim(found) == 0 else found
 
 
+@dataclass(frozen=True)
+class Look:
+    """The look after which a claim was decided, or the last one so far.
+
+    `number` counts from 1 and `looks` is how many there are at most; `seeds` is the number of seeds
+    judged. `boundary` is the two-sided p-value that decides a single claim at this look; intervals
+    are of confidence 1 - boundary, so that all looks together cover 95%: repeated confidence
+    intervals (Jennison and Turnbull, "Interim Analyses: The Repeated Confidence Interval Approach",
+    1989).
+    """
+
+    number: int
+    looks: int
+    seeds: int
+    boundary: float
+
+
 def spent(spending: Spending, alpha: Any, fraction: float) -> Any:
     """Return how much of alpha the looks up to an information fraction (0 to 1] may use.
 
@@ -95,27 +110,6 @@ def spent(spending: Spending, alpha: Any, fraction: float) -> Any:
     if spending == "pocock":
         return alpha * math.log1p((math.e - 1) * fraction)
     return 4 * special.ndtr(special.ndtri(alpha / 4) / math.sqrt(fraction))
-
-
-def holm(levels: Sequence[float | None], decided: Sequence[float | None]) -> list[float | None]:
-    """Return the levels of a look's open claims, corrected for the claims that are still open.
-
-    A claim that is decided hands its share of alpha to the others, as in Holm's procedure, at this
-    look and at all later ones. The correction of a decided claim stays what it was.
-    Source: Ye, Li, Liu and Yao, "A Group Sequential Holm Procedure with Multiple Primary
-    Endpoints", 2013.
-
-    Args:
-        levels: of each claim at this look; None for one that takes no part.
-        decided: the corrected level of each claim that an earlier look decided, else None.
-    """
-    still = [
-        level if known is None else None for level, known in zip(levels, decided, strict=True)
-    ]
-    corrected = statistics.holm(still)
-    return [
-        new if known is None else known for new, known in zip(corrected, decided, strict=True)
-    ]
 
 
 @functools.lru_cache(maxsize=64)
@@ -173,7 +167,7 @@ class _Path:
         return _Path(fraction, points, mass)
 
     def edge(self, fraction: float, chance: Array) -> Array:
-        """Return the boundary (alphas,) that the motion first crosses at this look with a chance."""
+        """Return the boundary (alphas,) that is first crossed at this look with so much chance."""
         from scipy import special
 
         step = math.sqrt(fraction - self.fraction)

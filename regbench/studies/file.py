@@ -14,8 +14,8 @@
 A variant is the base (the profile's, if it has one) or the `config` that it names, changed by the
 study's `set`, then the profile's, then its own; a variant with a `matrix` stands for several, named
 as `regbench.matrix` names experiments. Instead of seeds, a profile can have looks, at which seeds
-are added until every claim is decided: `seeds: {first: 5, most: 40}`. Validation is as strict as for a config: each error names
-file, line and column.
+are added until every claim is decided: `seeds: {first: 5, most: 40}`. Validation is as strict as
+for a config: each error names file, line and column.
 """
 
 from __future__ import annotations
