@@ -48,11 +48,11 @@ def number(value: Interval | None, sign: str = "", large: bool = False, small: b
     return f"{mean} ±{(value.high - value.low) / 2:{form}}"
 
 
-def signed(value: float) -> str:
-    """Return "+0.124", three decimals for a share; a large number whole, a small one in digits."""
-    if abs(value) >= 1000:
-        return f"{value:+,.0f}"
-    return f"{value:+.2g}" if 0 < abs(value) < 0.001 else f"{value:+.3f}"
+def decimals(*values: float) -> int:
+    """Return how many decimals numbers that stand together need: three for a share."""
+    largest = max((abs(each) for each in values), default=0.0)
+    limits = ((1000, 0), (100, 1), (1, 2), (0.01, 3), (0.001, 4))
+    return next((each for limit, each in limits if largest >= limit), 6 if largest else 3)
 
 
 def clock(seconds: float | None) -> str:

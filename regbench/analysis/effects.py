@@ -16,8 +16,8 @@ class Effects:
     """The size of a claim's difference; None where a number is not known.
 
     `standardized` is the mean difference in standard deviations of the differences (`hedges_g`).
-    `improvement` is the chance that a run of the first side is better than one of the second
-    (`improvement`), and `better` the direction that counts as better. `smallest` is the smallest
+    `improvement` is the chance that a run of the first side is better than one of the second, None
+    against a number, and `better` the direction that counts as better. `smallest` is the smallest
     distance from the claim's limit that this design would have decided in four of five cases, given
     the spread that was seen; for `same`, the smallest margin.
     """

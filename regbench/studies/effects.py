@@ -31,10 +31,12 @@ def of_claim(
     if metric.exact or not differences.known or differences.pairs < 2:
         return None
     better = metric.better or ("lower" if claim.expect == "lower" else "higher")
-    first, second = _sides(claim, runs)
+    chance = None
+    if isinstance(claim.against, str):
+        chance = effects.improvement(*_sides(claim, claim.against, runs), better)
     return Effects(
         effects.hedges_g(differences.low, differences.floor.deviation),
-        effects.improvement(first, second, better) if len(first) else None,
+        chance,
         better,
         _smallest(claim, differences, alpha, pairs or differences.pairs),
     )
@@ -59,7 +61,7 @@ def _smallest(claim: Claim, differences: Differences, alpha: float, pairs: int) 
     return max(found, quantiles * differences.floor.error)
 
 
-def _sides(claim: Claim, runs: Runs) -> tuple[Sample, Sample]:
+def _sides(claim: Claim, against: str, runs: Runs) -> tuple[Sample, Sample]:
     """Return the numbers of both sides of a claim's difference, of the seeds that make pairs."""
     values = {name: runs.values(name, claim.metric) for _, name in claim.names()}
     seeds = [
@@ -68,10 +70,7 @@ def _sides(claim: Claim, runs: Runs) -> tuple[Sample, Sample]:
         if all(seed in each for each in values.values()) and runs.pair(claim, seed)
     ]
     column = {name: np.array([each[seed][0] for seed in seeds]) for name, each in values.items()}
-    first = column[claim.variant]
-    if not isinstance(claim.against, str):
-        return first, np.array([claim.against])
-    second = column[claim.against]
+    first, second = column[claim.variant], column[against]
     if claim.beyond:
         return first - second, column[claim.beyond.variant] - column[claim.beyond.against]
     return first, second
