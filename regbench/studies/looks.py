@@ -228,10 +228,10 @@ def judged_before(study: Study, results: Path) -> tuple[int, ...]:
 
 def added(earlier: Sequence[int]) -> str:
     """Return a line about seeds that were added after verdicts with so many seeds."""
-    counts = listed([f"{each:,}" for each in earlier])
+    counts, most = listed([f"{each:,}" for each in earlier]), max(40, 4 * earlier[0])
     return (
         f"seeds were added after verdicts with {counts} seeds: {evidence.WRONG}, not 5%; "
-        f"declare looks beforehand instead: seeds: {{first: {earlier[0]}, most: 40}}"
+        f"declare looks beforehand instead: seeds: {{first: {earlier[0]}, most: {most}}}"
     )
 
 

@@ -80,8 +80,8 @@ def _asked(claim: Claim, negation: str | None = None) -> str:
             f"{_relation(claim, f'that {_beyond(claim)}')}"
         )
     if claim.expect == "same":
-        relation = _relation(claim, f"that of {claim.against}")
-        return f"{start}the {name} of {claim.variant} is {no}{relation}"
+        verb = "does not have" if no else "has"
+        return f"{start}{claim.variant} {verb} the {name} of {claim.against}{_within(claim)}"
     verb = f"does not {_verb(claim)}" if no else f"{_verb(claim)}s"
     least = f" by more than {claim.margin:g}" if claim.margin else ""
     return f"{start}{claim.variant} {verb} the {name} against {claim.against}{least}"
