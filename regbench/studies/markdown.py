@@ -19,9 +19,9 @@ NORMAL = (
 )
 # Simulated in the tests: nine claims, looks at 5, 10, 20 and 40 seeds.
 LOOKS = {
-    "obrien_fleming": "the chance of any wrong verdict, at any look, is below 5% for differences "
+    "obrien_fleming": "the chance of any wrong verdict, at any look, is about 5% for differences "
     "that are nearly normal; at nine claims it is 13% for exponential ones",
-    "pocock": "the chance of any wrong verdict, at any look, is below 5% for differences that are "
+    "pocock": "the chance of any wrong verdict, at any look, is about 5% for differences that are "
     "nearly normal; at nine claims it is 28% for exponential ones",
 }
 EFFECTS = (
