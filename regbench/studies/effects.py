@@ -54,11 +54,13 @@ def _smallest(claim: Claim, differences: Differences, alpha: float, pairs: int) 
     found = power.smallest_difference(
         spread(differences), pairs, POWER, alpha, same=claim.expect == "same"
     )
-    if found is None or not differences.shared_examples:
-        return found or None
-    # More seeds do not reduce this error: they are tested on the same examples.
-    quantiles = statistics.normal_quantile(1 - alpha / 2) + statistics.normal_quantile(POWER)
-    return max(found, quantiles * differences.floor.error)
+    if not found:
+        return None
+    if differences.shared_examples:
+        # More seeds do not reduce this error: they are tested on the same examples.
+        quantiles = statistics.normal_quantile(1 - alpha / 2) + statistics.normal_quantile(POWER)
+        found = max(found, quantiles * differences.floor.error)
+    return float(f"{found:.6g}")  # further digits depend on the machine
 
 
 def _sides(claim: Claim, against: str, runs: Runs) -> tuple[Sample, Sample]:
