@@ -176,4 +176,4 @@ def table(studies: int) -> str:
 
 
 if __name__ == "__main__":
-    print(table(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))
+    print(table(int(sys.argv[1]) if len(sys.argv) > 1 else 8_000))

@@ -303,7 +303,8 @@ def test_looks_that_make_no_sense_are_said_with_their_place(write, text, expecte
 
 
 def test_looks_are_valid_by_the_schema(write):
-    tree = yaml12.read(write(with_seeds("{first: 5, most: 40, spending: pocock}"))).root.plain()
+    path = write(with_seeds("{first: 5, most: 40, spending: pocock}"))
+    tree = yaml12.read(path, str(path)).root.plain()
     jsonschema.validate(tree, study_file.schema())
 
 

@@ -74,6 +74,6 @@ def test_the_terminal_and_markdown_open_with_the_sentences():
     assert max(map(len, lines)) <= 80
     text = " ".join(shown.stdout.split())
     assert text.index(f"supported {sentence}") < text.index("variant train")
-    assert "80% power from 0.15" in text
+    assert "80% power from 0.13" in text
     written = regbench(*arguments, "--markdown").stdout
     assert re.search(r"^- \*\*supported\*\*: rate-dense\\_0.2 lowers the test loss", written, re.M)
