@@ -48,6 +48,13 @@ def number(value: Interval | None, sign: str = "", large: bool = False, small: b
     return f"{mean} ±{(value.high - value.low) / 2:{form}}"
 
 
+def decimals(*values: float) -> int:
+    """Return how many decimals numbers that stand together need: three for a share."""
+    largest = max((abs(each) for each in values), default=0.0)
+    limits = ((1000, 0), (100, 1), (1, 2), (0.01, 3), (0.001, 4))
+    return next((each for limit, each in limits if largest >= limit), 6 if largest else 3)
+
+
 def clock(seconds: float | None) -> str:
     """Return a duration as "2:05" or "1:02:05"; a dash if it is not known yet."""
     if seconds is None:

@@ -13,10 +13,11 @@ from regbench.text import p_value
 # Shorthands of `--metric`.
 SHORT = {"accuracy": ("train_accuracy", "test_accuracy"), "loss": ("train_loss", "test_loss")}
 # Simulated in the tests: looks at 5, 10, 20 and 40 seeds, and at every number from 5 to 40.
-FRESH = (
-    "judge added seeds as a fresh set: adding them until a verdict appears is wrong in "
+WRONG = (
+    "adding them until a verdict appears is wrong in "
     "15% of cases (looks at 5, 10, 20, 40) or 25% (at every seed)"
 )
+FRESH = f"judge added seeds as a fresh set: {WRONG}"
 HEADINGS = ("mean", "Δ", "p flip", "p Holm", "seeds\nneeded")
 # The metrics of the statistics below the usual table.
 DIFFERENCES = ("test_accuracy", "gap")

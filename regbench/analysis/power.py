@@ -20,6 +20,8 @@ MOST_PAIRS = 10_000
 # Beyond this, SciPy computes noncentral t inaccurately, and it isn't needed: the error of the mean
 # is then negligible, and only that of the standard deviation remains.
 LARGE_SHIFT = 30.0
+# Of standard deviations; with two pairs, 40 are needed, and with a strict alpha more.
+LARGEST_EFFECT = 1e6
 
 
 def pairs_needed(
@@ -137,6 +139,37 @@ def pairs_needed_for_same(
         return sum(_power(effect, pairs, alpha, sides=1) for effect in ends) - 1 >= power
 
     return _fewest(enough, _guess(min(ends), power, alpha))
+
+
+def smallest_difference(
+    spread: float, pairs: int, power: float = 0.8, alpha: float = ALPHA, same: bool = False
+) -> float | None:
+    """Return the smallest mean difference that so many pairs detect at this power.
+
+    With `same`, the smallest margin within which a difference of zero is shown to lie. None for
+    fewer than two pairs, or if a difference would have to be enormous.
+
+    Args:
+        spread: the standard deviation of the differences.
+        pairs: the number of pairs, at least two.
+        power: between 0 and 1.
+        alpha: how often a true difference of zero may be declared a difference.
+        same: whether a test of equivalence is meant, in which both ends of an interval count.
+
+    Source: Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988.
+    """
+    if pairs < 2 or not math.isfinite(spread):
+        return None
+    # Both ends of the interval have to be cleared: see `pairs_needed_for_same`.
+    sides, least = (1, (1 + power) / 2) if same else (2, power)
+    low, high = 0.0, LARGEST_EFFECT
+    if _power(high, pairs, alpha, sides) < least:
+        return None
+    for _ in range(50):
+        middle = (low + high) / 2
+        enough = _power(middle, pairs, alpha, sides) >= least
+        low, high = (low, middle) if enough else (middle, high)
+    return high * spread
 
 
 def spread_interval(spread: float, pairs: int, confidence: float = 0.8) -> tuple[float, float]:

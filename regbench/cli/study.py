@@ -18,8 +18,10 @@ from regbench.cli.training import (
     watched,
 )
 from regbench.execution import signals
+from regbench.text import listed
 
 if TYPE_CHECKING:
+    from regbench.studies.file import Study
     from regbench.studies.result import StudyResult
 
 
@@ -76,7 +78,7 @@ def study(
             "--no-run judges the runs of a bundle"
         )
     if dry_run:
-        return print_plan(asked.experiments, folder, form == "json", options)
+        return _plan(asked, folder, form == "json", options)
     if no_run:
         with busy("Judging the runs"):
             found = studies.judge(asked, folder, warn=warn)
@@ -95,6 +97,24 @@ def study(
             print_failures(found.outcome, folder)
         _print(found, form)
     return found.exit_code
+
+
+def _plan(study: Study, folder: Path, as_json: bool, options: dict[str, Any]) -> int:
+    """Print what would be trained; of a study with looks, the most, and how few it could be."""
+    from regbench.studies import looks
+    from regbench.studies import run as studies
+
+    if study.looks is None:
+        return print_plan(study.experiments, folder, as_json, options)
+    least, most = looks.planned(study, studies.judge(study, folder).verdicts)
+    code = print_plan(most, folder, as_json, options)
+    counts = listed([str(each) for each in study.looks.looks], most=20)
+    click.echo(
+        f"At least {len(least)} runs and at most these {len(most)}: looks at {counts} seeds, "
+        "until every claim is decided",
+        err=as_json,
+    )
+    return code
 
 
 def _print(result: StudyResult, form: str | None) -> None:

@@ -16,6 +16,7 @@ keep numbers that agree by chance from deciding a claim:
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -104,6 +105,19 @@ class Runs:
             ].set_index("seed")
             for name, experiment in study.variants.items()
         }
+
+    def first(self, count: int) -> Runs:
+        """Return the runs of the first so many seeds."""
+        found = copy.copy(self)
+        found.seeds = self.seeds[:count]
+        found._rows = {
+            name: rows[rows.index.isin(found.seeds)] for name, rows in self._rows.items()
+        }
+        return found
+
+    def finished(self, variant: str) -> int:
+        """Return how many of the variant's runs have finished, diverged ones too."""
+        return len(self._rows[variant])
 
     def values(self, variant: str, metric: str) -> Values:
         """Return the bounds of the metric, by seed, for every run that did not diverge."""

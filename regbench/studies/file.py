@@ -13,8 +13,9 @@
 
 A variant is the base (the profile's, if it has one) or the `config` that it names, changed by the
 study's `set`, then the profile's, then its own; a variant with a `matrix` stands for several, named
-as `regbench.matrix` names experiments. Validation is as strict as for a config: each error names
-file, line and column.
+as `regbench.matrix` names experiments. Instead of seeds, a profile can have looks, at which seeds
+are added until every claim is decided: `seeds: {first: 5, most: 40}`. Validation is as strict as
+for a config: each error names file, line and column.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pydantic import Field, Strict, ValidationError
 
 from regbench import config
 from regbench.analysis import metrics
+from regbench.analysis.sequential import Design
 from regbench.config import (
     NAME,
     ConfigError,
@@ -44,7 +46,10 @@ from regbench.config.experiment import Section, Text
 from regbench.config.messages import explain
 from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
+from regbench.studies import sequential
 
+# No sample shows that a difference is exactly zero.
+NO_MARGIN = "expect: same needs a margin above 0, the largest difference that does not matter"
 Number = Annotated[float, Field(ge=-1e12, le=1e12)]
 Settings = dict[str, Any]
 
@@ -53,7 +58,9 @@ class Profile(Section):
     """The size of a study: its seeds, its own base if it has one, and changes to every variant."""
 
     base: Text | None = None
-    seeds: Annotated[int | str | list[int], Field(description="seeds such as 0-4 or 0,3,7")]
+    seeds: Annotated[
+        int | str | list[int] | Settings, Field(description="seeds such as 0-4 or 0,3,7")
+    ]
     set: Settings = Field(default_factory=dict)
 
 
@@ -110,7 +117,10 @@ class StudyFile(Section):
 
 @dataclass(frozen=True)
 class Study:
-    """A study with defaults, profile and matrices resolved; `variants` keep the file's order."""
+    """A study with defaults, profile and matrices resolved; `variants` keep the file's order.
+
+    With `looks`, the first of the seeds are judged, then more of them, until all are.
+    """
 
     name: str
     question: str
@@ -118,6 +128,7 @@ class Study:
     seeds: tuple[int, ...]
     variants: dict[str, Experiment]
     claims: tuple[Claim, ...]
+    looks: Design | None = None  # None: all seeds are judged once
 
     @property
     def experiments(self) -> list[Experiment]:
@@ -134,6 +145,8 @@ def read(
     """Read a study, with the first of its profiles unless another is named.
 
     A name such as "overfitting", if there is no such file, means a shipped study.
+
+    With `seeds`, they replace those of the profile and are judged once, also if it has looks.
 
     Raises:
         ConfigError: the file is invalid; the message has a line for each error.
@@ -155,19 +168,24 @@ def read(
         expanded = {
             name: _variants(path, tree, name, overrides, problems) for name in file.profiles
         }
-        variants, own = expanded[chosen], read_seeds[chosen]
+        variants, (own, design) = expanded[chosen], read_seeds[chosen]
         _check_claims(file, tree, list(variants), problems)
     except YamlError as error:
         raise ConfigError(_sorted([*problems, error.problem])) from error
     if problems:
         raise ConfigError(_sorted(problems))
-    return Study(path.stem, file.question, chosen, tuple(seeds or own), variants, file.claims)
+    looks = None if seeds else design
+    return Study(
+        path.stem, file.question, chosen, tuple(seeds or own), variants, file.claims, looks
+    )
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a study file."""
     full = StudyFile.model_json_schema()
     full["$defs"]["Variant"]["properties"]["matrix"]["anyOf"][0] = matrix.SCHEMA
+    full["$defs"]["Looks"] = sequential.Looks.model_json_schema()
+    full["$defs"]["Profile"]["properties"]["seeds"]["anyOf"][-1] = {"$ref": "#/$defs/Looks"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **full}
 
 
@@ -204,15 +222,18 @@ def _profile(path: Path, file: StudyFile, asked: str | None) -> str:
 
 
 def _seeds(
-    written: int | str | list[int], tree: Node, profile: str, problems: list[Problem]
-) -> list[int]:
+    written: int | str | list[int] | Settings, tree: Node, profile: str, problems: list[Problem]
+) -> tuple[list[int], Design | None]:
+    node = _at(tree, "profiles", profile, "seeds")
+    where = f"profiles.{profile}.seeds"
+    if isinstance(written, dict):
+        return sequential.read(node, where, problems)
     text = ",".join(map(str, written)) if isinstance(written, list) else str(written)
     try:
-        return seeds.parse(text)
+        return seeds.parse(text), None
     except ValueError as error:
-        place = _at(tree, "profiles", profile, "seeds").place
-        problems.append(Problem(place, f"profiles.{profile}.seeds: {error}"))
-        return [0]
+        problems.append(Problem(node.place, f"{where}: {error}"))
+        return [0], None
 
 
 def _variants(
@@ -277,9 +298,12 @@ def _check_claims(
                 text = f"{where}.{'.'.join(keys)}: no variant {name!r}; {_nearest(name, variants)}"
                 problems.append(Problem(_at(node, *keys).place, text))
         try:
-            metrics.metric(claim.metric)
+            exact = metrics.metric(claim.metric).exact
         except RegbenchError as error:
             problems.append(Problem(_at(node, "metric").place, f"{where}.{error}"))
+        else:
+            if claim.expect == "same" and not claim.margin and not exact:
+                problems.append(Problem(_at(node, "expect").place, f"{where}.{NO_MARGIN}"))
         if claim.beyond and not isinstance(claim.against, str):
             text = f"{where}.beyond: expected against to be a variant, received {claim.against:g}"
             problems.append(Problem(_at(node, "beyond").place, text))

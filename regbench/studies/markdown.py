@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from regbench import text
 from regbench.analysis import metrics
+from regbench.analysis.effects import Effects
 from regbench.analysis.evidence import FRESH
 from regbench.analysis.statistics import ALPHA, Interval
+from regbench.studies import looks, sentences
 from regbench.studies.result import StudyResult, VariantResult
 from regbench.studies.verdicts import Verdict
-from regbench.text import changes, markdown_table, one_line, plain_markdown
+from regbench.text import changes, listed, markdown_table, one_line, plain_markdown
 
 HEADINGS = ("difference", "p", "pairs")
 NORMAL = (
     "the chance of any wrong verdict is below 5% for differences that are nearly normal; at five "
     "seeds and nine claims it is 28% for exponential and 47% for lognormal ones"
 )
+# Simulated in the tests: nine claims, looks at 5, 10, 20 and 40 seeds.
+LOOKS = {
+    "obrien_fleming": "the chance of any wrong verdict, at any look, is about 5% for differences "
+    "that are nearly normal; at nine claims it is 13% for exponential ones",
+    "pocock": "the chance of any wrong verdict, at any look, is about 5% for differences that are "
+    "nearly normal; at nine claims it is 29% for exponential ones",
+}
+EFFECTS = (
+    "g: mean over standard deviation of the paired differences, with Hedges' correction; "
+    "chance: that a run of the first is lower or higher than one of the second, over all pairs of "
+    "runs; 80% power from: the smallest distance from the limit (for same, the smallest margin) "
+    "that this design decides in four of five cases, if the spread is as seen"
+)
 # Shown for every variant; other metrics only if a claim is about them.
 SHOWN = {"train_accuracy": "train", "test_accuracy": "test", "gap": "gap"}
 
 
 def markdown(result: StudyResult) -> str:
-    """Return a study's result as Markdown: the question and two tables."""
+    """Return a study's result as Markdown: the question, its answers, and three tables."""
     plain = plain_markdown
     variants = [
         ["variant", "runs", *SHOWN.values(), "changes"],
@@ -36,12 +51,51 @@ def markdown(result: StudyResult) -> str:
         verdicts.append([claim, f"**{verdict.decision}**{by_arithmetic(verdict)}", *cells])
     parts = [
         f"# {plain(one_line(result.study.question))}\n",
-        f"Study `{result.study.name}`, profile `{result.study.profile}`.\n",
+        f"Study `{result.study.name}`, profile `{result.study.profile}`{looked(result)}.\n",
+        "".join(
+            f"- **{each.decision}**: {plain(sentences.sentence(each))}.\n"
+            for each in result.verdicts
+        ),
         markdown_table(variants),
         markdown_table(verdicts),
+        *_effects(result),
         plain(legend(result)).replace("\n", "  \n") + "\n",
     ]
     return "\n".join(parts)
+
+
+def _effects(result: StudyResult) -> list[str]:
+    """Return the table of effects, if any claim has a number that was sampled."""
+    rows = [["claim", "g", "chance", "80% power from"], ["---", "---:", "---:", "---:"]]
+    for each in result.verdicts:
+        if each.effects:
+            sizes = (size(each.effects.standardized), chance(each.effects),
+                     seen_from(each.effects))  # fmt: skip
+            rows.append([f"`{said(each, result)}`", *sizes])
+    return [markdown_table(rows)] if len(rows) > 2 else []
+
+
+def looked(result: StudyResult) -> str:
+    """Return how many seeds a study with looks was judged with: ", 10 of at most 40 seeds"."""
+    declared = looks.as_json(result.study, result.verdicts)
+    if not declared:
+        return ""
+    return f", {declared['judged']} of at most {declared['looks'][-1]} seeds"
+
+
+def size(value: float | None) -> str:
+    """Return a standardized effect, with its sign and two decimals; "" if it is unknown."""
+    return "" if value is None else f"{value:+.2f}"
+
+
+def chance(effects: Effects) -> str:
+    """Return the probability of improvement with its direction: "96% lower"."""
+    return "" if effects.improvement is None else f"{effects.improvement:.0%} {effects.better}"
+
+
+def seen_from(effects: Effects) -> str:
+    """Return the smallest difference that the design could have seen."""
+    return "" if effects.smallest is None else f"{effects.smallest:,.2g}"
 
 
 def said(verdict: Verdict, result: StudyResult) -> str:
@@ -109,14 +163,26 @@ def remark(verdict: Verdict) -> str:
 
 
 def legend(result: StudyResult) -> str:
+    design = result.study.looks
+    several = "looks and claims (group-sequential Holm)" if design else "number of claims (Holm)"
     lines = [
         f"difference: the first variant minus the second (or the number), paired by seed; "
         f"±: half of the {1 - ALPHA:.0%} interval "
         "over seeds, and of test accuracy and gap never less than these test examples allow",
         "p: of a paired t test against the claim's limit (of a sign test where runs are censored), "
-        "adjusted for the number of claims (Holm)",
-        NORMAL,
+        f"adjusted for the {several}",
+        LOOKS[design.spending] if design else NORMAL,
     ]
+    if design:
+        counts = listed([str(each) for each in design.looks], most=20)
+        lines.append(
+            f"looks at {counts} seeds: intervals are repeated ones, which hold 95% over all looks "
+            "together; the mean of a claim that was decided early leans away from its limit"
+        )
+    if result.judged_before:
+        lines.append(looks.added(result.judged_before))
+    if any(each.effects for each in result.verdicts):
+        lines.append(EFFECTS)
     if any(each.needed_low for each in result.verdicts):
         lines.append(f"seeds that would decide: for 80% power if the mean is as seen; {FRESH}")
     if any(each.exact for each in result.verdicts):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import get_args
 
 from regbench.analysis.statistics import Interval
+from regbench.studies import looks
 from regbench.studies.file import Study
 from regbench.studies.verdicts import Decision, Verdict
 from regbench.sweeps.sweep import Outcome
@@ -26,12 +27,16 @@ class VariantResult:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """The result of a study; `outcome` is that of its runs, None if no training was requested."""
+    """The result of a study; `outcome` is that of its runs, None if no training was requested.
+
+    `judged_before` has the numbers of seeds with which it was judged before seeds were added.
+    """
 
     study: Study
     variants: list[VariantResult]
     verdicts: list[Verdict]
     outcome: Outcome | None = None
+    judged_before: tuple[int, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -55,6 +60,8 @@ class StudyResult:
             "question": self.study.question,
             "profile": self.study.profile,
             "seeds": list(self.study.seeds),
+            "looks": looks.as_json(self.study, self.verdicts),
+            "judged_before": list(self.judged_before),
             "variants": [asdict(each) for each in self.variants],
             "counts": self.counts,
             "verdicts": [each.as_dict() for each in self.verdicts],

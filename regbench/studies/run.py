@@ -19,15 +19,13 @@ from regbench.analysis import metrics
 from regbench.config.changes import changes
 from regbench.runs import Warn, storage
 from regbench.studies import file as study_file
-from regbench.studies import markdown, verdicts
+from regbench.studies import looks, markdown, verdicts
 from regbench.studies.file import Study
 from regbench.studies.pairs import Pairs
 from regbench.studies.result import StudyResult, VariantResult
-from regbench.sweeps import sweep
 from regbench.sweeps.sweep import Outcome
 
 # Written beside the run folders; comparisons read only those.
-VERDICTS = "verdicts.json"
 TABLE = "verdicts.md"
 
 
@@ -65,7 +63,7 @@ def run_study(
 ) -> StudyResult:
     """Run and judge a study that has been read; the arguments are those of `run`."""
     folder = Path(results)
-    outcome = sweep.run(study.experiments, folder, **options)
+    outcome = looks.train(study, folder, lambda until: judge(until, folder).verdicts, **options)
     result = judge(study, folder, outcome, warn)
     save(result, folder)
     return result
@@ -89,15 +87,19 @@ def judge(
     frame = runs.load([each for each in found if each], warn)
     named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
     table = metrics.table(frame, list(named), warn)
-    judged = verdicts.judge(study, table, warn, pairs=Pairs(study, frame, warn))
-    return StudyResult(study, _variants(study, table), judged, outcome)
+    judging = looks.judge if study.looks else verdicts.judge
+    judged = judging(study, table, warn, pairs=Pairs(study, frame, warn))
+    earlier = looks.judged_before(study, Path(results))
+    if earlier and warn:
+        warn(looks.added(earlier))
+    return StudyResult(study, _variants(study, table), judged, outcome, earlier)
 
 
 def save(result: StudyResult, results: Path) -> None:
     """Write the verdicts beside the runs they are based on."""
     results.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result.as_dict(), indent=2, allow_nan=False)
-    files.write(results / VERDICTS, text + "\n")
+    files.write(results / looks.VERDICTS, text + "\n")
     files.write(results / TABLE, markdown.markdown(result))
 
 

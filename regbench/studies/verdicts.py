@@ -38,17 +38,19 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from regbench.analysis import metrics, power, statistics
-from regbench.analysis.statistics import ALPHA, Floor, Sample
+from regbench.analysis.effects import Effects
+from regbench.analysis.sequential import Look
+from regbench.analysis.statistics import ALPHA, CONFIDENCE, Floor, Sample
 from regbench.errors import Warn
 from regbench.studies import differences as paired
+from regbench.studies import effects
 from regbench.studies.differences import Differences, Runs
+from regbench.studies.effects import POWER
 from regbench.studies.file import Claim, Study
 from regbench.studies.pairs import Pairs
 
 if TYPE_CHECKING:
     import pandas
-
-POWER = 0.8
 
 Decision = Literal["supported", "contradicted", "undecided"]
 Leaning = Literal["supported", "contradicted"]
@@ -68,7 +70,8 @@ class Verdict:
     difference and its spread are as estimated; `needed_low` to `needed_high` is the range for an
     80% interval of that spread, with None for more than 10,000. `test_examples` is the size of the
     test set, for metrics measured on it, and `test_error` the standard error due to that size
-    alone. `cautions` are reasons to doubt the numbers.
+    alone. `cautions` are reasons to doubt the numbers. `effects` says how large the difference is.
+    `look` is the look behind the verdict, of a study whose seeds are added until it is decided.
     """
 
     claim: Claim
@@ -90,6 +93,8 @@ class Verdict:
     test_examples: int | None = None
     test_error: float | None = None
     cautions: tuple[str, ...] = ()
+    effects: Effects | None = None
+    look: Look | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON."""
@@ -100,7 +105,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class _Evidence:
+class Evidence:
     """The differences of a claim, the verdict they lean toward, and its p-value."""
 
     claim: Claim
@@ -126,12 +131,16 @@ def judge(
         pairs: which runs make pairs, by the data that they read; all of a seed unless given.
     """
     runs = Runs(study, table, warn, pairs)
-    evidence = [_evidence(claim, runs) for claim in study.claims]
+    evidence = [weigh(claim, runs) for claim in study.claims]
     sampled = [each.p_value if not each.exact else None for each in evidence]
     adjusted = statistics.holm(sampled)
     tests = sum(p is not None for p in sampled)
+    alpha = ALPHA / max(1, tests)  # Holm's first step, the strictest
     return [
-        _verdict(each, each.p_value if each.exact else p, len(study.seeds), tests)
+        replace(
+            conclude(each, each.p_value if each.exact else p, len(study.seeds), alpha),
+            effects=effects.of_claim(each.claim, runs, each.differences, alpha),
+        )
         for each, p in zip(evidence, adjusted, strict=True)
     ]
 
@@ -167,21 +176,22 @@ def _surest(claim: Claim, beyond: Callable[[float, int], float]) -> tuple[Leanin
     return "contradicted", contradicted
 
 
-def _evidence(claim: Claim, runs: Runs) -> _Evidence:
+def weigh(claim: Claim, runs: Runs) -> Evidence:
+    """Return the evidence that finished runs give on a claim."""
     differences = paired.of_claim(claim, runs)
     if metrics.metric(claim.metric).exact:
         inside = {_inside(claim, float(each)) for each in differences.low}
         leaning: Leaning = "supported" if True in inside else "contradicted"
-        return _Evidence(claim, differences, True, leaning, 0.0 if len(inside) == 1 else None)
+        return Evidence(claim, differences, True, leaning, 0.0 if len(inside) == 1 else None)
     if differences.pairs < 2:
-        return _Evidence(claim, differences, False, "contradicted", None)
+        return Evidence(claim, differences, False, "contradicted", None)
     if differences.known:
         leaning, p_value = decide(claim, differences.low, differences.floor)
     else:
         leaning, p_value = decide_by_order(
             claim, differences.low, differences.high, differences.unknown
         )
-    return _Evidence(claim, differences, False, leaning, p_value)
+    return Evidence(claim, differences, False, leaning, p_value)
 
 
 def _ends(claim: Claim) -> list[tuple[float, int]]:
@@ -198,12 +208,27 @@ def _inside(claim: Claim, value: float) -> bool:
     return value < -claim.margin if claim.expect == "lower" else value > claim.margin
 
 
-def _verdict(evidence: _Evidence, adjusted: float | None, seeds: int, tests: int) -> Verdict:
+def conclude(
+    evidence: Evidence,
+    adjusted: float | None,
+    seeds: int,
+    alpha: float,
+    confidence: float = CONFIDENCE,
+) -> Verdict:
+    """Return the verdict on a claim.
+
+    Args:
+        evidence: what the runs say of it.
+        adjusted: its p-value, corrected for several claims (and looks).
+        seeds: the number of seeds that were trained.
+        alpha: the level at which added seeds would have to decide it.
+        confidence: that of the interval.
+    """
     decided = adjusted is not None and adjusted <= ALPHA
     differences = evidence.differences
     # The mean of the uncensored runs alone would leave out the largest values.
     known = differences.low if differences.known else differences.low[:0]
-    ends = statistics.interval(known, floor=differences.floor)
+    ends = statistics.interval(known, confidence, differences.floor)
     verdict = Verdict(
         claim=evidence.claim,
         decision=evidence.leaning if decided else "undecided",
@@ -223,7 +248,6 @@ def _verdict(evidence: _Evidence, adjusted: float | None, seeds: int, tests: int
     )
     if decided:
         return verdict
-    alpha = ALPHA / max(1, tests)  # Holm's first step, the strictest
     if differences.pairs < 2 or evidence.exact:
         return replace(verdict, reason=_too_few(verdict))
     if not differences.known:
@@ -242,7 +266,7 @@ def _too_few(verdict: Verdict) -> str:
     return f"no {unit} with this metric"
 
 
-def _censored(evidence: _Evidence, alpha: float) -> dict[str, Any]:
+def _censored(evidence: Evidence, alpha: float) -> dict[str, Any]:
     """Return the seeds that a sign test needs if all of them agree."""
     differences = evidence.differences
     _, p_value = decide_by_order(evidence.claim, differences.low, differences.high, 0)
@@ -253,7 +277,7 @@ def _censored(evidence: _Evidence, alpha: float) -> dict[str, Any]:
     return {"needed": needed, "needed_low": needed, "needed_high": needed, "reason": reason}
 
 
-def _needed(evidence: _Evidence, alpha: float) -> dict[str, Any]:
+def _needed(evidence: Evidence, alpha: float) -> dict[str, Any]:
     """Return the pairs that decide at 80% power, as a number and a range, and the remark."""
     sample, floor = evidence.differences.low, evidence.differences.floor
     mean, distance = float(sample.mean()), _distance(evidence)
@@ -281,7 +305,7 @@ def _needed(evidence: _Evidence, alpha: float) -> dict[str, Any]:
     return _told(pairs, middle, low, high)
 
 
-def _distance(evidence: _Evidence) -> float:
+def _distance(evidence: Evidence) -> float:
     mean = float(evidence.differences.low.mean())
     return min(abs(mean - end) for end, _ in _ends(evidence.claim))
 

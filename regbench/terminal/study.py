@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from regbench.studies import markdown
+from regbench.analysis.effects import Effects
+from regbench.studies import markdown, sentences
 from regbench.studies.result import StudyResult
 from regbench.text import changes, one_line
 
@@ -18,15 +19,30 @@ COLORS = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
 
 
 def terminal(result: StudyResult) -> Group:
-    """Return the variants and the verdicts for a terminal, for rich to print."""
+    """Return the answers, the variants and the verdicts for a terminal, for rich to print."""
     from rich.console import Group
     from rich.text import Text
 
     question = Text(one_line(result.study.question), style="bold")
+    question.append(markdown.looked(result), style="not bold dim")
     return Group(
-        question, Text(), _variants(result), Text(), _verdicts(result), Text(),
-        Text(markdown.legend(result), style="dim"),
+        question, Text(), _answers(result), Text(), _variants(result), Text(), _verdicts(result),
+        Text(), Text(markdown.legend(result), style="dim"),
     )  # fmt: skip
+
+
+def _answers(result: StudyResult) -> Any:
+    """Return a sentence for each claim, its verdict first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for verdict in result.verdicts:
+        decision = Text(verdict.decision, style=COLORS[verdict.decision])
+        table.add_row(decision, Text(one_line(sentences.sentence(verdict)) + "."))
+    return table
 
 
 def _variants(result: StudyResult) -> Any:
@@ -56,6 +72,8 @@ def _verdicts(result: StudyResult) -> Any:
     for verdict in result.verdicts:
         claim = Text(one_line(verdict.claim.text))
         claim.append(f"\n{markdown.said(verdict, result)}", style="dim")
+        if verdict.effects:
+            claim.append(f"\n{_effects(verdict.effects)}", style="dim")
         if markdown.remark(verdict):
             claim.append(f"\n{markdown.remark(verdict)}", style="yellow")
         decision = Text(verdict.decision, style=COLORS[verdict.decision])
@@ -63,6 +81,14 @@ def _verdicts(result: StudyResult) -> Any:
         cells = [markdown.difference(verdict), markdown.p(verdict), str(verdict.pairs)]
         table.add_row(claim, decision, *(Text(cell) for cell in cells))
     return table
+
+
+def _effects(effects: Effects) -> str:
+    """Return the size of an effect in a line: "g -5.47; 100% lower; 80% power from 0.061"."""
+    parts = [f"g {markdown.size(effects.standardized)}" if effects.standardized else ""]
+    parts.append(markdown.chance(effects))
+    parts.append(f"80% power from {markdown.seen_from(effects)}" if effects.smallest else "")
+    return "; ".join(each for each in parts if each)
 
 
 def _table() -> Any:

@@ -248,3 +248,71 @@ def test_the_schema_refuses_what_reading_refuses():
 
 def test_a_study_leaves_configs_alone():
     assert "matrix" not in config.load("configs/baseline.yaml").values()
+
+
+def with_seeds(text):
+    return STUDY.replace("seeds: 0-4", f"seeds: {text}")
+
+
+def test_looks_double_from_the_first_to_the_most_unless_they_are_given(write):
+    read = study_file.read(write(with_seeds("{first: 5, most: 40}")))
+    assert read.looks.looks == (5, 10, 20, 40)
+    assert read.looks.spending == "obrien_fleming"
+    assert read.seeds == tuple(range(40))
+    text = "{first: 3, most: 9, looks: [3, 5, 9], spending: pocock, start: 7}"
+    read = study_file.read(write(with_seeds(text)))
+    assert (read.looks.looks, read.looks.spending) == ((3, 5, 9), "pocock")
+    assert read.seeds == tuple(range(7, 16))
+
+
+def test_seeds_that_are_asked_for_are_judged_once_also_where_looks_are_declared(write):
+    read = study_file.read(write(with_seeds("{first: 5, most: 40}")), seeds=[0, 1])
+    assert (read.seeds, read.looks) == ((0, 1), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "{frist: 5, most: 9}",
+            '5:19: profiles.quick.seeds.frist: unknown key; did you mean "first"?',
+        ),
+        ("{first: 5}", "profiles.quick.seeds.most: missing; expected an integer >= 3"),
+        ("{first: 1, most: 9}", "5:26: profiles.quick.seeds.first: expected an integer >= 2"),
+        (
+            "{first: 9, most: 9}",
+            "5:18: profiles.quick.seeds: expected growing numbers of seeds in most, received [9, 9]",
+        ),
+        (
+            "{first: 5, most: 9, looks: [5, 8]}",
+            "expected looks from first (5) to most (9), received [5, 8]",
+        ),
+        (
+            "{first: 5, most: 9, looks: [5, 5, 9]}",
+            "expected growing numbers of seeds in looks, received [5, 5, 9]",
+        ),
+        (
+            "{first: 5, most: 9, spending: all}",
+            'seeds.spending: expected obrien_fleming or pocock, received "all"',
+        ),
+    ],
+)
+def test_looks_that_make_no_sense_are_said_with_their_place(write, text, expected):
+    lines = messages(write(with_seeds(text)))
+    assert any(expected in line for line in lines), lines
+
+
+def test_looks_are_valid_by_the_schema(write):
+    path = write(with_seeds("{first: 5, most: 40, spending: pocock}"))
+    tree = yaml12.read(path, str(path)).root.plain()
+    jsonschema.validate(tree, study_file.schema())
+
+
+def test_same_needs_a_margin_unless_the_metric_is_counted(write):
+    same = STUDY.replace("expect: lower", "expect: same")
+    (line,) = messages(write(same))
+    assert line.endswith(
+        "claims[0].expect: same needs a margin above 0, the largest difference that does not matter"
+    )
+    assert study_file.read(write(same.replace("metric: gap", "metric: parameters")))
+    assert study_file.read(write(same.rstrip() + "\n    margin: 0.02\n"))
