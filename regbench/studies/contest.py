@@ -14,7 +14,7 @@ study's seeds, of which no trial has any. Only these finals read the test set.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
@@ -35,6 +35,7 @@ FIRST_SEED = 1_000_000
 MOST_REPEATS = 1_000
 # The name of a winner, where the variant as written keeps its own.
 TUNED = "_tuned"
+EXAMPLE = "tune: {train.learning_rate: {log: [1e-4, 1e-2]}}"
 
 Metric = Literal["validation_loss", "validation_accuracy"]
 Trials = Annotated[int, Field(ge=2, le=1000)]
@@ -120,7 +121,7 @@ class Contest:
 
     def written(self) -> dict[str, Experiment]:
         """Return the finals' names with the configs as written, before anything is chosen."""
-        return self.finals(dict.fromkeys(self.spaces, {}))
+        return self.finals({name: {} for name in self.spaces})
 
     def check_seeds(self, seeds: tuple[int, ...]) -> None:
         """Raise RegbenchError if a final would have the seed of a trial."""
@@ -162,10 +163,9 @@ class Contest:
 def of_study(
     name: str,
     tree: Node,
-    profile: str,
-    written: Tuning,
     changes: TuningChanges | None,
-    variants: Mapping[str, tuple[Node, Mapping[str, Dimension] | None]],
+    written: Tuning,
+    entrants: Sequence[tuple[Node, Node | None]],
     problems: list[Problem],
 ) -> Contest | None:
     """Return the contest of a study's profile; None if there are problems, which are added.
@@ -173,37 +173,35 @@ def of_study(
     Args:
         name: the study's.
         tree: the study's file.
-        profile: the name of the profile.
-        written: the study's `tune`.
-        changes: that of the profile.
-        variants: of each experiment, by name: the mapping of its config, and the dimensions of the
-            variant that it belongs to.
+        changes: the `tune` of the profile.
+        written: that of the study.
+        entrants: the mapping of each variant's config, with its name, and the variant's `tune`.
         problems: receives what is wrong.
 
     Raises:
-        YamlError: a key of a variant's `tune` is none.
+        YamlError: a key of a variant's `tune` can't be one.
     """
     changed = changes.model_dump(exclude_none=True) if changes else {}
-    tuning = Tuning.model_validate(written.model_dump() | changed)
     section = tree.child("tune") or tree
-    spaces = {}
-    for variant, (config_tree, dimensions) in variants.items():
-        own = _section(tree, variant)
-        spaces[variant] = Space(
-            config_tree, axes(own, dimensions or {}, f"variants.{variant}.tune")
-        )
+    spaces = {str(each.plain()["name"]): _space(each, tuned) for each, tuned in entrants}
+    place = section.key or section.place
     if not any(space.axes for space in spaces.values()):
-        text = "tune: expected a variant with values to try, such as " + EXAMPLE
-        problems.append(Problem(section.key or section.place, text))
+        text = f"tune: expected a variant with values to try, such as {EXAMPLE}"
+        problems.append(Problem(place, text))
         return None
-    contest = Contest(name, tuning, spaces)
+    contest = Contest(name, Tuning.model_validate(written.model_dump() | changed), spaces)
     before = len(problems)
     for variant, space in spaces.items():
-        _check(contest, variant, space, section.key or section.place, problems)
+        _check(contest, variant, space, place, problems)
     return contest if len(problems) == before else None
 
 
-EXAMPLE = "tune: {train.learning_rate: {log: [1e-4, 1e-2]}}"
+def _space(tree: Node, section: Node | None) -> Space:
+    if section is None:
+        return Space(tree)
+    own = section.plain()
+    dimensions = {key: Dimension.model_validate(each) for key, each in own.items()}
+    return Space(tree, axes(section, dimensions, "tune"))
 
 
 def of_config(
@@ -222,9 +220,12 @@ def of_config(
     """
     space = Space(tree, tuple(Axis(key, each, places[key]) for key, each in dimensions.items()))
     problems = list[Problem]()
-    (experiment,) = config.of_tree(tree, problems) or [None]
-    if experiment is None or problems:
+    found = config.of_tree(tree, problems)
+    if len(found) > 1:
+        problems.append(Problem(tree.place, f"expected one config, received {len(found)}"))
+    if problems:
         raise ConfigError(problems)
+    (experiment,) = found
     contest = Contest(experiment.name, tuning, {experiment.name: space})
     _check(contest, experiment.name, space, tree.place, problems)
     if problems:
@@ -265,15 +266,6 @@ def _without_validation(
         text = f"tune.validation: {variant} needs them ({reason}); expected out, received back"
         return [Problem(place, text)]
     return []
-
-
-def _section(tree: Node, variant: str) -> Node:
-    """Return the `tune` of the variant that an experiment belongs to, which a matrix may name."""
-    variants = tree.child("variants") or tree
-    assert isinstance(variants.content, dict)
-    names = [name for name in variants.content if variant.startswith(name)]
-    node = variants.content[max(names, key=len)]
-    return node.child("tune") or node
 
 
 def _seed(name: str) -> int:

@@ -8,6 +8,7 @@ from typing import get_args
 
 from regbench.analysis.statistics import Interval
 from regbench.studies.file import Study
+from regbench.studies.trials import ContestResult
 from regbench.studies.verdicts import Decision, Verdict
 from regbench.sweeps.sweep import Outcome
 
@@ -26,12 +27,16 @@ class VariantResult:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """The result of a study; `outcome` is that of its runs, None if no training was requested."""
+    """The result of a study; `outcome` is that of its runs, None if no training was requested.
+
+    `contest` is how its variants were tuned, None if they were not.
+    """
 
     study: Study
     variants: list[VariantResult]
     verdicts: list[Verdict]
     outcome: Outcome | None = None
+    contest: ContestResult | None = None
 
     @property
     def exit_code(self) -> int:
@@ -58,4 +63,5 @@ class StudyResult:
             "variants": [asdict(each) for each in self.variants],
             "counts": self.counts,
             "verdicts": [each.as_dict() for each in self.verdicts],
+            **({"contest": self.contest.as_dict()} if self.contest else {}),
         }

@@ -37,6 +37,12 @@ class Measurement:
         """True if every number that was measured is finite."""
         return all(math.isfinite(each) for each in self.columns.values() if each is not None)
 
+    def number(self, column: str) -> float:
+        """Return a column that was measured."""
+        found = self.columns[column]
+        assert found is not None
+        return found
+
 
 class Curves:
     """Measures a model on the test set, or a sample of it, and on as many training examples.
