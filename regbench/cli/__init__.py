@@ -25,6 +25,7 @@ from regbench.cli import (
     run,
     schema,
     study,
+    tune,
 )
 from regbench.cli.printing import complain
 from regbench.errors import RegbenchError
@@ -38,6 +39,7 @@ COMMANDS = (
     compare.compare,
     report.report,
     study.study,
+    tune.tune,
     bundle.bundle,
     inspect.inspect,
     data.data,

@@ -19,6 +19,7 @@ from regbench.cli.training import (
 from regbench.execution import signals
 
 if TYPE_CHECKING:
+    from regbench.studies.file import Study
     from regbench.studies.result import StudyResult
 
 
@@ -73,7 +74,7 @@ def study(
             "--no-run judges the runs of a bundle"
         )
     if dry_run:
-        return print_plan(asked.experiments, folder, form == "json", options)
+        return _print_plan(asked, folder, form == "json", options)
     if no_run:
         with busy("Judging the runs"):
             found = studies.judge(asked, folder, warn=warn)
@@ -92,6 +93,21 @@ def study(
             print_failures(found.outcome, folder)
         _print(found, form)
     return found.exit_code
+
+
+def _print_plan(asked: Study, folder: Path, as_json: bool, options: dict[str, Any]) -> int:
+    """Print the plan of the runs; of a contest that is not decided, that of its trials."""
+    from regbench.studies import trials
+
+    if asked.contest is None:
+        return print_plan(asked.experiments, folder, as_json, options)
+    own = trials.folder(folder)
+    if trials.missing(asked.contest, own):
+        finals = len(asked.experiments)
+        warn(f"these are the trials; {finals} finals follow, of the winners that are not known yet")
+        return print_plan(asked.contest.runs, own, as_json, options)
+    decided = trials.settled(asked, trials.read(asked.contest, own))
+    return print_plan(decided.experiments, folder, as_json, options)
 
 
 def _print(result: StudyResult, form: str | None) -> None:

@@ -17,17 +17,18 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from regbench import config, seeding
-from regbench.config import ConfigError, Experiment
+from regbench.config import ConfigError, Experiment, inheritance, shipped
 from regbench.config.experiment import Section
-from regbench.config.yaml12 import Node, Place, Problem
+from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.datasets import validation_examples
 from regbench.errors import RegbenchError
-from regbench.studies.search_space import Axis, Dimension, Space, axes
+from regbench.studies.search_space import Dimension, Space, axes, parse
 
 # Seeds from here on belong to trials: nobody counts his finals' seeds that far.
 FIRST_SEED = 1_000_000
@@ -205,29 +206,34 @@ def _space(tree: Node, section: Node | None) -> Space:
 
 
 def of_config(
-    tree: Node, dimensions: Mapping[str, Dimension], places: Mapping[str, Place], tuning: Tuning
+    path: str | Path, overrides: Sequence[str], dimensions: Sequence[str], tuning: Tuning
 ) -> Contest:
     """Return the contest of a single config, as `regbench tune` holds it.
 
     Args:
-        tree: the mapping of the config, with its name.
-        dimensions: the values to try, by key.
-        places: what errors name as the place of each key.
+        path: the config's file, or the name of a shipped one.
+        overrides: changes to it, such as "train.epochs=5".
+        dimensions: the values to try, such as "train.learning_rate=log:1e-4:1e-2".
         tuning: the number of trials and so on.
 
     Raises:
         ConfigError: a value is invalid, or there are no validation examples.
     """
-    space = Space(tree, tuple(Axis(key, each, places[key]) for key, each in dimensions.items()))
     problems = list[Problem]()
-    found = config.of_tree(tree, problems)
-    if len(found) > 1:
-        problems.append(Problem(tree.place, f"expected one config, received {len(found)}"))
-    if problems:
-        raise ConfigError(problems)
-    (experiment,) = found
-    contest = Contest(experiment.name, tuning, {experiment.name: space})
-    _check(contest, experiment.name, space, tree.place, problems)
+    try:
+        tree = inheritance.read(shipped.find(path, "config"), problems)
+        options = [inheritance.override(each, problems) for each in overrides]
+        for change in inheritance.models_first(options):
+            tree = inheritance.merge(tree, change)
+        space = Space(tree, tuple(parse(each, problems) for each in dimensions))
+        found = config.of_tree(tree, problems)
+        if len(found) > 1:
+            problems.append(Problem(tree.place, f"expected one config, received {len(found)}"))
+        if not problems:
+            contest = Contest(found[0].name, tuning, {found[0].name: space})
+            _check(contest, found[0].name, space, tree.place, problems)
+    except YamlError as error:
+        raise ConfigError([*problems, error.problem]) from error
     if problems:
         raise ConfigError(dict.fromkeys(map(str, problems)))
     return contest

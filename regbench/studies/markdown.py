@@ -6,6 +6,7 @@ from regbench import text
 from regbench.analysis import metrics
 from regbench.analysis.evidence import FRESH
 from regbench.analysis.statistics import ALPHA, Interval
+from regbench.studies import contest_markdown
 from regbench.studies.result import StudyResult, VariantResult
 from regbench.studies.verdicts import Verdict
 from regbench.text import changes, markdown_table, one_line, plain_markdown
@@ -41,6 +42,8 @@ def markdown(result: StudyResult) -> str:
         markdown_table(verdicts),
         plain(legend(result)).replace("\n", "  \n") + "\n",
     ]
+    if result.contest:
+        parts.append(contest_markdown.markdown(result.contest))
     return "\n".join(parts)
 
 

@@ -18,12 +18,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from regbench import config, seeding
-from regbench.config import ConfigError, Experiment, inheritance
+from regbench.config import ConfigError, Experiment, inheritance, yaml12
 from regbench.config.experiment import Section
-from regbench.config.yaml12 import Node, Place, Problem
+from regbench.config.messages import explain
+from regbench.config.yaml12 import Node, Place, Problem, YamlError
 
 # Enough to tell two trials apart, and short enough to be read in a table.
 DIGITS = 3
@@ -188,6 +189,29 @@ def axes(section: Node, dimensions: Mapping[str, Dimension], where: str) -> tupl
         inheritance.dotted(key, node, where)
         found.append(Axis(key, dimension, node.place))
     return tuple(found)
+
+
+def parse(text: str, problems: list[Problem]) -> Axis:
+    """Return the axis of an option such as `train.learning_rate=log:1e-4:1e-2`.
+
+    Errors in its values are added to `problems`. Raises YamlError for any other form.
+    """
+    place = Place(f"--tune {text}")
+    key, equals, written = text.partition("=")
+    scale, *values = written.split(":")
+    if not equals or scale not in Dimension.model_fields or not values:
+        scales = ", ".join(Dimension.model_fields)
+        raise YamlError(
+            place, f"expected KEY=SCALE:VALUES, such as l2=log:1e-5:1e-2, with a scale of {scales}"
+        )
+    inheritance.dotted(key, Node(key, place), "tune")
+    parsed = [yaml12.parse(each, place.source, positions=False).root for each in values]
+    tree = inheritance.nested([scale], Node(parsed, place), place)
+    try:
+        return Axis(key, Dimension.model_validate(tree.plain()), place)
+    except ValidationError as error:
+        problems += explain(error, tree, Dimension.model_json_schema())
+        return Axis(key, Dimension(choice=[0, 1]), place)
 
 
 def _node(value: object, place: Place) -> Node:

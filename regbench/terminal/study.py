@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from regbench.studies import markdown
 from regbench.studies.result import StudyResult
+from regbench.terminal import contest
 from regbench.text import changes, one_line
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ def terminal(result: StudyResult) -> Group:
     from rich.text import Text
 
     question = Text(one_line(result.study.question), style="bold")
+    tuning = [Text(), contest.terminal(result.contest)] if result.contest else []
     return Group(
         question, Text(), _variants(result), Text(), _verdicts(result), Text(),
-        Text(markdown.legend(result), style="dim"),
+        Text(markdown.legend(result), style="dim"), *tuning,
     )  # fmt: skip
 
 
