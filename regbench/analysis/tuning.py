@@ -112,7 +112,7 @@ def importance(
     from scipy.stats import rankdata
 
     filled = _filled(scores, better)
-    ranks = rankdata(filled if better == "lower" else -filled)
+    ranks = rankdata(filled if better == "lower" else -filled)  # of the metric itself
     groups = np.unique([repr(value) for value in values], return_inverse=True)[1]
     trend, design = None, np.eye(groups.max() + 1)[groups]
     if ordered:

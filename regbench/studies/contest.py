@@ -268,7 +268,7 @@ def _without_validation(
     try:
         contest._final(space, variant, {})
     except ConfigError as error:
-        reason = error.messages[0].partition(": ")[2]
+        reason = error.messages[0].partition(": ")[2].removeprefix("the config: ")
         text = f"tune.validation: {variant} needs them ({reason}); expected out, received back"
         return [Problem(place, text)]
     return []

@@ -210,7 +210,8 @@ def parse(text: str, problems: list[Problem]) -> Axis:
     try:
         return Axis(key, Dimension.model_validate(tree.plain()), place)
     except ValidationError as error:
-        problems += explain(error, tree, Dimension.model_json_schema())
+        for each in explain(error, tree, Dimension.model_json_schema()):
+            problems.append(Problem(place, each.text.removeprefix("the config: ")))
         return Axis(key, Dimension(choice=[0, 1]), place)
 
 
