@@ -78,4 +78,4 @@ def test_a_contest_over_noise_is_wrong_in_at_most_5_percent(noise):
     found = rates(NOISE[noise], 6_000, contest, chosen_on_test, best_on_test)
     print(f"| {noise} |", *(f"{each:.1%} |" for each in found))
     assert found[0] <= 0.05 + 0.015
-    assert min(found[1:]) > 0.065
+    assert found[2] > 0.5
