@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from regbench.analysis import tuning as analysis
 from regbench.analysis.tuning import BestOf, Importance
 from regbench.config import Experiment
@@ -82,7 +84,9 @@ class ContestResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the contest as JSON."""
-        searches = [asdict(each) | {"seconds": each.seconds} for each in self.searches]
+        searches = [
+            to_jsonable_python(asdict(each)) | {"seconds": each.seconds} for each in self.searches
+        ]
         return {
             **self.tuning.model_dump(),
             "searches": searches,

@@ -203,7 +203,7 @@ def scores(train: float, test: float | None, validation: float | None = None) ->
 def result_line(summary: Summary) -> str:
     """Return a finished run's summary as "dropout s0: train 0.989, test 0.541, gap 0.448"."""
     status = f" ({summary.status})" if summary.diverged else ""
-    test = summary.test_accuracy if summary.test_evaluated else None
+    test = None if summary.test_evaluated == 0 else summary.test_accuracy
     measured = scores(summary.train_accuracy, test, summary.validation_accuracy)
     return f"{summary.label}: {measured}{status}"
 

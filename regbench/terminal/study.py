@@ -24,7 +24,9 @@ def terminal(result: StudyResult) -> Group:
     from rich.text import Text
 
     question = Text(one_line(result.study.question), style="bold")
-    tuning = [Text(), contest.terminal(result.contest)] if result.contest else []
+    tuning: list[Text | Group] = []
+    if result.contest:
+        tuning = [Text(), contest.terminal(result.contest)]
     return Group(
         question, Text(), _variants(result), Text(), _verdicts(result), Text(),
         Text(markdown.legend(result), style="dim"), *tuning,
