@@ -26,6 +26,7 @@ from regbench.cli import (
     run,
     schema,
     study,
+    tune,
     watch,
 )
 from regbench.cli.printing import complain
@@ -41,6 +42,7 @@ COMMANDS = (
     report.report,
     watch.watch,
     study.study,
+    tune.tune,
     bundle.bundle,
     export.export,
     inspect.inspect,

@@ -99,7 +99,22 @@ def study(
     return found.exit_code
 
 
-def _plan(study: Study, folder: Path, as_json: bool, options: dict[str, Any]) -> int:
+def _plan(asked: Study, folder: Path, as_json: bool, options: dict[str, Any]) -> int:
+    """Print the plan of the runs; of a contest that is not decided, that of its trials."""
+    from regbench.studies import trials
+
+    if asked.contest is None:
+        return _plan_runs(asked, folder, as_json, options)
+    own = trials.folder(folder)
+    if trials.missing(asked.contest, own):
+        finals = len(asked.experiments)
+        warn(f"these are the trials; {finals} finals follow, of the winners that are not known yet")
+        return print_plan(asked.contest.runs, own, as_json, options)
+    decided = trials.settled(asked, trials.read(asked.contest, own))
+    return _plan_runs(decided, folder, as_json, options)
+
+
+def _plan_runs(study: Study, folder: Path, as_json: bool, options: dict[str, Any]) -> int:
     """Print what would be trained; of a study with looks, the most, and how few it could be."""
     from regbench.studies import looks
     from regbench.studies import run as studies

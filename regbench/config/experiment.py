@@ -159,10 +159,14 @@ class Evaluation(Section):
     stratified sample that only depends on the seed, so that variants are measured on the same one.
     Epoch 0 and the last epoch are always measured on the whole test set and a training sample of
     that size, or the whole training set if it is smaller. With `all`, every measurement is.
+
+    With `test: false`, nothing is measured on the test set, as in the trials of a contest: its
+    columns stay empty, and no prediction is stored.
     """
 
     every: Count = 1
     examples: CountOrAll = 500
+    test: bool = True
 
 
 class Experiment(Section):

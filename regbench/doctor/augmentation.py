@@ -160,7 +160,7 @@ def losses(name: str) -> tuple[Check, Check]:
     of = network.experiment(model=network.MLP, **{name: SETTINGS[name]})
     model, splits = network.made(of), network.splits()
     images, targets = network.epoch(of)[0]
-    found = Curves(splits, of.seed).measure(model).columns["train_loss"]
+    found = Curves(splits, of.seed).measure(model).number("train_loss")
     outputs = network.forward(model, splits.train_images)
     expected = network.cross_entropy(outputs, splits.train_labels)
     measured = number(name, "measured on unchanged images and labels", found, expected)

@@ -26,7 +26,7 @@ COMPILED: dict[str, Any] = {
 def loss(name: str) -> Check:
     """The measured loss is NumPy's cross-entropy of NumPy's outputs, on the test set."""
     model, splits = network.with_biases(_mlp()), network.splits()
-    found = Curves(splits, 0).measure(model).columns["test_loss"]
+    found = Curves(splits, 0).measure(model).number("test_loss")
     outputs = network.forward(model, splits.test_images)
     return number(name, "measured loss", found, network.cross_entropy(outputs, splits.test_labels))
 
@@ -34,7 +34,7 @@ def loss(name: str) -> Check:
 def accuracy(name: str) -> Check:
     """The measured accuracy is the share of images whose most probable class is the true one."""
     model, splits = network.with_biases(_mlp()), network.splits()
-    found = Curves(splits, 0).measure(model).columns["train_accuracy"]
+    found = Curves(splits, 0).measure(model).number("train_accuracy")
     outputs = network.forward(model, splits.train_images)
     expected = float((outputs.argmax(axis=1) == splits.train_labels).mean())
     return number(name, "measured accuracy", found, expected)

@@ -47,7 +47,7 @@ def losses(name: str) -> tuple[Check, Check]:
     of, splits = _experiment(name, network.MLP), network.splits()
     model = network.with_biases(network.made(of))
     images, labels = network.epoch(of)[0]
-    found = Curves(splits, of.seed).measure(model).columns["test_loss"]
+    found = Curves(splits, of.seed).measure(model).number("test_loss")
     outputs = network.forward(model, splits.test_images)
     expected = network.cross_entropy(outputs, splits.test_labels)
     measured = number(name, "measured loss is without the penalty", found, expected)

@@ -19,6 +19,7 @@ from regbench.figures.curves import curves, gap, together
 from regbench.figures.differences import cost, differences
 from regbench.figures.probes import Found, ensemble, found_in, ledger, margins, reliability
 from regbench.figures.style import unbounded
+from regbench.figures.tuning import budget
 from regbench.figures.variants import labeled
 from regbench.runs import Results
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     import pandas
 
 __all__ = [
-    "FIGURES", "cost", "curves", "differences", "ensemble", "gap", "ledger", "margins",
-    "reliability", "save", "save_all", "together",
+    "FIGURES", "OF_TRIALS", "budget", "cost", "curves", "differences", "ensemble", "gap", "ledger",
+    "margins", "reliability", "save", "save_all", "together",
 ]  # fmt: skip
 
 FORMATS = (".svg", ".pdf", ".png", ".html")
@@ -45,6 +46,8 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "reliability": reliability,
     "margins": margins,
 }
+# Figures of trials, which have no test set to be compared on.
+OF_TRIALS: dict[str, Callable[..., Any]] = {"budget": budget}
 # Figures that show a comparison, and figures that show probe results: callers may pass both in.
 COMPARING = ("differences", "cost")
 PROBING = ("ledger", "ensemble", "reliability", "margins")
@@ -118,7 +121,7 @@ def save_all(
     rows = compare.compare(frame, baseline, examples=False)
     shared = Shared(rows, found_in(frame))
     paths = []
-    for name, figure in FIGURES.items():
+    for name, figure in (FIGURES | OF_TRIALS).items():
         chart = figure(frame, width=PAPER_WIDTH, **shared.arguments(name))
         for suffix in (".svg", ".png") if chart is not None else ():
             paths.append(Path(folder) / f"{name}{suffix}")

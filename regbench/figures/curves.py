@@ -47,6 +47,8 @@ def curves(
     import altair as alt
 
     data = by_epoch(frame, metric)
+    if data.empty:  # trials of a contest do not measure the test set
+        return None
     columns = columns_for(len(set(data["panel"])), width)
     panel = panel_width(width, columns)
     axis, scale = _vertical(alt, metric, log)
@@ -92,7 +94,10 @@ def together(
     import altair as alt
 
     axis, scale = _vertical(alt, metric, log)
-    base = alt.Chart(by_epoch(frame, metric)).transform_calculate(
+    data = by_epoch(frame, metric)
+    if data.empty:
+        return None
+    base = alt.Chart(data).transform_calculate(
         low="datum[datum.set + '_low']", high="datum[datum.set + '_high']"
     )
     columns = 2 if width >= 500 else 1
@@ -111,9 +116,10 @@ def gap(frame: Results | pandas.DataFrame, metric: Metric = "accuracy", width: i
     import altair as alt
 
     title = "train - test accuracy" if metric == "accuracy" else "test - train loss (nats)"
-    base = alt.Chart(by_epoch(frame, metric)).transform_calculate(
-        low="datum.gap_low", high="datum.gap_high"
-    )
+    data = by_epoch(frame, metric)
+    if data.empty:
+        return None
+    base = alt.Chart(data).transform_calculate(low="datum.gap_low", high="datum.gap_high")
     axis = alt.Axis(title=title, tickCount=6)
     chart = _lines(alt, base, frame, "gap", axis, alt.Scale(zero=True))
     zero = alt.Chart().mark_rule(strokeWidth=1, color=INK).encode(y=alt.datum(0))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from regbench import plugins
 from regbench.analysis import evidence
 from regbench.analysis.rows import Difference
-from regbench.figures import FIGURES, Shared, probes, variants
+from regbench.figures import FIGURES, OF_TRIALS, Shared, probes, tuning, variants
 from regbench.figures import style as colors
 from regbench.figures.differences import compared
 
@@ -74,13 +74,13 @@ def figures(frame: pandas.DataFrame, shared: Shared) -> list[Figure]:
 
     `shared` holds the comparison of the frame's configs and the probe results of its runs.
     """
-    made = []
+    made, drawing = [], FIGURES | OF_TRIALS
     for name, plan in (PLANS | _own_plans()).items():
         options = shared.arguments(name)
         specs = {
             label: _spec(chart)
             for label, arguments in plan.choices.items()
-            if (chart := FIGURES[name](frame, **arguments, **options)) is not None
+            if (chart := drawing[name](frame, **arguments, **options)) is not None
         }
         if specs:
             table = plan.table(frame, shared)
@@ -180,6 +180,19 @@ def _epoch_table(frame: pandas.DataFrame, series: dict[str, str]) -> Table:
     return Table(["accuracy at epoch", *map(str, epochs)], rows)
 
 
+def _budget_table(frame: pandas.DataFrame, shared: Shared) -> Table:
+    """Return the expected best of some numbers of trials, a row for each variant."""
+    data = tuning.expected(frame)
+    assert data is not None
+    shown = sorted({1, 2, 4, 8, 16, 32, 64, int(data["trials"].max())} & {*data["trials"]})
+    means = data.set_index(["variant", "trials"])["mean"]
+    rows = []
+    for variant in dict.fromkeys(data["variant"]):
+        values = [means.get((variant, count)) for count in shown]
+        rows.append([variant, *("" if value is None else f"{value:.3f}" for value in values)])
+    return Table(["trials", *map(str, shown)], rows)
+
+
 def _difference_table(frame: pandas.DataFrame, shared: Shared) -> Table:
     cells = []
     for variant, row in compared(frame, None, shared.rows):
@@ -274,6 +287,12 @@ CURVES: dict[str, dict[str, str | bool]] = {
     "loss, log scale": {"metric": "loss", "log": True},
 }
 PLANS: dict[str, _Plan] = {
+    "budget": _Plan(
+        "The best of k trials",
+        "The validation loss that the best of k trials is expected to have, with 95% of draws of "
+        "k from these. A line that still falls at its end would profit from more trials.",
+        _budget_table,
+    ),
     "together": _Plan(
         "Training and test curves",
         "Means over seeds; bands go from the lowest to the highest seed. Both sets are measured "

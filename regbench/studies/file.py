@@ -46,7 +46,9 @@ from regbench.config.experiment import Section, Text
 from regbench.config.messages import explain
 from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
+from regbench.studies import contest as contests
 from regbench.studies import sequential
+from regbench.studies.contest import Contest, Dimensions, Tuning, TuningChanges
 
 # No sample shows that a difference is exactly zero.
 NO_MARGIN = "expect: same needs a margin above 0, the largest difference that does not matter"
@@ -62,14 +64,19 @@ class Profile(Section):
         int | str | list[int] | Settings, Field(description="seeds such as 0-4 or 0,3,7")
     ]
     set: Settings = Field(default_factory=dict)
+    tune: TuningChanges | None = None
 
 
 class Variant(Section):
-    """A config to train: the base, or one of its own, and changes to it."""
+    """A config to train: the base, or one of its own, and changes to it.
+
+    `tune` has the values that a contest tries, by key.
+    """
 
     config: Text | None = None
     set: Settings = Field(default_factory=dict)
     matrix: Settings | None = None
+    tune: Annotated[Dimensions, Field(min_length=1, max_length=20)] | None = None
 
 
 class Difference(Section):
@@ -110,6 +117,7 @@ class StudyFile(Section):
     question: Text
     base: Annotated[Text, Field(description="the config that the variants change, a file's name")]
     set: Settings = Field(default_factory=dict)
+    tune: Tuning | None = None
     profiles: Annotated[dict[str, Profile], Field(min_length=1, max_length=20)]
     variants: Annotated[dict[str, Variant], Field(min_length=1, max_length=100)]
     claims: Annotated[tuple[Claim, ...], Strict(False), Field(min_length=1, max_length=100)]
@@ -129,6 +137,7 @@ class Study:
     variants: dict[str, Experiment]
     claims: tuple[Claim, ...]
     looks: Design | None = None  # None: all seeds are judged once
+    contest: Contest | None = None
 
     @property
     def experiments(self) -> list[Experiment]:
@@ -169,6 +178,10 @@ def read(
             name: _variants(path, tree, name, overrides, problems) for name in file.profiles
         }
         variants, (own, design) = expanded[chosen], read_seeds[chosen]
+        contest = _contests(path, file, tree, overrides, problems).get(chosen)
+        if contest:
+            contest.check_seeds(tuple(seeds or own))
+            variants = contest.written()
         _check_claims(file, tree, list(variants), problems)
     except YamlError as error:
         raise ConfigError(_sorted([*problems, error.problem])) from error
@@ -176,7 +189,14 @@ def read(
         raise ConfigError(_sorted(problems))
     looks = None if seeds else design
     return Study(
-        path.stem, file.question, chosen, tuple(seeds or own), variants, file.claims, looks
+        path.stem,
+        file.question,
+        chosen,
+        tuple(seeds or own),
+        variants,
+        file.claims,
+        looks,
+        contest,
     )
 
 
@@ -239,9 +259,25 @@ def _seeds(
 def _variants(
     path: Path, tree: Node, profile: str, overrides: Sequence[str], problems: list[Problem]
 ) -> dict[str, Experiment]:
+    variants: dict[str, Experiment] = {}
+    for node, found in _trees(path, tree, profile, overrides, problems):
+        for experiment in config.of_tree(found, problems):
+            if experiment.name in variants:
+                text = f"variants: {experiment.name} is a duplicate; choose another name"
+                problems.append(Problem(node.key or node.place, text))
+            variants[experiment.name] = experiment
+    if len(variants) > matrix.MOST_EXPERIMENTS:
+        text = f"variants: expected at most {matrix.MOST_EXPERIMENTS}, received {len(variants)}"
+        problems.append(Problem(_at(tree, "variants").place, text))
+    return variants
+
+
+def _trees(
+    path: Path, tree: Node, profile: str, overrides: Sequence[str], problems: list[Problem]
+) -> Iterator[tuple[Node, Node]]:
+    """Yield each variant's node in the study, and the mapping of its config, with any matrix."""
     options = [inheritance.override(each, problems) for each in overrides]
     shared = [tree.child("set"), _at(tree, "profiles", profile).child("set")]
-    variants: dict[str, Experiment] = {}
     for name, node in _items(tree.child("variants")):
         found = inheritance.base(path, *_config(tree, profile, name), problems)
         for settings in [*shared, node.child("set")]:
@@ -255,15 +291,33 @@ def _variants(
         for option in inheritance.models_first(options):
             matrix.check_override(found, option)
             found = inheritance.merge(found, option)
-        for experiment in config.of_tree(found, problems):
-            if experiment.name in variants:
-                text = f"variants: {experiment.name} is a duplicate; choose another name"
+        yield node, found
+
+
+def _contests(
+    path: Path, file: StudyFile, tree: Node, overrides: Sequence[str], problems: list[Problem]
+) -> dict[str, Contest]:
+    """Return the contest of each profile; {} if the study has none, or is invalid."""
+    if not file.tune:
+        for name, variant in file.variants.items():
+            if variant.tune:
+                node = _at(tree, "variants", name, "tune")
+                text = f"variants.{name}.tune: expected tune: {{trials: 16}} in the study too"
                 problems.append(Problem(node.key or node.place, text))
-            variants[experiment.name] = experiment
-    if len(variants) > matrix.MOST_EXPERIMENTS:
-        text = f"variants: expected at most {matrix.MOST_EXPERIMENTS}, received {len(variants)}"
-        problems.append(Problem(_at(tree, "variants").place, text))
-    return variants
+        return {}
+    if problems:
+        return {}
+    found = {}
+    for name, profile in file.profiles.items():
+        entrants = [
+            (each, node.child("tune"))
+            for node, config_tree in _trees(path, tree, name, overrides, [])
+            for each in matrix.expand(config_tree, [])
+        ]
+        contest = contests.of_study(path.stem, tree, profile.tune, file.tune, entrants, problems)
+        if contest:
+            found[name] = contest
+    return found
 
 
 def _config(tree: Node, profile: str, variant: str) -> tuple[Node, str]:

@@ -7,7 +7,7 @@ from regbench.analysis import metrics
 from regbench.analysis.effects import Effects
 from regbench.analysis.evidence import FRESH
 from regbench.analysis.statistics import ALPHA, Interval
-from regbench.studies import looks, sentences
+from regbench.studies import contest_markdown, looks, sentences
 from regbench.studies.result import StudyResult, VariantResult
 from regbench.studies.verdicts import Verdict
 from regbench.text import changes, listed, markdown_table, one_line, plain_markdown
@@ -61,6 +61,8 @@ def markdown(result: StudyResult) -> str:
         *_effects(result),
         plain(legend(result)).replace("\n", "  \n") + "\n",
     ]
+    if result.contest:
+        parts.append(contest_markdown.markdown(result.contest))
     return "\n".join(parts)
 
 

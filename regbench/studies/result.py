@@ -9,6 +9,7 @@ from typing import get_args
 from regbench.analysis.statistics import Interval
 from regbench.studies import looks
 from regbench.studies.file import Study
+from regbench.studies.trials import ContestResult
 from regbench.studies.verdicts import Decision, Verdict
 from regbench.sweeps.sweep import Outcome
 
@@ -30,6 +31,7 @@ class StudyResult:
     """The result of a study; `outcome` is that of its runs, None if no training was requested.
 
     `judged_before` has the numbers of seeds with which it was judged before seeds were added.
+    `contest` is how its variants were tuned, None if they were not.
     """
 
     study: Study
@@ -37,6 +39,7 @@ class StudyResult:
     verdicts: list[Verdict]
     outcome: Outcome | None = None
     judged_before: tuple[int, ...] = ()
+    contest: ContestResult | None = None
 
     @property
     def exit_code(self) -> int:
@@ -65,4 +68,5 @@ class StudyResult:
             "variants": [asdict(each) for each in self.variants],
             "counts": self.counts,
             "verdicts": [each.as_dict() for each in self.verdicts],
+            **({"contest": self.contest.as_dict()} if self.contest else {}),
         }

@@ -19,7 +19,7 @@ from regbench.analysis import metrics
 from regbench.config.changes import changes
 from regbench.runs import Warn, storage
 from regbench.studies import file as study_file
-from regbench.studies import looks, markdown, verdicts
+from regbench.studies import looks, markdown, trials, verdicts
 from regbench.studies.file import Study
 from regbench.studies.pairs import Pairs
 from regbench.studies.result import StudyResult, VariantResult
@@ -63,6 +63,7 @@ def run_study(
 ) -> StudyResult:
     """Run and judge a study that has been read; the arguments are those of `run`."""
     folder = Path(results)
+    study = trials.settle(study, folder, **options)
     outcome = looks.train(study, folder, lambda until: judge(until, folder).verdicts, **options)
     result = judge(study, folder, outcome, warn)
     save(result, folder)
@@ -82,6 +83,10 @@ def judge(
     Args:
         results: the folder of its runs, with or without a bundle of its own, or a bundle.
     """
+    contest = None
+    if study.contest:
+        contest = trials.read(study.contest, trials.folder(Path(results)))
+        study = trials.settled(study, contest)
     found = [storage.find(Path(results), each.run_name) for each in study.experiments]
     # Only the study's own runs: the folder may hold others. Missing ones are counted.
     frame = runs.load([each for each in found if each], warn)
@@ -92,7 +97,7 @@ def judge(
     earlier = looks.judged_before(study, Path(results))
     if earlier and warn:
         warn(looks.added(earlier))
-    return StudyResult(study, _variants(study, table), judged, outcome, earlier)
+    return StudyResult(study, _variants(study, table), judged, outcome, earlier, contest)
 
 
 def save(result: StudyResult, results: Path) -> None:

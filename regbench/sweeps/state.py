@@ -74,10 +74,11 @@ class RunState:
 
     def _move(self, event: Event) -> None:
         if event.kind == "epoch":
-            if event.figures["test_accuracy"] is None:  # an epoch after which nothing is measured
+            if event.figures["train_accuracy"] is None:  # an epoch after which nothing is measured
                 self.row = event.figures | {key: self.row.get(key) for key in MEASURED}
             else:
                 self.row = event.figures
+            if event.figures["test_accuracy"] is not None:
                 self.curve[event.figures["epoch"]] = event.figures["test_accuracy"]
             self.done = float(event.figures["epoch"])
         elif event.kind == "step":

@@ -102,7 +102,8 @@ class PlainProgress(Progress):
             speed = row["images_per_second"]
             parts = [f"{state.label} epoch {row['epoch']}/{state.epochs}"]
             train, test = row["train_accuracy"], row["test_accuracy"]
-            parts += [scores(train, test)] if test is not None else []
+            if train is not None:
+                parts += [scores(train, test, row.get("validation_accuracy"))]
             parts += [f"{speed:.0f} images/s"] if speed else []
             left = state.seconds_left()
             parts += [f"{clock(left)} left"] if left else []
@@ -188,15 +189,23 @@ def _already(skipped: Sequence[Experiment], pending: Sequence[Experiment]) -> st
     return f"already finished: {', '.join(f'{each.name} s{each.seed}' for each in skipped)} {again}"
 
 
-def scores(train: float, test: float) -> str:
-    """Return "train 0.989, test 0.541, gap 0.448" of two accuracies."""
+def scores(train: float, test: float | None, validation: float | None = None) -> str:
+    """Return "train 0.989, test 0.541, gap 0.448" of two accuracies.
+
+    Of a run that does not measure the test set (None), the accuracy on validation examples.
+    """
+    if test is None:
+        known = "" if validation is None else f", validation {validation:.3f}"
+        return f"train {train:.3f}{known}"
     return f"train {train:.3f}, test {test:.3f}, gap {gap(train, test):.3f}"
 
 
 def result_line(summary: Summary) -> str:
     """Return a finished run's summary as "dropout s0: train 0.989, test 0.541, gap 0.448"."""
     status = f" ({summary.status})" if summary.diverged else ""
-    return f"{summary.label}: {scores(summary.train_accuracy, summary.test_accuracy)}{status}"
+    test = None if summary.test_evaluated == 0 else summary.test_accuracy
+    measured = scores(summary.train_accuracy, test, summary.validation_accuracy)
+    return f"{summary.label}: {measured}{status}"
 
 
 def sparkline(values: Sequence[float], width: int = SPARK_WIDTH) -> str:
@@ -220,7 +229,7 @@ def _cells(state: RunState) -> dict[str, str]:
         "seed": str(state.seed),
         "epoch": f"{state.done:.1f}/{state.epochs}" if training else state.phase,
         "train": f"{row['train_accuracy']:.3f}" if known else "",
-        "test": f"{row['test_accuracy']:.3f}" if known else "",
+        "test": f"{row['test_accuracy']:.3f}" if row.get("test_accuracy") is not None else "",
         "images/s": f"{speed:.0f}" if speed else "",
         "left": "" if state.phase == "probing" else clock(left),
         CURVE: sparkline(list(state.curve.values())),

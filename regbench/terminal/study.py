@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from regbench.analysis.effects import Effects
 from regbench.studies import markdown, sentences
 from regbench.studies.result import StudyResult
+from regbench.terminal import contest
 from regbench.text import changes, one_line
 
 if TYPE_CHECKING:
@@ -25,9 +26,12 @@ def terminal(result: StudyResult) -> Group:
 
     question = Text(one_line(result.study.question), style="bold")
     question.append(markdown.looked(result), style="not bold dim")
+    tuning: list[Text | Group] = []
+    if result.contest:
+        tuning = [Text(), contest.terminal(result.contest)]
     return Group(
         question, Text(), _answers(result), Text(), _variants(result), Text(), _verdicts(result),
-        Text(), Text(markdown.legend(result), style="dim"),
+        Text(), Text(markdown.legend(result), style="dim"), *tuning,
     )  # fmt: skip
 
 

@@ -29,13 +29,19 @@ Examples = tuple[NDArray[np.uint8], NDArray[np.int64]]
 class Measurement:
     """One measurement: its columns in the history, and the probabilities behind them."""
 
-    columns: dict[str, float]
+    columns: dict[str, float | None]
     outputs: Outputs
 
     @property
     def is_finite(self) -> bool:
-        """True if every number is finite."""
-        return all(map(math.isfinite, self.columns.values()))
+        """True if every number that was measured is finite."""
+        return all(math.isfinite(each) for each in self.columns.values() if each is not None)
+
+    def number(self, column: str) -> float:
+        """Return a column that was measured."""
+        found = self.columns[column]
+        assert found is not None
+        return found
 
 
 class Curves:
@@ -43,25 +49,28 @@ class Curves:
 
     If there are fewer training examples than that, all are used. Samples are stratified and depend
     only on the seed, so all variants are measured on the same examples. Validation examples, if
-    any, are all measured each time, since they decide.
+    any, are all measured each time, since they decide. With `test: false` in the config, nothing
+    is measured on the test set.
     """
 
     def __init__(self, splits: Splits, seed: int, evaluation: Evaluation | None = None) -> None:
         training = splits.train_images, splits.train_labels
-        self.test: Examples = splits.test_images, splits.test_labels
+        asked = evaluation or Evaluation()
+        self.test: Examples | None = None
+        if asked.test:
+            self.test = splits.test_images, splits.test_labels
         self.validation: Examples | None = splits.validation
         # As many training as test examples: both accuracies then have similar sampling errors, and
         # measuring takes at most twice as long as the test set alone. The probes examine the same
         # sample, so their numbers agree with the last row of the history.
-        most = min(len(training[1]), len(self.test[1]))
+        most = min(len(training[1]), len(splits.test_labels))
         self.train = _sample(training, most, seed, "train")
-        asked = (evaluation or Evaluation()).examples
         self._few = self.train, self.test
-        if asked != "all":
-            few = min(asked, most)
+        if asked.examples != "all":
+            few = min(asked.examples, most)
             self._few = (
                 _sample(training, few, seed, "train"),
-                _sample(self.test, few, seed, "test"),
+                _sample(self.test, few, seed, "test") if self.test else None,
             )
         self._last: Measurement | None = None
 
@@ -105,22 +114,24 @@ def _sample(examples: Examples, count: int, seed: int, side: str) -> Examples:
 
 
 def _measure(
-    model: Any, train: Examples, test: Examples, validation: Examples | None
+    model: Any, train: Examples, test: Examples | None, validation: Examples | None
 ) -> Measurement:
     # Inference mode: dropout is off, and batch normalization uses its moving averages. These are
     # the predictions that a user of the model would get.
-    outputs = Outputs(train=predict(model, train[0]), test=predict(model, test[0]))
-    on_train, on_test = measure_of(outputs.train, train[1]), measure_of(outputs.test, test[1])
-    columns = {
+    on_training = predict(model, train[0])
+    outputs = Outputs(train=on_training, test=predict(model, test[0]) if test else on_training[:0])
+    on_train = measure_of(outputs.train, train[1])
+    on_test = measure_of(outputs.test, test[1]) if test else None
+    columns: dict[str, float | None] = {
         "train_loss": on_train.loss,
         "train_accuracy": on_train.accuracy,
-        "test_loss": on_test.loss,
-        "test_accuracy": on_test.accuracy,
+        "test_loss": on_test.loss if on_test else None,
+        "test_accuracy": on_test.accuracy if on_test else None,
         # In a column of its own, so that the reported loss (which includes it) can be taken apart.
         "penalty": penalty(model),
         # The number of examples behind the numbers: a standard error needs it.
         "train_evaluated": len(train[1]),
-        "test_evaluated": len(test[1]),
+        "test_evaluated": len(test[1]) if test else 0,
     }
     if validation:
         on_validation = measure(model, *validation)

@@ -179,7 +179,8 @@ def _finish(job: Job, folder: RunFolder, run: _Run, data: dict[str, str]) -> dic
     with run.watch.time("save"):
         folder.save(MODEL, partial(save, run.model))
     summary = _summary(run).with_keys(data=data)
-    if not summary.diverged:  # probes of NaN weights would be meaningless
+    # Probes of NaN weights would be meaningless, and most need the test set.
+    if not summary.diverged and job.experiment.evaluation.test:
         # The last row of the history measured these outputs already: no second pass is needed.
         outputs = run.curves.outputs(run.model)
         _save_predictions(folder, run.splits, outputs.test)
@@ -352,7 +353,7 @@ def _summary(run: _Run) -> Summary:
         test_accuracy=last["test_accuracy"],
         train_loss=last["train_loss"],
         test_loss=last["test_loss"],
-        gap=gap(last["train_accuracy"], last["test_accuracy"]),
+        gap=_gap(last),
         train_examples=len(run.splits.train_labels),
         test_examples=len(run.splits.test_labels),
         train_evaluated=last["train_evaluated"],
@@ -363,6 +364,11 @@ def _summary(run: _Run) -> Summary:
         images_per_second=_speed(run.splits, rows),
         **further,
     )
+
+
+def _gap(row: Mapping[str, Any]) -> float:
+    test = row["test_accuracy"]
+    return math.nan if test is None else gap(row["train_accuracy"], test)
 
 
 def _save_predictions(folder: RunFolder, splits: Splits, outputs: NDArray[np.float32]) -> None:

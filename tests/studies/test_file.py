@@ -219,8 +219,11 @@ def test_a_shipped_claim_is_about_variants_that_differ_and_each_variant_is_in_a_
     for path in STUDIES:
         study = study_file.read(path, profile)
         hashes = [each.hash for each in study.variants.values()]
-        assert len(set(hashes)) == len(hashes), path
         named = {name for claim in study.claims for _, name in claim.names()}
+        if study.contest:  # whose winners differ once they are known; defaults are shown beside
+            assert {name for name in study.variants if name.endswith("_tuned")} < named, path
+            continue
+        assert len(set(hashes)) == len(hashes), path
         assert named == set(study.variants), path
 
 

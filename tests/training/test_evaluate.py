@@ -1,5 +1,7 @@
 """Honest measurements against NumPy."""
 
+from copy import copy
+
 import numpy as np
 import pytest
 
@@ -124,3 +126,15 @@ def test_a_probability_of_zero_costs_much_but_not_infinitely():
     labels = np.array([1, 0])
     expected = (-np.log(np.finfo("float32").tiny) + np.log(2)) / 2
     assert cross_entropy(probabilities, labels) == pytest.approx(expected)
+
+
+def test_without_the_test_set_none_of_its_examples_is_looked_at(model, splits):
+    unreadable = copy(splits)
+    object.__setattr__(unreadable, "test_images", None)
+    object.__setattr__(unreadable, "test_labels", range(550))  # their number is all that counts
+    curves = Curves(unreadable, 0, Evaluation(test=False, examples=20))
+    for measured in (curves.measure(model), curves.measure_few(model)):
+        assert measured.is_finite
+        assert measured.columns["test_loss"] is measured.columns["test_accuracy"] is None
+        assert measured.columns["test_evaluated"] == 0
+        assert measured.number("train_loss") > 0
