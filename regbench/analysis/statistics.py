@@ -35,16 +35,26 @@ Sample = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of the variance of a mean, and the degrees of freedom with which it is known."""
+
+    variance: float
+    degrees: float = math.inf
+
+
+@dataclass(frozen=True)
 class Floor:
     """Lower bounds for the error of a mean difference, however close together its values lie.
 
     A few differences can agree by chance, and a t test would take that for certainty. `deviation`
     is the smallest believable standard deviation of a difference; `error` is the smallest standard
-    error of their mean. Both are known in advance, not estimated from the values.
+    error of their mean. Both are known in advance, not estimated from the values. `added` is a
+    variance of the mean beyond that of the values, such as that of new test images.
     """
 
     deviation: float = 0.0
     error: float = 0.0
+    added: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -81,9 +91,9 @@ def interval(
         # Two-sided: a 95% interval leaves 2.5% on each side, so it needs the 97.5% quantile.
         probability = (1 + confidence) / 2
         # The floor's standard error is known, not estimated: a normal quantile, not a t quantile.
+        error, degrees = error_of_mean(values, floor)
         half = max(
-            t_quantile(probability, len(values) - 1) * standard_error(values, floor.deviation),
-            normal_quantile(probability) * floor.error,
+            t_quantile(probability, degrees) * error, normal_quantile(probability) * floor.error
         )
         ends = (mean, mean - half, mean + half)
     return Interval(*(float(each) if np.isfinite(each) else None for each in ends))
@@ -110,6 +120,21 @@ def standard_error(values: Sample, least: float = 0.0) -> float:
     return max(0.0 if equal else float(values.std(ddof=1)), least) / math.sqrt(len(values))
 
 
+def error_of_mean(values: Sample, floor: Floor) -> tuple[float, float]:
+    """Return the standard error of the mean of values (n,), and its degrees of freedom.
+
+    Those of a sum of variances are Satterthwaite's, "An Approximate Distribution of Estimates of
+    Variance Components", 1946.
+    """
+    error, degrees = standard_error(values, floor.deviation), len(values) - 1
+    if floor.added is None or not floor.added.variance:
+        return error, degrees
+    own, added = error**2, floor.added
+    uncertain = own**2 / degrees + added.variance**2 / added.degrees
+    total = own + added.variance
+    return math.sqrt(total), total**2 / uncertain if uncertain else math.inf
+
+
 @functools.cache
 def normal_quantile(probability: float) -> float:
     """Return the quantile of the standard normal distribution."""
@@ -119,17 +144,21 @@ def normal_quantile(probability: float) -> float:
 
 
 @functools.cache
-def t_quantile(probability: float, degrees: int) -> float:
+def t_quantile(probability: float, degrees: float) -> float:
     """Return the quantile of Student's t distribution."""
     from scipy import special
 
+    if math.isinf(degrees):
+        return normal_quantile(probability)
     return float(special.stdtrit(degrees, probability))
 
 
-def t_tail(statistic: float, degrees: int) -> float:
+def t_tail(statistic: float, degrees: float) -> float:
     """Return the probability that Student's t is at least `statistic`."""
     from scipy import special
 
+    if math.isinf(degrees):
+        return _normal_tail(statistic)
     return float(special.stdtr(degrees, -statistic))
 
 
@@ -147,11 +176,11 @@ def paired_p(differences: Sample, null: float = 0.0, floor: Floor | None = None)
         return None
     with np.errstate(over="ignore", invalid="ignore"):  # a damaged or diverged run may overflow
         distance = abs(_mean(differences) - null)
-        error = standard_error(differences, floor.deviation)
+        error, degrees = error_of_mean(differences, floor)
     if error == 0:
         p = 1.0 if distance == 0 else sign_flip_floor(len(differences))
     else:
-        p = 2 * t_tail(distance / error, len(differences) - 1)
+        p = 2 * t_tail(distance / error, degrees)
     # The floor is another reason for doubt: the weaker of the two tests counts.
     if floor.error:
         p = max(p, 2 * _normal_tail(distance / floor.error))
