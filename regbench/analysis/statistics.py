@@ -91,9 +91,12 @@ def interval(
         # Two-sided: a 95% interval leaves 2.5% on each side, so it needs the 97.5% quantile.
         probability = (1 + confidence) / 2
         # The floor's standard error is known, not estimated: a normal quantile, not a t quantile.
-        error, degrees = error_of_mean(values, floor)
         half = max(
-            t_quantile(probability, degrees) * error, normal_quantile(probability) * floor.error
+            normal_quantile(probability) * floor.error,
+            *(
+                t_quantile(probability, degrees) * error
+                for error, degrees in _errors(values, floor)
+            ),
         )
         ends = (mean, mean - half, mean + half)
     return Interval(*(float(each) if np.isfinite(each) else None for each in ends))
@@ -120,19 +123,20 @@ def standard_error(values: Sample, least: float = 0.0) -> float:
     return max(0.0 if equal else float(values.std(ddof=1)), least) / math.sqrt(len(values))
 
 
-def error_of_mean(values: Sample, floor: Floor) -> tuple[float, float]:
-    """Return the standard error of the mean of values (n,), and its degrees of freedom.
+def _errors(values: Sample, floor: Floor) -> list[tuple[float, float]]:
+    """Return standard errors of the mean of values (n,), each with its degrees of freedom.
 
-    Those of a sum of variances are Satterthwaite's, "An Approximate Distribution of Estimates of
-    Variance Components", 1946.
+    The first is that of the values; with an added variance, the second is that of the sum, with
+    Satterthwaite's degrees ("An Approximate Distribution of Estimates of Variance Components",
+    1946). Both count, since more variance known better can give a smaller multiple of the error.
     """
     error, degrees = standard_error(values, floor.deviation), len(values) - 1
     if floor.added is None or not floor.added.variance:
-        return error, degrees
+        return [(error, degrees)]
     own, added = error**2, floor.added
     uncertain = own**2 / degrees + added.variance**2 / added.degrees
     total = own + added.variance
-    return math.sqrt(total), total**2 / uncertain if uncertain else math.inf
+    return [(error, degrees), (math.sqrt(total), total**2 / uncertain if uncertain else math.inf)]
 
 
 @functools.cache
@@ -176,11 +180,11 @@ def paired_p(differences: Sample, null: float = 0.0, floor: Floor | None = None)
         return None
     with np.errstate(over="ignore", invalid="ignore"):  # a damaged or diverged run may overflow
         distance = abs(_mean(differences) - null)
-        error, degrees = error_of_mean(differences, floor)
-    if error == 0:
+        errors = _errors(differences, floor)
+    if errors[-1][0] == 0:
         p = 1.0 if distance == 0 else sign_flip_floor(len(differences))
     else:
-        p = 2 * t_tail(distance / error, degrees)
+        p = max(2 * t_tail(distance / error, degrees) for error, degrees in errors if error)
     # The floor is another reason for doubt: the weaker of the two tests counts.
     if floor.error:
         p = max(p, 2 * _normal_tail(distance / floor.error))

@@ -76,7 +76,8 @@ class Claim(Section):
     """A statement about a metric: a variant against another one, or against a number.
 
     `lower` and `higher` mean by more than `margin`, `same` means within it. With `beyond`, the
-    claim is about the difference minus another difference, seed by seed.
+    claim is about the difference minus another difference, seed by seed. `over` says what its
+    interval covers: other seeds on this test set, or other test images as well.
     """
 
     text: Text
@@ -86,6 +87,7 @@ class Claim(Section):
     beyond: Difference | None = None
     expect: Literal["lower", "higher", "same"]
     margin: Annotated[float, Field(ge=0, le=1e12)] = 0.0
+    over: Literal["seeds", "images"] = "seeds"
 
     def names(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Yield each variant that is named, with its place in the claim."""
@@ -280,6 +282,12 @@ def _check_claims(
             metrics.metric(claim.metric)
         except RegbenchError as error:
             problems.append(Problem(_at(node, "metric").place, f"{where}.{error}"))
+        if claim.over == "images" and claim.metric not in metrics.PREDICTED:
+            text = (
+                f"{where}.over: expected {' or '.join(metrics.PREDICTED)} for the metric, since "
+                f"images needs predictions, received {claim.metric}"
+            )
+            problems.append(Problem(_at(node, "over").place, text))
         if claim.beyond and not isinstance(claim.against, str):
             text = f"{where}.beyond: expected against to be a variant, received {claim.against:g}"
             problems.append(Problem(_at(node, "beyond").place, text))

@@ -67,7 +67,8 @@ def said(verdict: Verdict, result: StudyResult) -> str:
         right = f"< {zero - limit:g}"
     else:
         right = f"> {zero + limit:g}"
-    return f"{claim.metric}: {left} {right}"
+    over = ", over images" if claim.over == "images" else ""
+    return f"{claim.metric}: {left} {right}{over}"
 
 
 def runs(variant: VariantResult) -> str:
@@ -121,6 +122,11 @@ def legend(result: StudyResult) -> str:
         lines.append(f"seeds that would decide: for 80% power if the mean is as seen; {FRESH}")
     if any(each.exact for each in result.verdicts):
         lines.append("by arithmetic: counted, the same for every seed; no evidence from runs")
+    if any(each.claim.over == "images" for each in result.verdicts):
+        lines.append(
+            "over images: the interval and p cover new test images as well as new seeds "
+            "(analysis of variance of seeds and images)"
+        )
     claimed = dict.fromkeys(["gap", *(each.claim.metric for each in result.verdicts)])
     lines += [f"{name}: {metrics.metric(name).text}" for name in claimed]
     return "\n".join(lines)

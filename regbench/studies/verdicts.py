@@ -94,7 +94,9 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON."""
         own = asdict(self)
-        own["claim"] = self.claim.model_dump(mode="json")
+        # Shipped verdicts are older than `over`, whose default they have.
+        left_out = {"over"} if self.claim.over == "seeds" else None
+        own["claim"] = self.claim.model_dump(mode="json", exclude=left_out)
         own["cautions"] = list(self.cautions)
         return own
 
@@ -265,8 +267,7 @@ def _needed(evidence: _Evidence, alpha: float) -> dict[str, Any]:
         # More seeds do not reduce this error: they are tested on the same examples.
         quantiles = statistics.normal_quantile(1 - alpha / 2) + statistics.normal_quantile(POWER)
         if distance < quantiles * floor.error:
-            count = evidence.differences.test_examples
-            return {"reason": f"{count:,} test examples are too few to decide it, at any seeds"}
+            return {"reason": f"{_examples(evidence)} are too few to decide it, at any seeds"}
     pairs = len(sample)
     spread = statistics.standard_error(sample) * math.sqrt(pairs)
     own = 0.0 if evidence.differences.shared_examples else floor.error * math.sqrt(pairs)
@@ -274,11 +275,22 @@ def _needed(evidence: _Evidence, alpha: float) -> dict[str, Any]:
     if max(spread, least) == 0:  # equal differences: as many as a sign-flip test needs
         needed = math.ceil(math.log2(2 / alpha))
         return _told(pairs, needed, needed, needed)
+    if floor.added and floor.added.variance:
+        # More seeds do not reduce the images' part: the seeds' own part has to be smaller.
+        quantiles = statistics.normal_quantile(1 - alpha / 2) + statistics.normal_quantile(POWER)
+        left = 1 - floor.added.variance * (quantiles / distance) ** 2
+        if left <= 0:
+            return {"reason": f"{_examples(evidence)} are too few to decide it, at any seeds"}
+        spread, least = spread / math.sqrt(left), least / math.sqrt(left)
     ends = power.spread_interval(spread, pairs)
     low, middle, high = (
         _pairs(evidence.claim, mean, max(each, least), alpha) for each in (ends[0], spread, ends[1])
     )
     return _told(pairs, middle, low, high)
+
+
+def _examples(evidence: _Evidence) -> str:
+    return f"{evidence.differences.test_examples:,} test examples"
 
 
 def _distance(evidence: _Evidence) -> float:
