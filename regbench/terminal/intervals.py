@@ -14,13 +14,13 @@ from regbench.text import number
 if TYPE_CHECKING:
     from rich.console import Group
 
-HEADINGS = ("Δ", "± seeds", "± images", "± samples", "r", "variance")
+HEADINGS = ("Δ", "±\nseeds", "±\nimages", "±\nsamples", "r", "var")
 LEGEND = (
     "Half of each 95% interval of Δ. seeds: other seeds, on this test set;\n"
     "images: other seeds and other test images, by analysis of variance;\n"
     "samples: other training samples, by Nadeau and Bengio's correction.\n"
     "Blank: no predictions; a pool of unknown size, or one that is trained on whole.\n"
-    "r: correlation of the pairs; variance: that of Δ over that of unpaired runs"
+    "r: correlation of the pairs; var: variance of Δ over that of unpaired runs"
 )
 
 
