@@ -18,6 +18,7 @@ from regbench.errors import RegbenchError
 from regbench.figures.curves import curves, gap, together
 from regbench.figures.differences import cost, differences
 from regbench.figures.probes import Found, ensemble, found_in, ledger, margins, reliability
+from regbench.figures.sources import sources
 from regbench.figures.style import unbounded
 from regbench.figures.variants import labeled
 from regbench.runs import Results
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIGURES", "cost", "curves", "differences", "ensemble", "gap", "ledger", "margins",
-    "reliability", "save", "save_all", "together",
+    "reliability", "save", "save_all", "sources", "together",
 ]  # fmt: skip
 
 FORMATS = (".svg", ".pdf", ".png", ".html")
@@ -40,6 +41,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "gap": gap,
     "differences": differences,
     "cost": cost,
+    "sources": sources,
     "ledger": ledger,
     "ensemble": ensemble,
     "reliability": reliability,

@@ -42,8 +42,10 @@ from regbench.config import (
 )
 from regbench.config.experiment import Section, Text
 from regbench.config.messages import explain
+from regbench.config.sources import Sources
 from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
+from regbench.studies import varied
 
 Number = Annotated[float, Field(ge=-1e12, le=1e12)]
 Settings = dict[str, Any]
@@ -58,11 +60,16 @@ class Profile(Section):
 
 
 class Variant(Section):
-    """A config to train: the base, or one of its own, and changes to it."""
+    """A config to train: the base, or one of its own, and changes to it.
+
+    With `vary`, it is also trained with each of these sources of variance alone getting the seed,
+    under its name and that of the source.
+    """
 
     config: Text | None = None
     set: Settings = Field(default_factory=dict)
     matrix: Settings | None = None
+    vary: Sources | None = None
 
 
 class Difference(Section):
@@ -236,7 +243,7 @@ def _variants(
         for option in inheritance.models_first(options):
             matrix.check_override(found, option)
             found = inheritance.merge(found, option)
-        for experiment in config.of_tree(found, problems):
+        for experiment in varied.each(config.of_tree(found, problems), node, problems):
             if experiment.name in variants:
                 text = f"variants: {experiment.name} is a duplicate; choose another name"
                 problems.append(Problem(node.key or node.place, text))

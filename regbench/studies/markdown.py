@@ -6,6 +6,7 @@ from regbench import text
 from regbench.analysis import metrics
 from regbench.analysis.evidence import FRESH
 from regbench.analysis.statistics import ALPHA, Interval
+from regbench.studies import variances
 from regbench.studies.result import StudyResult, VariantResult
 from regbench.studies.verdicts import Verdict
 from regbench.text import changes, markdown_table, one_line, plain_markdown
@@ -39,9 +40,17 @@ def markdown(result: StudyResult) -> str:
         f"Study `{result.study.name}`, profile `{result.study.profile}`.\n",
         markdown_table(variants),
         markdown_table(verdicts),
+        *_variances(result),
         plain(legend(result)).replace("\n", "  \n") + "\n",
     ]
     return "\n".join(parts)
+
+
+def _variances(result: StudyResult) -> list[str]:
+    rows = variances.rows(result.variances)
+    headings = ["variant", "what varies", *variances.HEADINGS]
+    numbers = ["---:"] * len(variances.HEADINGS)
+    return [markdown_table([headings, ["---", "---", *numbers], *rows])] if rows else []
 
 
 def said(verdict: Verdict, result: StudyResult) -> str:
@@ -127,6 +136,7 @@ def legend(result: StudyResult) -> str:
             "over images: the interval and p cover new test images as well as new seeds "
             "(analysis of variance of seeds and images)"
         )
+    lines += [variances.LEGEND] if result.variances else []
     claimed = dict.fromkeys(["gap", *(each.claim.metric for each in result.verdicts)])
     lines += [f"{name}: {metrics.metric(name).text}" for name in claimed]
     return "\n".join(lines)

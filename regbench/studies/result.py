@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import get_args
 
 from regbench.analysis.statistics import Interval
+from regbench.analysis.variance import Decomposition
 from regbench.studies.file import Study
 from regbench.studies.verdicts import Decision, Verdict
 from regbench.sweeps.sweep import Outcome
@@ -26,12 +27,16 @@ class VariantResult:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """The result of a study; `outcome` is that of its runs, None if no training was requested."""
+    """The result of a study; `outcome` is that of its runs, None if no training was requested.
+
+    `variances` say where variance comes from, for variants with `vary`.
+    """
 
     study: Study
     variants: list[VariantResult]
     verdicts: list[Verdict]
     outcome: Outcome | None = None
+    variances: Sequence[Decomposition] = ()
 
     @property
     def exit_code(self) -> int:
@@ -50,6 +55,9 @@ class StudyResult:
 
     def as_dict(self) -> dict[str, object]:
         """Return the JSON of `--json` and of `verdicts.json`."""
+        further: dict[str, object] = {}
+        if self.variances:
+            further["variances"] = [each.as_dict() for each in self.variances]
         return {
             "study": self.study.name,
             "question": self.study.question,
@@ -58,4 +66,5 @@ class StudyResult:
             "variants": [asdict(each) for each in self.variants],
             "counts": self.counts,
             "verdicts": [each.as_dict() for each in self.verdicts],
+            **further,
         }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from regbench.studies import markdown
+from regbench.studies import markdown, variances
 from regbench.studies.result import StudyResult
 from regbench.text import changes, one_line
 
@@ -25,7 +25,7 @@ def terminal(result: StudyResult) -> Group:
     question = Text(one_line(result.study.question), style="bold")
     return Group(
         question, Text(), _variants(result), Text(), _verdicts(result), Text(),
-        Text(markdown.legend(result), style="dim"),
+        *_variances(result), Text(markdown.legend(result), style="dim"),
     )  # fmt: skip
 
 
@@ -63,6 +63,23 @@ def _verdicts(result: StudyResult) -> Any:
         cells = [markdown.difference(verdict), markdown.p(verdict), str(verdict.pairs)]
         table.add_row(claim, decision, *(Text(cell) for cell in cells))
     return table
+
+
+def _variances(result: StudyResult) -> list[Any]:
+    """Return where variance comes from, in 80 columns: nothing without such runs."""
+    from rich.text import Text
+
+    rows = variances.rows(result.variances)
+    table = _table()
+    table.add_column("variant", overflow="fold", min_width=10)
+    table.add_column("what varies", no_wrap=True)
+    # The terminal leaves the variances out: they are the squares of the deviations.
+    kept = [place for place, each in enumerate(variances.HEADINGS) if each != "variance"]
+    for place in kept:
+        table.add_column(variances.HEADINGS[place], justify="right")
+    for name, source, *cells in rows:
+        table.add_row(Text(name), source, *(cells[place] for place in kept))
+    return [table, Text()] if rows else []
 
 
 def _table() -> Any:
