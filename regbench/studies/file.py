@@ -45,7 +45,7 @@ from regbench.config.messages import explain
 from regbench.config.sources import Sources
 from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
-from regbench.studies import varied
+from regbench.studies import data_sets, varied
 
 Number = Annotated[float, Field(ge=-1e12, le=1e12)]
 Settings = dict[str, Any]
@@ -113,13 +113,21 @@ class StudyFile(Section):
     base: Annotated[Text, Field(description="the config that the variants change, a file's name")]
     set: Settings = Field(default_factory=dict)
     profiles: Annotated[dict[str, Profile], Field(min_length=1, max_length=20)]
+    data_sets: Annotated[
+        dict[str, Settings],
+        Field(max_length=20, description="changes by name: every variant with each of them"),
+    ] = Field(default_factory=dict)
     variants: Annotated[dict[str, Variant], Field(min_length=1, max_length=100)]
     claims: Annotated[tuple[Claim, ...], Strict(False), Field(min_length=1, max_length=100)]
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study with defaults, profile and matrices resolved; `variants` keep the file's order."""
+    """A study with defaults, profile and matrices resolved; `variants` keep the file's order.
+
+    With `data_sets`, variants and claims are those on each data set, and `over_all` holds the
+    claims as written, which are judged over all data sets as well.
+    """
 
     name: str
     question: str
@@ -127,6 +135,8 @@ class Study:
     seeds: tuple[int, ...]
     variants: dict[str, Experiment]
     claims: tuple[Claim, ...]
+    data_sets: tuple[str, ...] = ()
+    over_all: tuple[Claim, ...] = ()
 
     @property
     def experiments(self) -> list[Experiment]:
@@ -165,12 +175,17 @@ def read(
             name: _variants(path, tree, name, overrides, problems) for name in file.profiles
         }
         variants, own = expanded[chosen], read_seeds[chosen]
-        _check_claims(file, tree, list(variants), problems)
+        named = data_sets.names(file.data_sets, tree, problems)
+        _check_claims(file, tree, data_sets.plain(list(variants), named), problems)
     except YamlError as error:
         raise ConfigError(_sorted([*problems, error.problem])) from error
     if problems:
         raise ConfigError(_sorted(problems))
-    return Study(path.stem, file.question, chosen, tuple(seeds or own), variants, file.claims)
+    claims = data_sets.on_each(file.claims, named)
+    over_all = file.claims if named else ()
+    return Study(
+        path.stem, file.question, chosen, tuple(seeds or own), variants, claims, named, over_all
+    )
 
 
 def schema() -> dict[str, Any]:
@@ -230,28 +245,47 @@ def _variants(
     options = [inheritance.override(each, problems) for each in overrides]
     shared = [tree.child("set"), _at(tree, "profiles", profile).child("set")]
     variants: dict[str, Experiment] = {}
+    sets: list[tuple[str | None, Node | None]] = [*_items(tree.child("data_sets"))]
     for name, node in _items(tree.child("variants")):
-        found = inheritance.base(path, *_config(tree, profile, name), problems)
-        for settings in [*shared, node.child("set")]:
-            found = _with(found, settings)
-        assert isinstance(found.content, dict)
-        added = {"name": Node(name, node.key or node.place)}
-        asked = node.child("matrix")
-        if asked:
-            added["matrix"] = asked
-        found = Node(found.content | added, node.place)
-        for option in inheritance.models_first(options):
-            matrix.check_override(found, option)
-            found = inheritance.merge(found, option)
-        for experiment in varied.each(config.of_tree(found, problems), node, problems):
-            if experiment.name in variants:
-                text = f"variants: {experiment.name} is a duplicate; choose another name"
-                problems.append(Problem(node.key or node.place, text))
-            variants[experiment.name] = experiment
+        for data_set, changed in sets or [(None, None)]:
+            settings = [*shared, changed, node.child("set")]
+            tree_of = _tree_of(path, tree, profile, name, settings, options, problems)
+            made = varied.each(config.of_tree(tree_of, problems), node, problems)
+            for experiment in data_sets.on(list(made), data_set, node, problems):
+                if experiment.name in variants:
+                    text = f"variants: {experiment.name} is a duplicate; choose another name"
+                    problems.append(Problem(node.key or node.place, text))
+                variants[experiment.name] = experiment
     if len(variants) > matrix.MOST_EXPERIMENTS:
         text = f"variants: expected at most {matrix.MOST_EXPERIMENTS}, received {len(variants)}"
         problems.append(Problem(_at(tree, "variants").place, text))
     return variants
+
+
+def _tree_of(
+    path: Path,
+    tree: Node,
+    profile: str,
+    name: str,
+    settings: Sequence[Node | None],
+    options: Sequence[Node],
+    problems: list[Problem],
+) -> Node:
+    """Return a variant's config: the one that it changes, with settings and options applied."""
+    found = inheritance.base(path, *_config(tree, profile, name), problems)
+    for each in settings:
+        found = _with(found, each)
+    node = _at(tree, "variants", name)
+    assert isinstance(found.content, dict)
+    added = {"name": Node(name, node.key or node.place)}
+    asked = node.child("matrix")
+    if asked:
+        added["matrix"] = asked
+    found = Node(found.content | added, node.place)
+    for option in inheritance.models_first(options):
+        matrix.check_override(found, option)
+        found = inheritance.merge(found, option)
+    return found
 
 
 def _config(tree: Node, profile: str, variant: str) -> tuple[Node, str]:

@@ -6,7 +6,7 @@ from regbench import text
 from regbench.analysis import metrics
 from regbench.analysis.evidence import FRESH
 from regbench.analysis.statistics import ALPHA, Interval
-from regbench.studies import variances
+from regbench.studies import data_sets, variances
 from regbench.studies.result import StudyResult, VariantResult
 from regbench.studies.verdicts import Verdict
 from regbench.text import changes, markdown_table, one_line, plain_markdown
@@ -40,17 +40,23 @@ def markdown(result: StudyResult) -> str:
         f"Study `{result.study.name}`, profile `{result.study.profile}`.\n",
         markdown_table(variants),
         markdown_table(verdicts),
-        *_variances(result),
+        *_further(result),
         plain(legend(result)).replace("\n", "  \n") + "\n",
     ]
     return "\n".join(parts)
 
 
-def _variances(result: StudyResult) -> list[str]:
-    rows = variances.rows(result.variances)
-    headings = ["variant", "what varies", *variances.HEADINGS]
-    numbers = ["---:"] * len(variances.HEADINGS)
-    return [markdown_table([headings, ["---", "---", *numbers], *rows])] if rows else []
+def _further(result: StudyResult) -> list[str]:
+    """Return the tables of variances and of interquartile means, if there are any."""
+    tables = [
+        (["variant", "what varies", *variances.HEADINGS], 2, variances.rows(result.variances)),
+        ([*data_sets.HEADINGS], 1, data_sets.rows(result.interquartile)),
+    ]
+    return [
+        markdown_table([headings, [*["---"] * words, *["---:"] * (len(headings) - words)], *rows])
+        for headings, words, rows in tables
+        if rows
+    ]
 
 
 def said(verdict: Verdict, result: StudyResult) -> str:
@@ -59,7 +65,7 @@ def said(verdict: Verdict, result: StudyResult) -> str:
     means = {each.name: each.metrics[claim.metric].mean for each in result.variants}
 
     def side(name: str) -> str:
-        mean = means[name]
+        mean = means.get(name)  # over all data sets, there is none
         if mean is None:
             return name
         return f"{name} {mean:,.0f}" if abs(mean) >= 1000 else f"{name} {mean:.3g}"
@@ -107,7 +113,8 @@ def p(verdict: Verdict) -> str:
 
 
 def remark(verdict: Verdict) -> str:
-    remarks = [verdict.reason] if verdict.reason else []
+    remarks = [verdict.across.text()] if verdict.across else []
+    remarks += [verdict.reason] if verdict.reason else []
     if verdict.lost and verdict.pairs:
         remarks.append(f"{verdict.lost} seeds gave no pair")
     if verdict.diverged:
@@ -137,6 +144,7 @@ def legend(result: StudyResult) -> str:
             "(analysis of variance of seeds and images)"
         )
     lines += [variances.LEGEND] if result.variances else []
+    lines += [data_sets.LEGEND] if result.study.data_sets else []
     claimed = dict.fromkeys(["gap", *(each.claim.metric for each in result.verdicts)])
     lines += [f"{name}: {metrics.metric(name).text}" for name in claimed]
     return "\n".join(lines)

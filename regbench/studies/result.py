@@ -8,6 +8,7 @@ from typing import get_args
 
 from regbench.analysis.statistics import Interval
 from regbench.analysis.variance import Decomposition
+from regbench.studies.data_sets import Interquartile
 from regbench.studies.file import Study
 from regbench.studies.verdicts import Decision, Verdict
 from regbench.sweeps.sweep import Outcome
@@ -29,7 +30,8 @@ class VariantResult:
 class StudyResult:
     """The result of a study; `outcome` is that of its runs, None if no training was requested.
 
-    `variances` say where variance comes from, for variants with `vary`.
+    `variances` say where variance comes from, for variants with `vary`, and `interquartile` has
+    the mean of each variant over all data sets, of a study with several.
     """
 
     study: Study
@@ -37,6 +39,7 @@ class StudyResult:
     verdicts: list[Verdict]
     outcome: Outcome | None = None
     variances: Sequence[Decomposition] = ()
+    interquartile: Sequence[Interquartile] = ()
 
     @property
     def exit_code(self) -> int:
@@ -58,6 +61,8 @@ class StudyResult:
         further: dict[str, object] = {}
         if self.variances:
             further["variances"] = [each.as_dict() for each in self.variances]
+        if self.interquartile:
+            further["interquartile"] = [each.as_dict() for each in self.interquartile]
         return {
             "study": self.study.name,
             "question": self.study.question,

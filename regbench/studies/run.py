@@ -18,8 +18,9 @@ from regbench import files, runs
 from regbench.analysis import metrics
 from regbench.config.changes import changes
 from regbench.runs import Warn, storage
+from regbench.studies import data_sets, markdown, variances, verdicts
 from regbench.studies import file as study_file
-from regbench.studies import markdown, variances, verdicts
+from regbench.studies.differences import Runs
 from regbench.studies.file import Study
 from regbench.studies.pairs import Pairs
 from regbench.studies.result import StudyResult, VariantResult
@@ -90,8 +91,9 @@ def judge(
     named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
     table = metrics.table(frame, list(named), warn)
     judged = verdicts.judge(study, table, warn, pairs=Pairs(study, frame, warn))
-    found_in = variances.of_study(study, frame, warn)
-    return StudyResult(study, _variants(study, table), judged, outcome, found_in)
+    sources = variances.of_study(study, frame, warn)
+    aggregated = data_sets.interquartile(study, Runs(study, table))
+    return StudyResult(study, _variants(study, table), judged, outcome, sources, aggregated)
 
 
 def save(result: StudyResult, results: Path) -> None:

@@ -33,14 +33,18 @@ seeds count as on the wrong side. This is about the median difference, since a m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from regbench.analysis import metrics, power, statistics
 from regbench.analysis.statistics import ALPHA, Floor, Sample
 from regbench.errors import Warn
+from regbench.studies import data_sets
 from regbench.studies import differences as paired
+from regbench.studies.data_sets import Across
 from regbench.studies.differences import Differences, Runs
 from regbench.studies.file import Claim, Study
 from regbench.studies.pairs import Pairs
@@ -68,7 +72,8 @@ class Verdict:
     difference and its spread are as estimated; `needed_low` to `needed_high` is the range for an
     80% interval of that spread, with None for more than 10,000. `test_examples` is the size of the
     test set, for metrics measured on it, and `test_error` the standard error due to that size
-    alone. `cautions` are reasons to doubt the numbers.
+    alone. `cautions` are reasons to doubt the numbers. Of a claim over all data sets, these are
+    the pairs, and `across` has what else they say.
     """
 
     claim: Claim
@@ -90,6 +95,7 @@ class Verdict:
     test_examples: int | None = None
     test_error: float | None = None
     cautions: tuple[str, ...] = ()
+    across: Across | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON."""
@@ -98,6 +104,8 @@ class Verdict:
         left_out = {"over"} if self.claim.over == "seeds" else None
         own["claim"] = self.claim.model_dump(mode="json", exclude=left_out)
         own["cautions"] = list(self.cautions)
+        if self.across is None:
+            del own["across"]
         return own
 
 
@@ -110,6 +118,7 @@ class _Evidence:
     exact: bool
     leaning: Leaning
     p_value: float | None
+    across: Across | None = None
 
 
 def judge(
@@ -129,13 +138,37 @@ def judge(
     """
     runs = Runs(study, table, warn, pairs)
     evidence = [_evidence(claim, runs) for claim in study.claims]
+    evidence += _over_all(study, runs, evidence)
     sampled = [each.p_value if not each.exact else None for each in evidence]
     adjusted = statistics.holm(sampled)
     tests = sum(p is not None for p in sampled)
     return [
         _verdict(each, each.p_value if each.exact else p, len(study.seeds), tests)
+        if each.across is None
+        else _of_data_sets(_verdict(each, p, each.differences.pairs, tests), each.across)
         for each, p in zip(evidence, adjusted, strict=True)
     ]
+
+
+def _over_all(study: Study, runs: Runs, evidence: Sequence[_Evidence]) -> list[_Evidence]:
+    """Return the evidence for each claim over all data sets, which are its pairs."""
+    found = []
+    count = len(study.data_sets)
+    for place, claim in enumerate(data_sets.over_all(study.over_all)):
+        on_each = [each.differences for each in evidence[place * count : (place + 1) * count]]
+        across = data_sets.across(claim, study, runs, on_each)
+        means = np.array(list(across.means.values()))
+        missing = [each for each in study.data_sets if each not in across.means]
+        cautions = [f"no interval on {', '.join(missing)}"] if missing else []
+        counted = metrics.metric(claim.metric).exact
+        values = means[:0] if counted else means
+        differences = Differences(values, values, cautions=cautions)
+        if len(values) < 2:
+            found.append(_Evidence(claim, differences, False, "contradicted", None, across))
+            continue
+        leaning, p_value = decide(claim, means)
+        found.append(_Evidence(claim, differences, False, leaning, p_value, across))
+    return found
 
 
 def decide(claim: Claim, differences: Sample, floor: Floor | None = None) -> tuple[Leaning, float]:
@@ -231,6 +264,16 @@ def _verdict(evidence: _Evidence, adjusted: float | None, seeds: int, tests: int
     if not differences.known:
         return replace(verdict, **_censored(evidence, alpha))
     return replace(verdict, **_needed(evidence, alpha))
+
+
+def _of_data_sets(verdict: Verdict, across: Across) -> Verdict:
+    """Return the verdict over all data sets, whose remark counts those and not seeds."""
+    reason = verdict.reason
+    if verdict.pairs < 2:
+        reason = "counted, not sampled, or known on fewer than two data sets: judged on each alone"
+    elif reason:
+        reason = reason.replace("seeds", "data sets like these")
+    return replace(verdict, reason=reason, across=across)
 
 
 def _too_few(verdict: Verdict) -> str:

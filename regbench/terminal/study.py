@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from regbench.studies import markdown, variances
+from regbench.studies import data_sets, markdown, variances
 from regbench.studies.result import StudyResult
 from regbench.text import changes, one_line
 
@@ -25,7 +25,7 @@ def terminal(result: StudyResult) -> Group:
     question = Text(one_line(result.study.question), style="bold")
     return Group(
         question, Text(), _variants(result), Text(), _verdicts(result), Text(),
-        *_variances(result), Text(markdown.legend(result), style="dim"),
+        *_variances(result), *_interquartile(result), Text(markdown.legend(result), style="dim"),
     )  # fmt: skip
 
 
@@ -79,6 +79,19 @@ def _variances(result: StudyResult) -> list[Any]:
         table.add_column(variances.HEADINGS[place], justify="right")
     for name, source, *cells in rows:
         table.add_row(Text(name), source, *(cells[place] for place in kept))
+    return [table, Text()] if rows else []
+
+
+def _interquartile(result: StudyResult) -> list[Any]:
+    """Return the interquartile means over all data sets: nothing without several of them."""
+    from rich.text import Text
+
+    table = _table()
+    for place, heading in enumerate(data_sets.HEADINGS):
+        table.add_column(heading, justify="right" if place else "left")
+    rows = data_sets.rows(result.interquartile)
+    for name, *cells in rows:
+        table.add_row(Text(name), *cells)
     return [table, Text()] if rows else []
 
 
