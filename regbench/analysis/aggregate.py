@@ -77,27 +77,29 @@ def wilcoxon(means: Sample) -> float | None:
     return float((np.abs(sums - middle) >= abs(seen - middle) - statistics.ROUNDING).mean())
 
 
-def probability_of_improvement(first: Strata, second: Strata) -> Interval:
+def probability_of_improvement(
+    first: Strata, second: Strata, resamples: int = RESAMPLES
+) -> Interval:
     """Return P(X > Y) averaged over data sets, for runs of two variants, and its interval."""
     compared = [_outcomes(one, other) for one, other in zip(first, second, strict=True)]
     mean = float(np.mean([each.mean() for each in compared]))
 
     def resampled(rng: np.random.Generator) -> Sample:
-        total = np.zeros(RESAMPLES)
+        total = np.zeros(resamples)
         for each in compared:
-            rows, columns = (_weights(size, rng) for size in each.shape)
-            total += np.einsum("br,rc,bc->b", rows, each, columns, optimize=True)
+            rows, columns = (weights(size, resamples, rng) for size in each.shape)
+            total += ((rows @ each) * columns).sum(axis=1)
         return total / len(compared)
 
     return _percentiles(mean, resampled)
 
 
-def interquartile_mean(runs: Strata) -> Interval:
+def interquartile_mean(runs: Strata, resamples: int = RESAMPLES) -> Interval:
     """Return the mean of the middle half of all runs of all data sets, and its interval."""
     mean = float(_trimmed(np.concatenate(runs)[None])[0])
 
     def resampled(rng: np.random.Generator) -> Sample:
-        drawn = [each[rng.integers(0, len(each), (RESAMPLES, len(each)))] for each in runs]
+        drawn = [each[rng.integers(0, len(each), (resamples, len(each)))] for each in runs]
         return _trimmed(np.hstack(drawn))
 
     return _percentiles(mean, resampled)
@@ -109,9 +111,11 @@ def _outcomes(one: Sample, other: Sample) -> NDArray[np.float64]:
     return (difference > 0) + (difference == 0) / 2
 
 
-def _weights(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def weights(size: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Return the share of each of `size` runs in every resample, (resamples, size)."""
-    return rng.multinomial(size, np.full(size, 1 / size), RESAMPLES) / size
+    drawn = rng.integers(0, size, (resamples, size)) + size * np.arange(resamples)[:, None]
+    counts = np.bincount(drawn.ravel(), minlength=size * resamples)
+    return counts.reshape(resamples, size) / size
 
 
 def _trimmed(values: NDArray[np.float64]) -> Sample:

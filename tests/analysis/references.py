@@ -14,7 +14,7 @@ import json
 
 import numpy as np
 
-RESAMPLES = 20_000
+RESAMPLES = 4_000
 
 
 def main() -> None:
