@@ -181,13 +181,13 @@ def _improvement(claim: Claim, runs: Runs, data_sets: Sequence[str]) -> Interval
     """Return the probability of improvement; None unless the claim compares two variants."""
     if not isinstance(claim.against, str) or claim.beyond:
         return None
-    sides = [
+    first, second = (
         [_values(runs, named(name, data_set), claim.metric) for data_set in data_sets]
         for name in (claim.variant, claim.against)
-    ]
+    )
     if metrics.metric(claim.metric).better == "lower":
-        sides.reverse()
-    return aggregate.probability_of_improvement(*sides)
+        first, second = second, first
+    return aggregate.probability_of_improvement(first, second)
 
 
 def _values(runs: Runs, variant: str, metric: str) -> Sample:
