@@ -1,6 +1,6 @@
 """Simulates how often intervals cover the truth, and writes the tables of `intervals.md`.
 
-    python docs/intervals.py            # a minute or two; writes into docs/intervals.md
+    python docs/intervals.py            # about ten minutes; writes into docs/intervals.md
     python docs/intervals.py --show     # prints the tables only
 
 Every table has a row for each kind of distribution and a column for each number of seeds (or data

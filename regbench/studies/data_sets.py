@@ -146,8 +146,14 @@ def _on(claim: Claim, data_set: str) -> Claim:
 
 
 def over_all(claims: Sequence[Claim]) -> list[Claim]:
-    """Return the claims as the verdicts over all data sets name them."""
-    return [each.model_copy(update={"text": f"{each.text} (all data sets)"}) for each in claims]
+    """Return the claims as the verdicts over all data sets name them.
+
+    The spread of data sets includes what seeds and test images add to each of them.
+    """
+    return [
+        each.model_copy(update={"text": f"{each.text} (all data sets)", "over": "seeds"})
+        for each in claims
+    ]
 
 
 def across(claim: Claim, study: Study, runs: Runs, found: Sequence[Differences]) -> Across:
