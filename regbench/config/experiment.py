@@ -171,9 +171,7 @@ class Experiment(Section):
 
     `plugins` maps each plugin whose names the config uses to the SHA-256 of its source. It is
     filled in automatically; a config that already has it, such as that of a run, requires exactly
-    that source.
-
-    With `vary`, only these sources of variance get the run's seed; the others get `base_seed`.
+    that source. With `vary`, only these sources get the run's seed; the others get `base_seed`.
     """
 
     # The techniques that this class has a key for, and those of them that are a plugin's.
@@ -257,10 +255,6 @@ class Experiment(Section):
     def seed_of(self, source: Source) -> int:
         """Return the seed of a source of variance: the run's, or the base seed if it is held."""
         return self.seed if self.vary is None or source in self.vary else self.base_seed
-
-    def varying(self, source: Source, name: str) -> Experiment:
-        """Return the experiment, under another name, in which this source alone varies."""
-        return Experiment.model_validate(self.values() | {"name": name, "vary": [source]})
 
     def shrunk(self) -> Experiment:
         """Return the experiment with its network at the size of a smoke run."""

@@ -41,4 +41,5 @@ def each(
                 )
                 problems.append(Problem(place, text))
                 continue
-            yield experiment.varying(source, name)
+            changed = {"name": name, "vary": [source]}
+            yield Experiment.model_validate(experiment.values() | changed)
