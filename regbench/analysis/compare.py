@@ -9,19 +9,20 @@ fingerprints that they recorded show that they did not, they are not paired: see
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.analysis import consistency, mcnemar, power, statistics
+from regbench.analysis import consistency, mcnemar, power, statistics, widths
 from regbench.analysis import metrics as metrics_of_runs
 from regbench.analysis.gap import gap
-from regbench.analysis.mcnemar import Disagreement
+from regbench.analysis.mcnemar import Disagreement, Stored, Tested
 from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
 from regbench.analysis.rows import USUAL, ConfigRow, Difference, Value
+from regbench.analysis.widths import Paired
 from regbench.config.changes import changes
 from regbench.errors import RegbenchError, Warn
 from regbench.runs import copies
@@ -89,6 +90,10 @@ def compare(
     pairs = {key: _differences_by_seed(*both) for key, both in pairing.items()}
     versus = _versus(pairs, names)
     read = mcnemar.reader(warn)
+    for key, (mine, theirs) in pairing.items():
+        found = _read_both(mine, theirs, read if examples else None)
+        drawn = widths.samples_of(*(configs.get(each[1]) for each in (key, nearest[key]) if each))
+        versus[key] = widths.extended(versus[key], names, replace(found, samples=drawn))
     disagreed = {
         key: mcnemar.by_seed(mine.tested(), theirs.tested(), read, warn)
         for key, (mine, theirs) in (pairing.items() if examples else ())
@@ -123,13 +128,11 @@ class _Runs:
         arrays = {name: getattr(self, name)[kept] for name in ARRAYS}
         return _Runs(**arrays, parameters=self.parameters)
 
-    def tested(self) -> dict[int, mcnemar.Tested]:
+    def tested(self) -> dict[int, Tested]:
         """Return folder and test accuracy of each seed's run that did not diverge."""
         accuracies = self.metrics[self.completed][:, USUAL.index("test_accuracy")]
         kept = zip(self.seeds[self.completed], self.paths[self.completed], accuracies, strict=True)
-        return {
-            int(seed): mcnemar.Tested(Path(*path), float(accuracy)) for seed, path, accuracy in kept
-        }
+        return {int(seed): Tested(Path(*path), float(accuracy)) for seed, path, accuracy in kept}
 
 
 def _runs(results: Results, asked: Sequence[str], warn: Warn | None) -> dict[Key, _Runs]:
@@ -300,6 +303,14 @@ def _same_data(one: str, other: str, configs: Configs) -> bool:
         return True
     known = one in configs and other in configs
     return known and configs[one].get("data") == configs[other].get("data")
+
+
+def _read_both(mine: _Runs, theirs: _Runs, read: Callable[[Tested], Stored] | None) -> Paired:
+    """Return the numbers of paired runs, and with `read` the scores of their test examples."""
+    scores, shared = None, False
+    if read:
+        scores, shared = widths.scores_of(mine.tested(), theirs.tested(), read)
+    return Paired(mine.metrics, theirs.metrics, scores, shared)
 
 
 def _differences_by_seed(runs: _Runs, reference: _Runs) -> np.ndarray:

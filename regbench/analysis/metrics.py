@@ -37,6 +37,8 @@ Counts = Literal["epochs", "test examples", "training examples"]
 IDENTITY = ("results", "run", "name", "config_hash", "seed", "status")
 # The column with a run's number of epochs: a censored number is known to be larger.
 EPOCHS = "epochs"
+# Metrics whose test part a run's stored predictions tell, example by example.
+PREDICTED = ("test_accuracy", "gap")
 # The value for a run that never reaches a level: larger than any number of its epochs.
 NOT_REACHED = math.inf
 

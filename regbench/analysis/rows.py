@@ -14,6 +14,11 @@ from regbench.analysis.statistics import Interval
 # The metrics that every comparison has, in their order.
 USUAL = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
 
+# Numbers of a difference that not every comparison has: left out of JSON where they are unknown.
+FURTHER = (
+    "correlation", "variance_ratio", "images_low", "images_high", "samples_low", "samples_high",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Difference(Interval):
@@ -23,6 +28,10 @@ class Difference(Interval):
     `p_holm` that of the t test, corrected for the number of configs. `pairs_needed` would show the
     difference at 80% power; from `pairs_needed_low` to `pairs_needed_high` for an 80% interval of
     its spread.
+
+    `correlation` is that of the pairs, and `variance_ratio` the variance of the paired difference
+    over that of an unpaired one. `low` and `high` cover other seeds, `images_low` and `images_high`
+    other test images as well, and `samples_low` and `samples_high` other training samples.
     """
 
     p_value: float | None = None
@@ -32,6 +41,12 @@ class Difference(Interval):
     pairs_needed: int | None = None
     pairs_needed_low: int | None = None
     pairs_needed_high: int | None = None
+    correlation: float | None = None
+    variance_ratio: float | None = None
+    images_low: float | None = None
+    images_high: float | None = None
+    samples_low: float | None = None
+    samples_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,4 +112,9 @@ class ConfigRow:
             del own["metrics"]
         if self.wall_seconds is None:
             del own["wall_seconds"]
+        further = [each["versus_baseline"] for each in (own.get("metrics") or {}).values()]
+        for versus in (*(own["versus_baseline"] or {}).values(), *further):
+            for name in FURTHER:
+                if versus and versus[name] is None:
+                    del versus[name]
         return own

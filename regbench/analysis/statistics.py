@@ -35,16 +35,26 @@ Sample = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of the variance of a mean, and the degrees of freedom with which it is known."""
+
+    variance: float
+    degrees: float = math.inf
+
+
+@dataclass(frozen=True)
 class Floor:
     """Lower bounds for the error of a mean difference, however close together its values lie.
 
     A few differences can agree by chance, and a t test would take that for certainty. `deviation`
     is the smallest believable standard deviation of a difference; `error` is the smallest standard
-    error of their mean. Both are known in advance, not estimated from the values.
+    error of their mean. Both are known in advance, not estimated from the values. `added` is a
+    variance of the mean beyond that of the values, such as that of new test images.
     """
 
     deviation: float = 0.0
     error: float = 0.0
+    added: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +92,11 @@ def interval(
         probability = (1 + confidence) / 2
         # The floor's standard error is known, not estimated: a normal quantile, not a t quantile.
         half = max(
-            t_quantile(probability, len(values) - 1) * standard_error(values, floor.deviation),
             normal_quantile(probability) * floor.error,
+            *(
+                t_quantile(probability, degrees) * error
+                for error, degrees in _errors(values, floor)
+            ),
         )
         ends = (mean, mean - half, mean + half)
     return Interval(*(float(each) if np.isfinite(each) else None for each in ends))
@@ -110,6 +123,22 @@ def standard_error(values: Sample, least: float = 0.0) -> float:
     return max(0.0 if equal else float(values.std(ddof=1)), least) / math.sqrt(len(values))
 
 
+def _errors(values: Sample, floor: Floor) -> list[tuple[float, float]]:
+    """Return standard errors of the mean of values (n,), each with its degrees of freedom.
+
+    The first is that of the values; with an added variance, the second is that of the sum, with
+    Satterthwaite's degrees ("An Approximate Distribution of Estimates of Variance Components",
+    1946). Both count, since more variance known better can give a smaller multiple of the error.
+    """
+    error, degrees = standard_error(values, floor.deviation), len(values) - 1
+    if floor.added is None or not floor.added.variance:
+        return [(error, degrees)]
+    own, added = error**2, floor.added
+    uncertain = own**2 / degrees + added.variance**2 / added.degrees
+    total = own + added.variance
+    return [(error, degrees), (math.sqrt(total), total**2 / uncertain if uncertain else math.inf)]
+
+
 @functools.cache
 def normal_quantile(probability: float) -> float:
     """Return the quantile of the standard normal distribution."""
@@ -119,17 +148,21 @@ def normal_quantile(probability: float) -> float:
 
 
 @functools.cache
-def t_quantile(probability: float, degrees: int) -> float:
+def t_quantile(probability: float, degrees: float) -> float:
     """Return the quantile of Student's t distribution."""
     from scipy import special
 
+    if math.isinf(degrees):
+        return normal_quantile(probability)
     return float(special.stdtrit(degrees, probability))
 
 
-def t_tail(statistic: float, degrees: int) -> float:
+def t_tail(statistic: float, degrees: float) -> float:
     """Return the probability that Student's t is at least `statistic`."""
     from scipy import special
 
+    if math.isinf(degrees):
+        return _normal_tail(statistic)
     return float(special.stdtr(degrees, -statistic))
 
 
@@ -147,11 +180,11 @@ def paired_p(differences: Sample, null: float = 0.0, floor: Floor | None = None)
         return None
     with np.errstate(over="ignore", invalid="ignore"):  # a damaged or diverged run may overflow
         distance = abs(_mean(differences) - null)
-        error = standard_error(differences, floor.deviation)
-    if error == 0:
+        errors = _errors(differences, floor)
+    if errors[-1][0] == 0:
         p = 1.0 if distance == 0 else sign_flip_floor(len(differences))
     else:
-        p = 2 * t_tail(distance / error, len(differences) - 1)
+        p = max(2 * t_tail(distance / error, degrees) for error, degrees in errors if error)
     # The floor is another reason for doubt: the weaker of the two tests counts.
     if floor.error:
         p = max(p, 2 * _normal_tail(distance / floor.error))

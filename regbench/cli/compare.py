@@ -50,6 +50,11 @@ MOST_MEASURES = 6
     is_flag=True,
     help="Show what each config changes, and the test accuracy or each --metric.",
 )
+@click.option(
+    "--intervals",
+    is_flag=True,
+    help="Show what intervals cover: seeds, new test images, new training samples.",
+)
 @options.plugins
 def compare(
     results: tuple[Path, ...],
@@ -59,6 +64,7 @@ def compare(
     metrics: tuple[str, ...],
     sort: str | None,
     changes: bool,
+    intervals: bool,
 ) -> None:
     """Compare finished runs: means, 95% intervals, differences paired by seed.
 
@@ -67,6 +73,7 @@ def compare(
       regbench compare results/
       regbench compare results/ --plot curves.svg
       regbench compare results/ --metric test_accuracy --sort test_accuracy
+      regbench compare results/ --intervals
       regbench compare results/ --json | jq '.[] | {name, gap}'
       regbench compare elsewhere.csv --metric accuracy
     """
@@ -82,12 +89,13 @@ def compare(
     shown = evidence.spelled_out(metrics or loaded.measures[:MOST_MEASURES], loaded.measures)
     by = evidence.sort_key(sort or "name", loaded.measures)
     asked = list(dict.fromkeys([*shown, *([] if by == "name" else [by])]))
-    examples = (form is not None or "test_accuracy" in shown) and not loaded.measures
+    examples = form is not None or intervals or "test_accuracy" in shown
+    examples = examples and not loaded.measures
     with busy("Comparing the runs"):
         rows = comparison.compare(loaded, baseline, asked, warn=warn, examples=examples)
     if sort:
         rows = evidence.ordered(rows, sort)
-    _print(rows, form, shown, changes)
+    _print(rows, form, shown, changes, intervals)
     if plot:
         if loaded.frame["test_accuracy"].isna().all() and loaded.frame["test_loss"].isna().all():
             raise RegbenchError("--plot draws train and test curves, which no run here has")
@@ -97,7 +105,9 @@ def compare(
         click.echo(f"The curves are in {plot}", err=True)
 
 
-def _print(rows: Sequence[ConfigRow], form: str | None, shown: list[str], changes: bool) -> None:
+def _print(
+    rows: Sequence[ConfigRow], form: str | None, shown: list[str], changes: bool, intervals: bool
+) -> None:
     from regbench.analysis import evidence
     from regbench.terminal import comparison, significance
 
@@ -111,5 +121,5 @@ def _print(rows: Sequence[ConfigRow], form: str | None, shown: list[str], change
             click.echo(f"\n{significance.markdown(rows, name)}", nl=False)
     else:
         screen = console(stderr=False)
-        for part in significance.view(rows, shown, changes, screen.width):
+        for part in significance.view(rows, shown, changes, screen.width, intervals):
             screen.print(part)

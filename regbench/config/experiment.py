@@ -26,6 +26,7 @@ from pydantic import (
 from regbench import plugins
 from regbench.builders.cnn import CNN
 from regbench.config.model import Network
+from regbench.config.sources import Source, Vary
 from regbench.regularizers import REGULARIZERS, Regularizer, combination
 from regbench.regularizers.hooks import has_hook
 
@@ -174,7 +175,7 @@ class Experiment(Section):
 
     `plugins` maps each plugin whose names the config uses to the SHA-256 of its source. It is
     filled in automatically; a config that already has it, such as that of a run, requires exactly
-    that source.
+    that source. With `vary`, only these sources get the run's seed; the others get `base_seed`.
     """
 
     # The techniques that this class has a key for, and those of them that are a plugin's.
@@ -188,6 +189,8 @@ class Experiment(Section):
     train: Train = Train()
     evaluation: Evaluation = Evaluation()
     plugins: Annotated[dict[Name, Sha256], Field(max_length=20)] = {}
+    vary: Vary = None
+    base_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
         """Return an instance with a key for every technique that is registered now."""
@@ -222,6 +225,12 @@ class Experiment(Section):
         combination.check(self.regularizers, self.data.validation_examples is not None)
         return self
 
+    @model_validator(mode="after")
+    def _base_seed_is_used(self) -> Self:
+        if self.base_seed and self.vary is None:
+            raise ValueError("base_seed is for vary; leave it out, or name the sources that vary")
+        return self
+
     @functools.cached_property
     def hash(self) -> str:
         """Eight hex digits that identify a config, regardless of its name and seed."""
@@ -246,6 +255,10 @@ class Experiment(Section):
     def with_seed(self, seed: int) -> Experiment:
         """Return the same experiment with another seed."""
         return self.model_copy(update={"seed": seed})
+
+    def seed_of(self, source: Source) -> int:
+        """Return the seed of a source of variance: the run's, or the base seed if it is held."""
+        return self.seed if self.vary is None or source in self.vary else self.base_seed
 
     def shrunk(self) -> Experiment:
         """Return the experiment with its network at the size of a smoke run."""
@@ -298,6 +311,8 @@ class Experiment(Section):
 
     def _absent(self) -> list[str]:
         off = [name for name in self.own_toggles if getattr(self, name, None) is None]
+        # Configs of runs stay as they were before these keys existed.
+        off += [] if self.vary else ["vary", "base_seed"]
         return off if self.plugins else [*off, "plugins"]
 
 

@@ -18,6 +18,7 @@ from regbench.errors import RegbenchError
 from regbench.figures.curves import curves, gap, together
 from regbench.figures.differences import cost, differences
 from regbench.figures.probes import Found, ensemble, found_in, ledger, margins, reliability
+from regbench.figures.sources import sources
 from regbench.figures.style import unbounded
 from regbench.figures.tuning import budget
 from regbench.figures.variants import labeled
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIGURES", "OF_TRIALS", "budget", "cost", "curves", "differences", "ensemble", "gap", "ledger",
-    "margins", "reliability", "save", "save_all", "together",
+    "margins", "reliability", "save", "save_all", "sources", "together",
 ]  # fmt: skip
 
 FORMATS = (".svg", ".pdf", ".png", ".html")
@@ -41,6 +42,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "gap": gap,
     "differences": differences,
     "cost": cost,
+    "sources": sources,
     "ledger": ledger,
     "ensemble": ensemble,
     "reliability": reliability,

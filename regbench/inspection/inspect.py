@@ -18,6 +18,7 @@ from regbench import datasets
 from regbench.config import Data, Evaluation, Experiment
 from regbench.config.changes import changes
 from regbench.datasets import Splits, validation_examples
+from regbench.datasets.sizes import SIZES
 from regbench.errors import RegbenchError
 from regbench.execution import environment
 from regbench.execution.environment import Runtime
@@ -30,15 +31,6 @@ from regbench.models.cost import Layer, Totals
 from regbench.training import train
 from regbench.training.steps import Steps
 
-# Sizes known in advance, so that inspecting a config downloads nothing.
-SIZES = {
-    "cifar10": ((32, 32, 3), 10, 50_000, 10_000),
-    "cifar100": ((32, 32, 3), 100, 50_000, 10_000),
-    "digits": ((8, 8, 1), 10, 1_297, 500),
-    "fashion_mnist": ((28, 28, 1), 10, 60_000, 10_000),
-    "mnist": ((28, 28, 1), 10, 60_000, 10_000),
-    "shapes": ((32, 32, 3), 10, 10_000, 2_000),
-}
 # Long enough that one slow step does not matter, short enough to wait for.
 SECONDS_TO_MEASURE = 2.0
 

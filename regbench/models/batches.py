@@ -28,7 +28,8 @@ Batch = tuple[NDArray[np.float32], NDArray[np.int64] | Targets]
 def batches(experiment: Experiment, splits: Splits, epoch: int, done: int = 0) -> Iterator[Batch]:
     """Yield an epoch's batches, except for the first `done`."""
     # Each epoch visits every example once, in a new order.
-    order = seeding.generator(experiment.seed, "order", epoch).permutation(len(splits.train_labels))
+    rng = seeding.generator(experiment.seed_of("order"), "order", epoch)
+    order = rng.permutation(len(splits.train_labels))
     size, classes = experiment.train.batch_size, len(splits.classes)
     for step in range(done, steps(experiment, splits)):
         chosen = order[step * size : (step + 1) * size]
@@ -62,7 +63,7 @@ def trained_on(
         return images, labels
     targets = one_hot(labels, classes)
     for name, technique in changing.items():
-        rng = seeding.generator(experiment.seed, "batch", name, epoch, step)
+        rng = seeding.generator(experiment.seed_of("technique"), "batch", name, epoch, step)
         expected = images, targets
         images, targets = technique.batch(images, targets, rng)
         _check(name, expected, (images, targets))

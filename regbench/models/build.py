@@ -15,7 +15,7 @@ from regbench.config import Experiment
 from regbench.errors import RegbenchError
 from regbench.models import optimizer
 from regbench.models.own import checked, fresh
-from regbench.models.weights import constrain, draw, penalize
+from regbench.models.weights import constrain, draw, penalize, seed_noise
 from regbench.text import one_line
 
 
@@ -36,7 +36,7 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
     kit = builder.kit(techniques)
     own = isinstance(builder, OwnModel)
     try:
-        with fresh(experiment.seed) if own else contextlib.nullcontext():
+        with fresh(experiment.seed_of("init")) if own else contextlib.nullcontext():
             model = builder.build(kit, input_shape, classes)
     except RegbenchError:
         raise
@@ -51,7 +51,8 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
     if own:
         model = checked(model, builder.name, input_shape, classes)
     model.name = experiment.name
-    draw(model, experiment.seed)
+    draw(model, experiment.seed_of("init"))
+    seed_noise(model, experiment.seed_of("technique"))
     penalize(model, list(techniques.values()))
     constrain(model, list(techniques.values()))
     return model

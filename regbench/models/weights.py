@@ -13,14 +13,21 @@ from regbench.regularizers import Regularizer
 
 
 def draw(model: Any, seed: int) -> None:
-    """Draw the kernels, and seed the layers that draw random numbers, by seed and layer name."""
-    # Seeds are not stored in the layers' configs, which thus read like hand-written Keras.
+    """Draw the kernels by seed and layer name."""
     labels = names(model)
     for layer in leaves(model):
         label = labels[id(layer)]
         for name, kernel in kernels(layer):
             key = label if name == "kernel" else f"{label}/{name}"
             _draw(kernel, getattr(layer, f"{name}_initializer", None), seed, key)
+
+
+def seed_noise(model: Any, seed: int) -> None:
+    """Seed the layers that draw random numbers in training, by seed and layer name."""
+    # Seeds are not stored in the layers' configs, which thus read like hand-written Keras.
+    labels = names(model)
+    for layer in leaves(model):
+        label = labels[id(layer)]
         if hasattr(layer, "seed_generator"):
             first = seeding.derive(seed, "dropout", label)
             layer.seed_generator.state.assign(np.asarray([first, 0], "uint32"))

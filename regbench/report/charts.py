@@ -9,11 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from regbench import plugins
-from regbench.analysis import evidence
+from regbench.analysis import evidence, variance
 from regbench.analysis.rows import Difference
 from regbench.figures import FIGURES, OF_TRIALS, Shared, probes, tuning, variants
 from regbench.figures import style as colors
 from regbench.figures.differences import compared
+from regbench.studies import variances
 
 if TYPE_CHECKING:
     import pandas
@@ -231,6 +232,12 @@ def _cost_table(frame: pandas.DataFrame, shared: Shared) -> Table:
     return Table(["variant", "seconds", "parameters", "test accuracy"], cells)
 
 
+def _source_table(frame: pandas.DataFrame, shared: Shared) -> Table:
+    found = [each for metric in variances.METRICS for each in variance.decompose(frame, metric)]
+    rows = [[", ".join(row[:2]), *row[2:]] for row in variances.rows(found)]
+    return Table(["variant, metric, what varies", *variances.HEADINGS], rows)
+
+
 def _ledger_table(frame: pandas.DataFrame, shared: Shared) -> Table:
     balanced = [
         (f"{variant}, {metric}", terms)
@@ -322,6 +329,14 @@ PLANS: dict[str, _Plan] = {
         "Accuracy against cost",
         "Seconds of training, on the machines below; up and to the left is better.",
         _cost_table,
+    ),
+    "sources": _Plan(
+        "Where variance comes from",
+        "The standard deviation over seeds where one source alone gets the seed, with 95% "
+        "intervals: the choice of training images, initial weights, the order of images, and what "
+        "a technique draws. The sources' sum need not be the variance of all together.",
+        _source_table,
+        {each.replace("_", " "): {"metric": each} for each in variances.METRICS},
     ),
     "ledger": _Plan(
         "The gap ledger",

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regbench.analysis import mcnemar, metrics, sampling_error, statistics
-from regbench.analysis.statistics import Floor, Sample
+from regbench.analysis import coverage, mcnemar, metrics, sampling_error, statistics
+from regbench.analysis.statistics import Floor, Part, Sample
 from regbench.config import Experiment
 from regbench.errors import Warn
 from regbench.runs import summary
@@ -44,6 +44,9 @@ Values = Mapping[int, Bounds]
 EVENLY = 1 / 4
 # A run is at chance level if its test accuracy is at most this many standard errors above chance.
 CHANCE_ERRORS = 2.0
+# Remarks on claims over new test images, of runs without stored predictions.
+UPPER = "no predictions are stored: the variance over images is an upper estimate"
+UNTOLD_IMAGES = "no predictions are stored: new images are not covered"
 # The accuracies that a metric consists of: once they reach 0 or 1, it cannot change further.
 ACCURACIES = {
     "train_accuracy": ("train_accuracy",),
@@ -226,20 +229,22 @@ def _bounded(
     sides = _sides(claim)
     tested = metrics.metric(claim.metric).counts == "test examples"
     examples = runs.test_examples(claim.variant) if tested else None
-    error, shared = 0.0, False
-    if claim.metric in ("test_accuracy", "gap"):
-        error, shared = _test_error(sides, runs, seeds, examples)
+    test = _TestError()
+    if claim.metric in metrics.PREDICTED:
+        test = _test_error(sides, runs, seeds, examples, claim.over == "images")
     step = _step(claim, runs.variants[claim.variant], examples)
     known = seeds if differences.known else []
     numbers = [np.array([each[seed][0] for seed in known]) for each in values]
-    floor = Floor(least_deviation(step, differences.low[: len(known)], numbers), error)
+    least = least_deviation(step, differences.low[: len(known)], numbers)
     return replace(
         differences,
-        floor=floor,
+        floor=Floor(least, test.error, test.added),
         test_examples=examples,
-        shared_examples=shared,
-        cautions=_cautions(differences, claim, runs, tested and examples is None),
-    )
+        shared_examples=test.shared,
+        cautions=[
+            *_cautions(differences, claim, runs, tested and examples is None), *test.cautions
+        ],
+    )  # fmt: skip
 
 
 def least_deviation(step: float, differences: Sample, sides: list[Sample]) -> float:
@@ -273,10 +278,23 @@ def _mostly_equal(differences: Sample) -> bool:
     return bool(counts.max() * 2 > len(differences))
 
 
+@dataclass(frozen=True)
+class _TestError:
+    """The least standard error that the test examples leave, and whether the seeds share them.
+
+    `added` is the variance that new test images add to that over seeds.
+    """
+
+    error: float = 0.0
+    shared: bool = False
+    added: Part | None = None
+    cautions: tuple[str, ...] = ()
+
+
 def _test_error(
-    sides: list[tuple[str, int]], runs: Runs, seeds: list[int], examples: int | None
-) -> tuple[float, bool]:
-    """Return the least standard error of a difference in accuracy, and whether seeds share it.
+    sides: list[tuple[str, int]], runs: Runs, seeds: list[int], examples: int | None, images: bool
+) -> _TestError:
+    """Return the error of a difference in accuracy; with `images`, what new ones would add.
 
     The error is 0 if neither predictions nor the number of test examples are known.
     """
@@ -295,13 +313,19 @@ def _test_error(
             )
             for models in stored
         ]
-        shared = all(np.array_equal(each, labels[0]) for each in labels)
-        return sampling_error.of_scores(scores, shared), shared
+        shared = coverage.crossed(labels)
+        # Where every seed has its own test examples, the spread over seeds includes theirs.
+        added = coverage.of_images(np.stack(scores)) if images and shared else None
+        return _TestError(sampling_error.of_scores(scores, shared), shared, added)
     accuracies = [runs.accuracies(name, "test_accuracy") for name in names]
     if examples is None or not all(seed in each for each in accuracies for seed in seeds):
-        return 0.0, False
+        return _TestError(cautions=(UNTOLD_IMAGES,) if images else ())
     models = [[each[seed] for each in accuracies] for seed in seeds]
-    return sampling_error.of_accuracies(models, examples), False
+    error = sampling_error.of_accuracies(models, examples)
+    if not images:
+        return _TestError(error)
+    # Perhaps all seeds were tested on the same examples: then nothing averages out over seeds.
+    return _TestError(error, False, Part(error**2 * len(seeds)), (UPPER,))
 
 
 def _cautions(differences: Differences, claim: Claim, runs: Runs, untold: bool) -> list[str]:

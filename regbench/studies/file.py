@@ -44,10 +44,11 @@ from regbench.config import (
 )
 from regbench.config.experiment import Section, Text
 from regbench.config.messages import explain
+from regbench.config.sources import Sources
 from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
 from regbench.studies import contest as contests
-from regbench.studies import sequential
+from regbench.studies import data_sets, sequential, varied
 from regbench.studies.contest import Contest, Dimensions, Tuning, TuningChanges
 
 # No sample shows that a difference is exactly zero.
@@ -70,13 +71,15 @@ class Profile(Section):
 class Variant(Section):
     """A config to train: the base, or one of its own, and changes to it.
 
-    `tune` has the values that a contest tries, by key.
+    `tune` has the values that a contest tries, by key. With `vary`, it is also trained with each of
+    these sources of variance alone getting the seed, under its name and that of the source.
     """
 
     config: Text | None = None
     set: Settings = Field(default_factory=dict)
     matrix: Settings | None = None
     tune: Annotated[Dimensions, Field(min_length=1, max_length=20)] | None = None
+    vary: Sources | None = None
 
 
 class Difference(Section):
@@ -90,7 +93,8 @@ class Claim(Section):
     """A statement about a metric: a variant against another one, or against a number.
 
     `lower` and `higher` mean by more than `margin`, `same` means within it. With `beyond`, the
-    claim is about the difference minus another difference, seed by seed.
+    claim is about the difference minus another difference, seed by seed. `over` says what its
+    interval covers: other seeds on this test set, or other test images as well.
     """
 
     text: Text
@@ -100,6 +104,7 @@ class Claim(Section):
     beyond: Difference | None = None
     expect: Literal["lower", "higher", "same"]
     margin: Annotated[float, Field(ge=0, le=1e12)] = 0.0
+    over: Literal["seeds", "images"] = "seeds"
 
     def names(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Yield each variant that is named, with its place in the claim."""
@@ -119,6 +124,10 @@ class StudyFile(Section):
     set: Settings = Field(default_factory=dict)
     tune: Tuning | None = None
     profiles: Annotated[dict[str, Profile], Field(min_length=1, max_length=20)]
+    data_sets: Annotated[
+        dict[str, Settings],
+        Field(max_length=20, description="changes by name: every variant with each of them"),
+    ] = Field(default_factory=dict)
     variants: Annotated[dict[str, Variant], Field(min_length=1, max_length=100)]
     claims: Annotated[tuple[Claim, ...], Strict(False), Field(min_length=1, max_length=100)]
 
@@ -127,7 +136,9 @@ class StudyFile(Section):
 class Study:
     """A study with defaults, profile and matrices resolved; `variants` keep the file's order.
 
-    With `looks`, the first of the seeds are judged, then more of them, until all are.
+    With `looks`, the first of the seeds are judged, then more of them, until all are. `contest`
+    holds the trials of variants that are tuned. With `data_sets`, variants and claims are those on
+    each data set, and `over_all` holds the claims as written, judged over all data sets as well.
     """
 
     name: str
@@ -138,6 +149,8 @@ class Study:
     claims: tuple[Claim, ...]
     looks: Design | None = None  # None: all seeds are judged once
     contest: Contest | None = None
+    data_sets: tuple[str, ...] = ()
+    over_all: tuple[Claim, ...] = ()
 
     @property
     def experiments(self) -> list[Experiment]:
@@ -182,21 +195,23 @@ def read(
         if contest:
             contest.check_seeds(tuple(seeds or own))
             variants = contest.written()
-        _check_claims(file, tree, list(variants), problems)
+        named = data_sets.names(file.data_sets, tree, problems)
+        _check_claims(file, tree, data_sets.plain(list(variants), named), problems)
     except YamlError as error:
         raise ConfigError(_sorted([*problems, error.problem])) from error
     if problems:
         raise ConfigError(_sorted(problems))
-    looks = None if seeds else design
     return Study(
         path.stem,
         file.question,
         chosen,
         tuple(seeds or own),
         variants,
-        file.claims,
-        looks,
-        contest,
+        data_sets.on_each(file.claims, named),
+        looks=None if seeds else design,
+        contest=contest,
+        data_sets=named,
+        over_all=file.claims if named else (),
     )
 
 
@@ -256,42 +271,22 @@ def _seeds(
         return [0], None
 
 
-def _variants(
-    path: Path, tree: Node, profile: str, overrides: Sequence[str], problems: list[Problem]
-) -> dict[str, Experiment]:
-    variants: dict[str, Experiment] = {}
-    for node, found in _trees(path, tree, profile, overrides, problems):
-        for experiment in config.of_tree(found, problems):
-            if experiment.name in variants:
-                text = f"variants: {experiment.name} is a duplicate; choose another name"
-                problems.append(Problem(node.key or node.place, text))
-            variants[experiment.name] = experiment
-    if len(variants) > matrix.MOST_EXPERIMENTS:
-        text = f"variants: expected at most {matrix.MOST_EXPERIMENTS}, received {len(variants)}"
-        problems.append(Problem(_at(tree, "variants").place, text))
-    return variants
+def _options(
+    tree: Node, profile: str, overrides: Sequence[str], problems: list[Problem]
+) -> tuple[list[Node], list[Node | None]]:
+    """Return the options of the command line, and the changes that all variants share."""
+    options = [inheritance.override(each, problems) for each in overrides]
+    return options, [tree.child("set"), _at(tree, "profiles", profile).child("set")]
 
 
 def _trees(
     path: Path, tree: Node, profile: str, overrides: Sequence[str], problems: list[Problem]
 ) -> Iterator[tuple[Node, Node]]:
     """Yield each variant's node in the study, and the mapping of its config, with any matrix."""
-    options = [inheritance.override(each, problems) for each in overrides]
-    shared = [tree.child("set"), _at(tree, "profiles", profile).child("set")]
+    options, shared = _options(tree, profile, overrides, problems)
     for name, node in _items(tree.child("variants")):
-        found = inheritance.base(path, *_config(tree, profile, name), problems)
-        for settings in [*shared, node.child("set")]:
-            found = _with(found, settings)
-        assert isinstance(found.content, dict)
-        added = {"name": Node(name, node.key or node.place)}
-        asked = node.child("matrix")
-        if asked:
-            added["matrix"] = asked
-        found = Node(found.content | added, node.place)
-        for option in inheritance.models_first(options):
-            matrix.check_override(found, option)
-            found = inheritance.merge(found, option)
-        yield node, found
+        settings = [*shared, node.child("set")]
+        yield node, _tree_of(path, tree, profile, name, settings, options, problems)
 
 
 def _contests(
@@ -317,6 +312,54 @@ def _contests(
         contest = contests.of_study(path.stem, tree, profile.tune, file.tune, entrants, problems)
         if contest:
             found[name] = contest
+    return found
+
+
+def _variants(
+    path: Path, tree: Node, profile: str, overrides: Sequence[str], problems: list[Problem]
+) -> dict[str, Experiment]:
+    options, shared = _options(tree, profile, overrides, problems)
+    variants: dict[str, Experiment] = {}
+    sets: list[tuple[str | None, Node | None]] = [*_items(tree.child("data_sets"))]
+    for name, node in _items(tree.child("variants")):
+        for data_set, changed in sets or [(None, None)]:
+            settings = [*shared, changed, node.child("set")]
+            tree_of = _tree_of(path, tree, profile, name, settings, options, problems)
+            made = varied.each(config.of_tree(tree_of, problems), node, problems)
+            for experiment in data_sets.on(list(made), data_set, node, problems):
+                if experiment.name in variants:
+                    text = f"variants: {experiment.name} is a duplicate; choose another name"
+                    problems.append(Problem(node.key or node.place, text))
+                variants[experiment.name] = experiment
+    if len(variants) > matrix.MOST_EXPERIMENTS:
+        text = f"variants: expected at most {matrix.MOST_EXPERIMENTS}, received {len(variants)}"
+        problems.append(Problem(_at(tree, "variants").place, text))
+    return variants
+
+
+def _tree_of(
+    path: Path,
+    tree: Node,
+    profile: str,
+    name: str,
+    settings: Sequence[Node | None],
+    options: Sequence[Node],
+    problems: list[Problem],
+) -> Node:
+    """Return a variant's config: the one that it changes, with settings and options applied."""
+    found = inheritance.base(path, *_config(tree, profile, name), problems)
+    for each in settings:
+        found = _with(found, each)
+    node = _at(tree, "variants", name)
+    assert isinstance(found.content, dict)
+    added = {"name": Node(name, node.key or node.place)}
+    asked = node.child("matrix")
+    if asked:
+        added["matrix"] = asked
+    found = Node(found.content | added, node.place)
+    for option in inheritance.models_first(options):
+        matrix.check_override(found, option)
+        found = inheritance.merge(found, option)
     return found
 
 
@@ -358,6 +401,12 @@ def _check_claims(
         else:
             if claim.expect == "same" and not claim.margin and not exact:
                 problems.append(Problem(_at(node, "expect").place, f"{where}.{NO_MARGIN}"))
+        if claim.over == "images" and claim.metric not in metrics.PREDICTED:
+            text = (
+                f"{where}.over: expected {' or '.join(metrics.PREDICTED)} for the metric, since "
+                f"images needs predictions, received {claim.metric}"
+            )
+            problems.append(Problem(_at(node, "over").place, text))
         if claim.beyond and not isinstance(claim.against, str):
             text = f"{where}.beyond: expected against to be a variant, received {claim.against:g}"
             problems.append(Problem(_at(node, "beyond").place, text))

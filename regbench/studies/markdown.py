@@ -7,7 +7,7 @@ from regbench.analysis import metrics
 from regbench.analysis.effects import Effects
 from regbench.analysis.evidence import FRESH
 from regbench.analysis.statistics import ALPHA, Interval
-from regbench.studies import contest_markdown, looks, sentences
+from regbench.studies import contest_markdown, data_sets, looks, sentences, variances
 from regbench.studies.result import StudyResult, VariantResult
 from regbench.studies.verdicts import Verdict
 from regbench.text import changes, listed, markdown_table, one_line, plain_markdown
@@ -59,6 +59,7 @@ def markdown(result: StudyResult) -> str:
         markdown_table(variants),
         markdown_table(verdicts),
         *_effects(result),
+        *_further(result),
         plain(legend(result)).replace("\n", "  \n") + "\n",
     ]
     if result.contest:
@@ -100,13 +101,26 @@ def seen_from(effects: Effects) -> str:
     return "" if effects.smallest is None else f"{effects.smallest:,.2g}"
 
 
+def _further(result: StudyResult) -> list[str]:
+    """Return the tables of variances and of interquartile means, if there are any."""
+    tables = [
+        (["variant", "what varies", *variances.HEADINGS], 2, variances.rows(result.variances)),
+        ([*data_sets.HEADINGS], 1, data_sets.rows(result.interquartile)),
+    ]
+    return [
+        markdown_table([headings, [*["---"] * words, *["---:"] * (len(headings) - words)], *rows])
+        for headings, words, rows in tables
+        if rows
+    ]
+
+
 def said(verdict: Verdict, result: StudyResult) -> str:
     """Return a claim in symbols, with means: `gap: dropout 0.124 - baseline 0.263 < -0.02`."""
     claim = verdict.claim
     means = {each.name: each.metrics[claim.metric].mean for each in result.variants}
 
     def side(name: str) -> str:
-        mean = means[name]
+        mean = means.get(name)  # over all data sets, there is none
         if mean is None:
             return name
         return f"{name} {mean:,.0f}" if abs(mean) >= 1000 else f"{name} {mean:.3g}"
@@ -123,7 +137,8 @@ def said(verdict: Verdict, result: StudyResult) -> str:
         right = f"< {zero - limit:g}"
     else:
         right = f"> {zero + limit:g}"
-    return f"{claim.metric}: {left} {right}"
+    over = ", over images" if claim.over == "images" else ""
+    return f"{claim.metric}: {left} {right}{over}"
 
 
 def runs(variant: VariantResult) -> str:
@@ -153,7 +168,8 @@ def p(verdict: Verdict) -> str:
 
 
 def remark(verdict: Verdict) -> str:
-    remarks = [verdict.reason] if verdict.reason else []
+    remarks = [verdict.across.text()] if verdict.across else []
+    remarks += [verdict.reason] if verdict.reason else []
     if verdict.lost and verdict.pairs:
         remarks.append(f"{verdict.lost} seeds gave no pair")
     if verdict.diverged:
@@ -189,6 +205,13 @@ def legend(result: StudyResult) -> str:
         lines.append(f"seeds that would decide: for 80% power if the mean is as seen; {FRESH}")
     if any(each.exact for each in result.verdicts):
         lines.append("by arithmetic: counted, the same for every seed; no evidence from runs")
+    if any(each.claim.over == "images" for each in result.verdicts):
+        lines.append(
+            "over images: the interval and p cover new test images as well as new seeds "
+            "(analysis of variance of seeds and images)"
+        )
+    lines += [variances.LEGEND] if result.variances else []
+    lines += [data_sets.LEGEND] if result.study.data_sets else []
     claimed = dict.fromkeys(["gap", *(each.claim.metric for each in result.verdicts)])
     lines += [f"{name}: {metrics.metric(name).text}" for name in claimed]
     return "\n".join(lines)

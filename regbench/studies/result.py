@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import get_args
 
 from regbench.analysis.statistics import Interval
+from regbench.analysis.variance import Decomposition
 from regbench.studies import looks
+from regbench.studies.data_sets import Interquartile
 from regbench.studies.file import Study
 from regbench.studies.trials import ContestResult
 from regbench.studies.verdicts import Decision, Verdict
@@ -32,6 +34,8 @@ class StudyResult:
 
     `judged_before` has the numbers of seeds with which it was judged before seeds were added.
     `contest` is how its variants were tuned, None if they were not.
+    `variances` say where variance comes from, for variants with `vary`, and `interquartile` has
+    the mean of each variant over all data sets, of a study with several.
     """
 
     study: Study
@@ -40,6 +44,8 @@ class StudyResult:
     outcome: Outcome | None = None
     judged_before: tuple[int, ...] = ()
     contest: ContestResult | None = None
+    variances: Sequence[Decomposition] = ()
+    interquartile: Sequence[Interquartile] = ()
 
     @property
     def exit_code(self) -> int:
@@ -58,6 +64,13 @@ class StudyResult:
 
     def as_dict(self) -> dict[str, object]:
         """Return the JSON of `--json` and of `verdicts.json`."""
+        further: dict[str, object] = {}
+        if self.contest:
+            further["contest"] = self.contest.as_dict()
+        if self.variances:
+            further["variances"] = [each.as_dict() for each in self.variances]
+        if self.interquartile:
+            further["interquartile"] = [each.as_dict() for each in self.interquartile]
         return {
             "study": self.study.name,
             "question": self.study.question,
@@ -68,5 +81,5 @@ class StudyResult:
             "variants": [asdict(each) for each in self.variants],
             "counts": self.counts,
             "verdicts": [each.as_dict() for each in self.verdicts],
-            **({"contest": self.contest.as_dict()} if self.contest else {}),
+            **further,
         }

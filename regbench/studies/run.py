@@ -18,8 +18,9 @@ from regbench import files, runs
 from regbench.analysis import metrics
 from regbench.config.changes import changes
 from regbench.runs import Warn, storage
+from regbench.studies import data_sets, looks, markdown, trials, variances, verdicts
 from regbench.studies import file as study_file
-from regbench.studies import looks, markdown, trials, verdicts
+from regbench.studies.differences import Runs
 from regbench.studies.file import Study
 from regbench.studies.pairs import Pairs
 from regbench.studies.result import StudyResult, VariantResult
@@ -97,7 +98,16 @@ def judge(
     earlier = looks.judged_before(study, Path(results))
     if earlier and warn:
         warn(looks.added(earlier))
-    return StudyResult(study, _variants(study, table), judged, outcome, earlier, contest)
+    return StudyResult(
+        study,
+        _variants(study, table),
+        judged,
+        outcome,
+        judged_before=earlier,
+        contest=contest,
+        variances=variances.of_study(study, frame, warn),
+        interquartile=data_sets.interquartile(study, Runs(study, table)),
+    )
 
 
 def save(result: StudyResult, results: Path) -> None:

@@ -33,17 +33,20 @@ seeds count as on the wrong side. This is about the median difference, since a m
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from regbench.analysis import metrics, power, statistics
 from regbench.analysis.effects import Effects
 from regbench.analysis.sequential import Look
 from regbench.analysis.statistics import ALPHA, CONFIDENCE, Floor, Sample
 from regbench.errors import Warn
+from regbench.studies import data_sets, effects
 from regbench.studies import differences as paired
-from regbench.studies import effects
+from regbench.studies.data_sets import Across
 from regbench.studies.differences import Differences, Runs
 from regbench.studies.effects import POWER
 from regbench.studies.file import Claim, Study
@@ -72,6 +75,7 @@ class Verdict:
     test set, for metrics measured on it, and `test_error` the standard error due to that size
     alone. `cautions` are reasons to doubt the numbers. `effects` says how large the difference is.
     `look` is the look behind the verdict, of a study whose seeds are added until it is decided.
+    Of a claim over all data sets, these are the pairs, and `across` has what else they say.
     """
 
     claim: Claim
@@ -95,12 +99,17 @@ class Verdict:
     cautions: tuple[str, ...] = ()
     effects: Effects | None = None
     look: Look | None = None
+    across: Across | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON."""
         own = asdict(self)
-        own["claim"] = self.claim.model_dump(mode="json")
+        # Shipped verdicts are older than `over`, whose default they have.
+        left_out = {"over"} if self.claim.over == "seeds" else None
+        own["claim"] = self.claim.model_dump(mode="json", exclude=left_out)
         own["cautions"] = list(self.cautions)
+        if self.across is None:
+            del own["across"]
         return own
 
 
@@ -113,6 +122,7 @@ class Evidence:
     exact: bool
     leaning: Leaning
     p_value: float | None
+    across: Across | None = None
 
 
 def judge(
@@ -132,6 +142,7 @@ def judge(
     """
     runs = Runs(study, table, warn, pairs)
     evidence = [weigh(claim, runs) for claim in study.claims]
+    evidence += _over_all(study, runs, evidence)
     sampled = [each.p_value if not each.exact else None for each in evidence]
     adjusted = statistics.holm(sampled)
     tests = sum(p is not None for p in sampled)
@@ -141,8 +152,31 @@ def judge(
             conclude(each, each.p_value if each.exact else p, len(study.seeds), alpha),
             effects=effects.of_claim(each.claim, runs, each.differences, alpha),
         )
+        if each.across is None
+        else _of_data_sets(conclude(each, p, each.differences.pairs, alpha), each.across)
         for each, p in zip(evidence, adjusted, strict=True)
     ]
+
+
+def _over_all(study: Study, runs: Runs, evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Return the evidence for each claim over all data sets, which are its pairs."""
+    found = []
+    count = len(study.data_sets)
+    for place, claim in enumerate(data_sets.over_all(study.over_all)):
+        on_each = [each.differences for each in evidence[place * count : (place + 1) * count]]
+        across = data_sets.across(claim, study, runs, on_each)
+        means = np.array(list(across.means.values()))
+        missing = [each for each in study.data_sets if each not in across.means]
+        cautions = [f"no interval on {', '.join(missing)}"] if missing else []
+        counted = metrics.metric(claim.metric).exact
+        values = means[:0] if counted else means
+        differences = Differences(values, values, cautions=cautions)
+        if len(values) < 2:
+            found.append(Evidence(claim, differences, False, "contradicted", None, across))
+            continue
+        leaning, p_value = decide(claim, means)
+        found.append(Evidence(claim, differences, False, leaning, p_value, across))
+    return found
 
 
 def decide(claim: Claim, differences: Sample, floor: Floor | None = None) -> tuple[Leaning, float]:
@@ -255,6 +289,16 @@ def conclude(
     return replace(verdict, **_needed(evidence, alpha))
 
 
+def _of_data_sets(verdict: Verdict, across: Across) -> Verdict:
+    """Return the verdict over all data sets, whose remark counts those and not seeds."""
+    reason = verdict.reason
+    if verdict.pairs < 2:
+        reason = "counted, not sampled, or known on fewer than two data sets: judged on each alone"
+    elif reason:
+        reason = reason.replace("seeds", "data sets like these")
+    return replace(verdict, reason=reason, across=across)
+
+
 def _too_few(verdict: Verdict) -> str:
     unit = "pairs" if isinstance(verdict.claim.against, str) else "runs"
     if verdict.exact and verdict.pairs:
@@ -289,8 +333,7 @@ def _needed(evidence: Evidence, alpha: float) -> dict[str, Any]:
         # More seeds do not reduce this error: they are tested on the same examples.
         quantiles = statistics.normal_quantile(1 - alpha / 2) + statistics.normal_quantile(POWER)
         if distance < quantiles * floor.error:
-            count = evidence.differences.test_examples
-            return {"reason": f"{count:,} test examples are too few to decide it, at any seeds"}
+            return {"reason": f"{_examples(evidence)} are too few to decide it, at any seeds"}
     pairs = len(sample)
     spread = statistics.standard_error(sample) * math.sqrt(pairs)
     own = 0.0 if evidence.differences.shared_examples else floor.error * math.sqrt(pairs)
@@ -298,11 +341,22 @@ def _needed(evidence: Evidence, alpha: float) -> dict[str, Any]:
     if max(spread, least) == 0:  # equal differences: as many as a sign-flip test needs
         needed = math.ceil(math.log2(2 / alpha))
         return _told(pairs, needed, needed, needed)
+    if floor.added and floor.added.variance:
+        # More seeds do not reduce the images' part: the seeds' own part has to be smaller.
+        quantiles = statistics.normal_quantile(1 - alpha / 2) + statistics.normal_quantile(POWER)
+        left = 1 - floor.added.variance * (quantiles / distance) ** 2
+        if left <= 0:
+            return {"reason": f"{_examples(evidence)} are too few to decide it, at any seeds"}
+        spread, least = spread / math.sqrt(left), least / math.sqrt(left)
     ends = power.spread_interval(spread, pairs)
     low, middle, high = (
         _pairs(evidence.claim, mean, max(each, least), alpha) for each in (ends[0], spread, ends[1])
     )
     return _told(pairs, middle, low, high)
+
+
+def _examples(evidence: Evidence) -> str:
+    return f"{evidence.differences.test_examples:,} test examples"
 
 
 def _distance(evidence: Evidence) -> float:

@@ -167,7 +167,7 @@ def _ahead(groups: Sequence[Group], executor: str) -> contextlib.AbstractContext
 def _fetch_data(pending: Sequence[Experiment], observer: Observer) -> None:
     """Decode every data set into the cache, so that missing data is one error before any run."""
     # One seed for each data set is enough: seeds only choose subsets of what is decoded.
-    for data, seed in {experiment.data: experiment.seed for experiment in pending}.items():
+    for data, seed in {each.data: each.seed_of("data") for each in pending}.items():
         observer.reading(data.name)
         datasets.load(data, seed, observer.download)
 

@@ -7,20 +7,37 @@ from typing import TYPE_CHECKING
 
 from regbench.analysis import evidence, mcnemar, statistics
 from regbench.analysis.mcnemar import Disagreement
-from regbench.analysis.rows import ConfigRow, Value
+from regbench.analysis.rows import ConfigRow, Difference, Value
 from regbench.analysis.statistics import ALPHA, Interval
-from regbench.terminal import comparison
+from regbench.terminal import comparison, intervals
 from regbench.terminal.stacked_table import StackedTable, cell
 from regbench.text import changes, markdown_table, number
 
 if TYPE_CHECKING:
     from rich.console import Group
 
+PAIRING = (
+    "pairing: correlation r of the pairs; variance of Δ over that of unpaired runs\n"
+    "--intervals shows what the intervals cover"
+)
 
-def view(rows: Sequence[ConfigRow], shown: Sequence[str], changed: bool, width: int) -> list[Group]:
-    """Return the tables of `regbench compare` for a terminal: the usual or the requested ones."""
+
+def view(
+    rows: Sequence[ConfigRow],
+    shown: Sequence[str],
+    changed: bool,
+    width: int,
+    covered: bool = False,
+) -> list[Group]:
+    """Return the tables of `regbench compare` for a terminal: the usual or the requested ones.
+
+    With `covered`, those that say what the intervals cover.
+    """
     if changed:
         return [changed_configs(rows, shown)]
+    if covered:
+        told = intervals.terminal(rows, shown)
+        return [comparison.terminal(rows, width), *([told] if told else [])]
     if shown:
         return [terminal(rows, name, width) for name in shown]
     below = differences(rows, width)
@@ -53,14 +70,20 @@ def differences(rows: Sequence[ConfigRow], width: int = 80) -> Group | None:
 
     if not evidence.differing(rows):
         return None
+    paired = width >= comparison.FULL
     parts = []
     for metric in evidence.DIFFERENCES:
-        table = _table(f"\nDifferences from the baseline: {metric}", evidence.HEADINGS[1:], False)
+        headings = [*evidence.HEADINGS[1:], *(["pairing"] if paired else [])]
+        table = _table(f"\nDifferences from the baseline: {metric}", headings, False)
         for row, label in zip(rows, comparison.labels(rows, "\n"), strict=True):
-            if row.versus_baseline:
-                table.add(map(cell, [label, *_difference(row.value(metric), width)]))
+            versus = row.versus(metric)
+            if versus:
+                buys = [_pairing(versus)] if paired else []
+                cells = [label, *_difference(row.value(metric), width), *buys]
+                table.add(map(cell, cells))
         parts.append(table)
-    return Group(*parts, Text("\n" + _legend(rows, evidence.DIFFERENCES, False), style="dim"))
+    legend = _legend(rows, evidence.DIFFERENCES, False) + (f"\n{PAIRING}" if paired else "")
+    return Group(*parts, Text("\n" + legend, style="dim"))
 
 
 def _table(title: str, headings: Sequence[str], examples: bool) -> StackedTable:
@@ -116,6 +139,11 @@ def _difference(value: Value, width: int) -> list[str]:
         holm,
         needed.replace("than ", "than\n").replace("to ", "to\n"),
     ]
+
+
+def _pairing(versus: Difference) -> str:
+    correlation, variance = intervals.pairing(versus)
+    return f"r {correlation}\nvar {variance}" if correlation else ""
 
 
 def _cells(value: Value) -> list[str]:

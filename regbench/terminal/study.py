@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from regbench.analysis.effects import Effects
-from regbench.studies import markdown, sentences
+from regbench.studies import data_sets, markdown, sentences, variances
 from regbench.studies.result import StudyResult
 from regbench.terminal import contest
 from regbench.text import changes, one_line
@@ -31,7 +31,8 @@ def terminal(result: StudyResult) -> Group:
         tuning = [Text(), contest.terminal(result.contest)]
     return Group(
         question, Text(), _answers(result), Text(), _variants(result), Text(), _verdicts(result),
-        Text(), Text(markdown.legend(result), style="dim"), *tuning,
+        Text(), *_variances(result), *_interquartile(result),
+        Text(markdown.legend(result), style="dim"), *tuning,
     )  # fmt: skip
 
 
@@ -93,6 +94,36 @@ def _effects(effects: Effects) -> str:
     parts.append(markdown.chance(effects))
     parts.append(f"80% power from {markdown.seen_from(effects)}" if effects.smallest else "")
     return "; ".join(each for each in parts if each)
+
+
+def _variances(result: StudyResult) -> list[Any]:
+    """Return where variance comes from, in 80 columns: nothing without such runs."""
+    from rich.text import Text
+
+    rows = variances.rows(result.variances)
+    table = _table()
+    table.add_column("variant", overflow="fold", min_width=10)
+    table.add_column("what varies", no_wrap=True)
+    # The terminal leaves the variances out: they are the squares of the deviations.
+    kept = [place for place, each in enumerate(variances.HEADINGS) if each != "variance"]
+    for place in kept:
+        table.add_column(variances.HEADINGS[place], justify="right")
+    for name, source, *cells in rows:
+        table.add_row(Text(name), source, *(cells[place] for place in kept))
+    return [table, Text()] if rows else []
+
+
+def _interquartile(result: StudyResult) -> list[Any]:
+    """Return the interquartile means over all data sets: nothing without several of them."""
+    from rich.text import Text
+
+    table = _table()
+    for place, heading in enumerate(data_sets.HEADINGS):
+        table.add_column(heading, justify="right" if place else "left")
+    rows = data_sets.rows(result.interquartile)
+    for name, *cells in rows:
+        table.add_row(Text(name), *cells)
+    return [table, Text()] if rows else []
 
 
 def _table() -> Any:

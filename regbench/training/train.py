@@ -111,7 +111,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             emit("note", {"text": "finished meanwhile", "done": float(experiment.train.epochs)})
             return folder.summary().as_dict()
         with watch.time("data"):
-            splits = datasets.load(experiment.data, experiment.seed)
+            splits = datasets.load(experiment.data, experiment.seed_of("data"))
             data = fingerprint.record(splits)
         # Load the data before writing anything: a checkpoint from other data or other software
         # is refused here, while the folder is still as the earlier session left it.
@@ -130,7 +130,7 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             # can then be paired by seed, which removes most of the noise from a comparison.
             model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
             compile_model(model, experiment, steps(experiment, splits))
-            curves = Curves(splits, experiment.seed, experiment.evaluation)
+            curves = Curves(splits, experiment.seed_of("data"), experiment.evaluation)
             averages = Averages(model, experiment, splits)
             selection = Selection(experiment, model)
         run = _Run(

@@ -100,11 +100,11 @@ def test_the_baseline_under_another_name_differs_by_exactly_zero():
     accuracies = [0.51, 0.55, 0.5, 0.58, 0.49]
     _, row = compare(frame(*five("baseline", "b", accuracies), *five("again", "b", accuracies)))
     for metric in USUAL:
-        assert row["versus_baseline"][metric] == {
+        assert row["versus_baseline"][metric].items() >= {
             "mean": 0.0, "low": 0.0, "high": 0.0,
             "p_value": 1.0, "p_floor": 0.0625, "p_holm": 1.0, "pairs": 5, "pairs_needed": None,
             "pairs_needed_low": None, "pairs_needed_high": None,
-        }  # fmt: skip
+        }.items()  # fmt: skip
 
 
 def test_diverged_runs_are_counted_and_kept_out_of_the_means():

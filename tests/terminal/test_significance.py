@@ -148,12 +148,31 @@ def test_the_usual_tables_end_with_the_differences_where_two_seeds_are_shared():
     assert len(significance.view(once, [], False, 80)) == 1
 
 
+def test_pairing_and_what_each_interval_covers_are_told_in_80_columns():
+    known = {
+        "correlation": 0.834, "variance_ratio": 0.217, "images_low": -0.04, "images_high": 0.08,
+        "samples_low": -0.05, "samples_high": 0.09,
+    }  # fmt: skip
+    rows = [usual("baseline"), config("l2", Interval(0.4, 0.3, 0.5), difference(0.01, **known))]
+    _, below = significance.view(rows, [], False, 80)
+    assert "r 0.83" in printed(below)
+    assert "var 0.22" in printed(below)
+    _, covered = significance.view(rows, [], False, 80, covered=True)
+    line = next(each for each in printed(covered).splitlines() if each.startswith("l2"))
+    assert line.split() == ["l2", "+0.020", "0.010", "0.060", "0.070", "0.83", "0.22"]
+    unknown = [usual("baseline"), usual("l2")]
+    _, covered = significance.view(unknown, ["gap"], False, 80, covered=True)
+    line = next(each for each in printed(covered).splitlines() if each.startswith("l2"))
+    assert line.split() == ["l2", "+0.020", "0.010"]
+
+
 @pytest.mark.parametrize("width", [60, 80])
 def test_no_number_is_cut_off_in_60_or_80_columns(width):
     rows = [usual("baseline"), usual("a_name_beyond_every_column_there_is", pairs_needed_high=None)]
     for part in [
         *significance.view(rows, [], False, width),
         *significance.view(rows, ["test_accuracy"], False, width),
+        *significance.view(rows, [], False, width, covered=True)[1:],
     ]:
         text = printed(part, width)
         assert max(map(len, text.splitlines())) <= width
