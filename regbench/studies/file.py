@@ -13,8 +13,9 @@
 
 A variant is the base (the profile's, if it has one) or the `config` that it names, changed by the
 study's `set`, then the profile's, then its own; a variant with a `matrix` stands for several, named
-as `regbench.matrix` names experiments. Validation is as strict as for a config: each error names
-file, line and column.
+as `regbench.matrix` names experiments. `factors` stand for a variant per combination of levels (see
+`regbench.studies.factors`), and claims may then be about their effects. Validation is as strict as
+for a config: each error names file, line and column.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,6 +45,8 @@ from regbench.config.experiment import Section, Text
 from regbench.config.messages import explain
 from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
+from regbench.studies import factors as factorial
+from regbench.studies.factors import Factors
 
 Number = Annotated[float, Field(ge=-1e12, le=1e12)]
 Settings = dict[str, Any]
@@ -76,19 +79,36 @@ class Claim(Section):
     """A statement about a metric: a variant against another one, or against a number.
 
     `lower` and `higher` mean by more than `margin`, `same` means within it. With `beyond`, the
-    claim is about the difference minus another difference, seed by seed.
+    claim is about the difference minus another difference, seed by seed. With `effect`, it is about
+    the effect of a factor, or the interaction of two.
     """
 
     text: Text
     metric: Text
-    variant: Text
-    against: Text | Number
+    variant: Text = ""
+    against: Text | Number = 0.0
     beyond: Difference | None = None
+    effect: Annotated[
+        Text | Annotated[list[Text], Field(min_length=2, max_length=2)] | None,
+        Field(description="a factor, or a list of two for their interaction"),
+    ] = None
     expect: Literal["lower", "higher", "same"]
     margin: Annotated[float, Field(ge=0, le=1e12)] = 0.0
 
+    @property
+    def paired(self) -> bool:
+        """True if the claim is about a difference of runs, not about a number of each."""
+        return self.effect is not None or isinstance(self.against, str)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the claim as JSON: with an effect, or with variants."""
+        sides = {"variant", "against", "beyond"}
+        return self.model_dump(mode="json", exclude={"effect"} if self.effect is None else sides)
+
     def names(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Yield each variant that is named, with its place in the claim."""
+        if self.effect is not None:
+            return
         yield ("variant",), self.variant
         if isinstance(self.against, str):
             yield ("against",), self.against
@@ -104,7 +124,16 @@ class StudyFile(Section):
     base: Annotated[Text, Field(description="the config that the variants change, a file's name")]
     set: Settings = Field(default_factory=dict)
     profiles: Annotated[dict[str, Profile], Field(min_length=1, max_length=20)]
-    variants: Annotated[dict[str, Variant], Field(min_length=1, max_length=100)]
+    variants: Annotated[dict[str, Variant], Field(min_length=1, max_length=100)] = Field(
+        default_factory=dict
+    )
+    factors: Annotated[
+        dict[str, Annotated[list[Any], Field(min_length=2)]] | None,
+        Field(description="levels by dotted key: a variant for every combination"),
+    ] = None
+    fraction: Annotated[
+        Literal["1/2", "1/4"] | None, Field(description="the share of the combinations to train")
+    ] = None
     claims: Annotated[tuple[Claim, ...], Strict(False), Field(min_length=1, max_length=100)]
 
 
@@ -118,6 +147,7 @@ class Study:
     seeds: tuple[int, ...]
     variants: dict[str, Experiment]
     claims: tuple[Claim, ...]
+    factors: Factors | None = None
 
     @property
     def experiments(self) -> list[Experiment]:
@@ -147,27 +177,36 @@ def read(
             file = StudyFile.model_validate(tree.plain())
         except ValidationError as error:
             raise ConfigError(_sorted([*problems, *explain(error, tree, schema())])) from error
+        factors, cells = factorial.read(tree, problems)
+        tree = _with_cells(tree, cells, problems)
         chosen = _profile(path, file, profile)
         # All profiles are checked, so that one that is rarely used stays valid.
         read_seeds = {
             name: _seeds(each.seeds, tree, name, problems) for name, each in file.profiles.items()
         }
         expanded = {
-            name: _variants(path, tree, name, overrides, problems) for name in file.profiles
+            name: _variants(path, tree, name, overrides, problems, factors)
+            for name in file.profiles
         }
         variants, own = expanded[chosen], read_seeds[chosen]
-        _check_claims(file, tree, list(variants), problems)
+        _check_claims(file, tree, list(variants), problems, factors)
     except YamlError as error:
         raise ConfigError(_sorted([*problems, error.problem])) from error
     if problems:
         raise ConfigError(_sorted(problems))
-    return Study(path.stem, file.question, chosen, tuple(seeds or own), variants, file.claims)
+    chosen_seeds = tuple(seeds or own)
+    return Study(path.stem, file.question, chosen, chosen_seeds, variants, file.claims, factors)
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a study file."""
     full = StudyFile.model_json_schema()
     full["$defs"]["Variant"]["properties"]["matrix"]["anyOf"][0] = matrix.SCHEMA
+    # One of the two is required.
+    full["anyOf"] = [{"required": ["variants"]}, {"required": ["factors"]}]
+    full["$defs"]["Claim"]["anyOf"] = [
+        {"required": ["variant", "against"]}, {"required": ["effect"]}
+    ]  # fmt: skip
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **full}
 
 
@@ -215,8 +254,27 @@ def _seeds(
         return [0]
 
 
+def _with_cells(tree: Node, cells: dict[str, Node], problems: list[Problem]) -> Node:
+    """Return the tree with a variant for each combination of the factors, after its own."""
+    assert isinstance(tree.content, dict)
+    own = dict(_items(tree.child("variants")))
+    if not own and not tree.child("factors"):
+        expected = "expected a mapping by name, or factors with levels"
+        problems.append(Problem(tree.place, f"variants: missing; {expected}"))
+    for name in own.keys() & cells.keys():
+        text = f"variants: {name} is a combination of the factors; choose another name"
+        problems.append(Problem(own[name].key or own[name].place, text))
+    place = _at(tree, "variants").place
+    return replace(tree, content=tree.content | {"variants": Node(own | cells, place)})
+
+
 def _variants(
-    path: Path, tree: Node, profile: str, overrides: Sequence[str], problems: list[Problem]
+    path: Path,
+    tree: Node,
+    profile: str,
+    overrides: Sequence[str],
+    problems: list[Problem],
+    factors: Factors | None,
 ) -> dict[str, Experiment]:
     options = [inheritance.override(each, problems) for each in overrides]
     shared = [tree.child("set"), _at(tree, "profiles", profile).child("set")]
@@ -233,14 +291,19 @@ def _variants(
         found = Node(found.content | added, node.place)
         for option in inheritance.models_first(options):
             matrix.check_override(found, option)
+            if factors and name in factors.variants:
+                matrix.check_override(factorial.as_matrix(tree), option)
             found = inheritance.merge(found, option)
         for experiment in config.of_tree(found, problems):
             if experiment.name in variants:
                 text = f"variants: {experiment.name} is a duplicate; choose another name"
                 problems.append(Problem(node.key or node.place, text))
             variants[experiment.name] = experiment
-    if len(variants) > matrix.MOST_EXPERIMENTS:
-        text = f"variants: expected at most {matrix.MOST_EXPERIMENTS}, received {len(variants)}"
+    if factors:
+        factorial.check(factors, variants, tree, problems)
+    most, cells = matrix.MOST_EXPERIMENTS, len(factors.variants) if factors else 0
+    if len(variants) - cells > most:
+        text = f"variants: expected at most {most}, received {len(variants) - cells}"
         problems.append(Problem(_at(tree, "variants").place, text))
     return variants
 
@@ -265,15 +328,22 @@ def _with(tree: Node, settings: Node | None) -> Node:
 
 
 def _check_claims(
-    file: StudyFile, tree: Node, variants: list[str], problems: list[Problem]
+    file: StudyFile,
+    tree: Node,
+    variants: list[str],
+    problems: list[Problem],
+    factors: Factors | None,
 ) -> None:
     broken = [name for name in file.variants if name not in variants] if problems else []
     for index, claim in enumerate(file.claims):
         node = _at(tree, "claims", index)
         where = f"claims[{index}]"
+        lacks = _sides_missing(claim)
+        problems += [Problem(node.place, f"{where}.{each}") for each in lacks]
+        problems += factorial.check_effect(claim.effect, node, where, factors)
         for keys, name in claim.names():
             # An invalid variant is already reported; don't report it as unknown too.
-            if name not in variants and not any(name.startswith(each) for each in broken):
+            if name and name not in variants and not any(name.startswith(each) for each in broken):
                 text = f"{where}.{'.'.join(keys)}: no variant {name!r}; {_nearest(name, variants)}"
                 problems.append(Problem(_at(node, *keys).place, text))
         try:
@@ -283,6 +353,16 @@ def _check_claims(
         if claim.beyond and not isinstance(claim.against, str):
             text = f"{where}.beyond: expected against to be a variant, received {claim.against:g}"
             problems.append(Problem(_at(node, "beyond").place, text))
+
+
+def _sides_missing(claim: Claim) -> Iterator[str]:
+    """Yield an error for each key that a claim lacks, or has beside an effect."""
+    for key in ("variant", "against"):
+        if claim.effect is None and key not in claim.model_fields_set:
+            yield f"{key}: missing; expected a variant{' or a number' * (key == 'against')}"
+    for key in ("variant", "against", "beyond"):
+        if claim.effect is not None and key in claim.model_fields_set:
+            yield f"{key}: a claim about an effect has none; leave out one of the two"
 
 
 def _nearest(name: str, known: list[str]) -> str:

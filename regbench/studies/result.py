@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import get_args
 
 from regbench.analysis.statistics import Interval
+from regbench.studies import effects
+from regbench.studies.effects import EffectResult
 from regbench.studies.file import Study
 from regbench.studies.verdicts import Decision, Verdict
 from regbench.sweeps.sweep import Outcome
@@ -32,6 +34,7 @@ class StudyResult:
     variants: list[VariantResult]
     verdicts: list[Verdict]
     outcome: Outcome | None = None
+    effects: list[EffectResult] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -58,4 +61,5 @@ class StudyResult:
             "variants": [asdict(each) for each in self.variants],
             "counts": self.counts,
             "verdicts": [each.as_dict() for each in self.verdicts],
+            **effects.as_dict(self.study, self.effects),
         }

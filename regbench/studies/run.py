@@ -18,8 +18,8 @@ from regbench import files, runs
 from regbench.analysis import metrics
 from regbench.config.changes import changes
 from regbench.runs import Warn, storage
+from regbench.studies import effects, markdown, verdicts
 from regbench.studies import file as study_file
-from regbench.studies import markdown, verdicts
 from regbench.studies.file import Study
 from regbench.studies.pairs import Pairs
 from regbench.studies.result import StudyResult, VariantResult
@@ -89,8 +89,10 @@ def judge(
     frame = runs.load([each for each in found if each], warn)
     named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
     table = metrics.table(frame, list(named), warn)
-    judged = verdicts.judge(study, table, warn, pairs=Pairs(study, frame, warn))
-    return StudyResult(study, _variants(study, table), judged, outcome)
+    pairs = Pairs(study, frame, warn)
+    judged = verdicts.judge(study, table, warn, pairs=pairs)
+    shown = effects.judge(study, list(named), table, pairs)
+    return StudyResult(study, _variants(study, table), judged, outcome, shown)
 
 
 def save(result: StudyResult, results: Path) -> None:

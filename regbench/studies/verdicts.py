@@ -94,7 +94,7 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON."""
         own = asdict(self)
-        own["claim"] = self.claim.model_dump(mode="json")
+        own["claim"] = self.claim.as_dict()
         own["cautions"] = list(self.cautions)
         return own
 
@@ -232,7 +232,7 @@ def _verdict(evidence: _Evidence, adjusted: float | None, seeds: int, tests: int
 
 
 def _too_few(verdict: Verdict) -> str:
-    unit = "pairs" if isinstance(verdict.claim.against, str) else "runs"
+    unit = "pairs" if verdict.claim.paired else "runs"
     if verdict.exact and verdict.pairs:
         return f"the {unit} do not agree"
     if verdict.pairs == 1:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from regbench.studies import markdown
+from regbench.studies import effects, markdown
 from regbench.studies.result import StudyResult
 from regbench.text import changes, one_line
 
@@ -24,7 +24,7 @@ def terminal(result: StudyResult) -> Group:
 
     question = Text(one_line(result.study.question), style="bold")
     return Group(
-        question, Text(), _variants(result), Text(), _verdicts(result), Text(),
+        question, Text(), _variants(result), Text(), _verdicts(result), Text(), *_effects(result),
         Text(markdown.legend(result), style="dim"),
     )  # fmt: skip
 
@@ -63,6 +63,26 @@ def _verdicts(result: StudyResult) -> Any:
         cells = [markdown.difference(verdict), markdown.p(verdict), str(verdict.pairs)]
         table.add_row(claim, decision, *(Text(cell) for cell in cells))
     return table
+
+
+def _effects(result: StudyResult) -> list[Any]:
+    """Return the table of a factorial design's effects, with its title; [] for other studies."""
+    from rich.text import Text
+
+    factors = result.study.factors
+    if not factors or not result.effects:
+        return []
+    table, metrics = _table(), effects.metrics_of(result.effects)
+    table.add_column("effect", overflow="fold", min_width=10)
+    for metric in metrics:
+        table.add_column(metric, justify="right", no_wrap=True)
+        table.add_column("p", justify="right", no_wrap=True)
+    for effect, aliased, *cells in effects.rows(factors, result.effects):
+        name = Text(effect)
+        if aliased:
+            name.append(f"\n{aliased}", style="yellow")
+        table.add_row(name, *map(Text, cells))
+    return [Text(f"Effects: {factors}"), table, Text(effects.LEGEND, style="dim"), Text()]
 
 
 def _table() -> Any:
