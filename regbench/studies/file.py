@@ -176,7 +176,7 @@ def read(
         try:
             file = StudyFile.model_validate(tree.plain())
         except ValidationError as error:
-            raise ConfigError(_sorted([*problems, *explain(error, tree, schema())])) from error
+            raise ConfigError(_sorted([*problems, *explain(error, tree, _keys())])) from error
         factors, cells = factorial.read(tree, problems)
         tree = _with_cells(tree, cells, problems)
         chosen = _profile(path, file, profile)
@@ -200,14 +200,20 @@ def read(
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a study file."""
-    full = StudyFile.model_json_schema()
-    full["$defs"]["Variant"]["properties"]["matrix"]["anyOf"][0] = matrix.SCHEMA
+    full = _keys()
     # One of the two is required.
     full["anyOf"] = [{"required": ["variants"]}, {"required": ["factors"]}]
     full["$defs"]["Claim"]["anyOf"] = [
         {"required": ["variant", "against"]}, {"required": ["effect"]}
     ]  # fmt: skip
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **full}
+
+
+def _keys() -> dict[str, Any]:
+    """Return the schema without what keys require of each other, for messages about one key."""
+    full = StudyFile.model_json_schema()
+    full["$defs"]["Variant"]["properties"]["matrix"]["anyOf"][0] = matrix.SCHEMA
+    return full
 
 
 def _tree(path: Path, problems: list[Problem]) -> Node:
@@ -260,7 +266,7 @@ def _with_cells(tree: Node, cells: dict[str, Node], problems: list[Problem]) -> 
     own = dict(_items(tree.child("variants")))
     if not own and not tree.child("factors"):
         expected = "expected a mapping by name, or factors with levels"
-        problems.append(Problem(tree.place, f"variants: missing; {expected}"))
+        raise YamlError(tree.place, f"variants: missing; {expected}")
     for name in own.keys() & cells.keys():
         text = f"variants: {name} is a combination of the factors; choose another name"
         problems.append(Problem(own[name].key or own[name].place, text))

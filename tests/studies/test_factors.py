@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from regbench.cli import main
+from regbench import figures, runs
 from regbench.config import ConfigError
 from regbench.studies import file as study_file
 from regbench.studies import markdown
@@ -60,7 +60,7 @@ def test_factors_stand_beside_variants(write):
         ("{dropout.dnse: [0, 0.5]}", EFFECT, "", "dropout.dnse"),
         (FACTORS, EFFECT.replace("dense", "conv"), "", "no factor 'dropout.conv'; expected one of"),
         (FACTORS, EFFECT + ", variant: x", "", "variant: a claim about an effect has none"),
-        ("{l2: [0, 1e-3], l1: [0, 1e-3]}", EFFECT, "fraction: 1/2\n", "expected at least 3 factors"),
+        ("{l2: [0, 1e-3], l1: [0, 1e-3]}", EFFECT, "fraction: 1/2\n", "at least 3 factors"),
         (FACTORS, EFFECT, "fraction: 1/3\n", "fraction: expected"),
     ],
 )  # fmt: skip
@@ -88,6 +88,15 @@ def test_a_claim_on_an_effect_is_judged_from_all_runs(write, tmp_path):
     assert "dropout.dense x batch" in table
 
 
+def test_the_figure_has_a_panel_for_each_two_factors(write, tmp_path):
+    for experiment in study_file.read(write(profile="seeds: 0-1")).experiments:
+        write_run(tmp_path / "runs", experiment, 3, 2, False)
+    drawn = figures.interactions(runs.load(tmp_path / "runs")).to_dict()
+    (rows,) = drawn["datasets"].values()
+    assert len(rows) == 3 * 4
+    assert len({row["panel"] for row in rows}) == 3
+
+
 def test_a_half_fraction_says_what_it_cannot_tell_apart(write, tmp_path):
     read = study_file.read(write(more="fraction: 1/2\n"))
     for experiment in read.experiments:
@@ -97,12 +106,10 @@ def test_a_half_fraction_says_what_it_cannot_tell_apart(write, tmp_path):
     assert found.verdicts[0].cautions[0] == "aliased with batch_norm x l2"
 
 
-def test_the_command_trains_a_tiny_design_and_prints_its_effects(write, tmp_path, capsys):
+def test_a_tiny_design_is_trained_and_its_effects_are_written(write, tmp_path):
     path = write("{l2: [0, 5e-4], flip: [false, true]}", EFFECT.replace("dropout.dense", "l2"),
                  profile=f"seeds: 0-1, set: {{{TINY}}}")  # fmt: skip
-    results = str(tmp_path / "runs")
-    with pytest.raises(SystemExit):
-        main(["study", str(path), "--results", results, "--jobs", "1", "--json", "--quiet"])
-    printed = json.loads(capsys.readouterr().out)
-    assert printed["design"] == "full factorial design, 4 combinations"
-    assert {each["seeds"] for each in printed["effects"]} == {2}
+    study.run(path, results=tmp_path / "runs", jobs=1)
+    written = json.loads((tmp_path / "runs" / "verdicts.json").read_text())
+    assert written["design"] == "full factorial design, 4 combinations"
+    assert {each["seeds"] for each in written["effects"]} == {2}
