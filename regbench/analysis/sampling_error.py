@@ -35,8 +35,8 @@ from regbench.analysis.statistics import Sample
 Right = Sequence[NDArray[np.bool_]]
 
 
-def scores(right: Right, signs: Sequence[int]) -> Sample:
-    """Return the score of each example (m,): the signed sum of which models are right."""
+def scores(right: Right, signs: Sequence[float]) -> Sample:
+    """Return the score of each example (m,): the weighted sum of which models are right."""
     return sum(
         (sign * each.astype(np.float64) for sign, each in zip(signs, right, strict=True)),
         np.zeros(len(right[0])),

@@ -147,11 +147,11 @@ def _changed(base: Node, combination: list[Change]) -> Node:
     if name is None or not isinstance(name.content, str):
         return base
     assert isinstance(base.content, dict)
-    named = replace(name, content=_name(name.content, combination))
+    named = replace(name, content=name_of(name.content, combination))
     return replace(base, content=base.content | {"name": named})
 
 
-def _name(name: str, combination: list[Change]) -> str:
+def name_of(name: str, combination: list[Change]) -> str:
     """Return the experiment's name, at most 64 characters.
 
     It ends in a digest if parts had to be cut, or do not show all of their values.

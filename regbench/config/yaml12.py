@@ -100,6 +100,21 @@ class Node:
             return self.content[key]
         return None
 
+    def at(self, *keys: str | int) -> Node:
+        """Return the value at a path of keys, or the innermost one on it that is there."""
+        found = self
+        for key in keys:
+            found = found.child(key) or found
+        return found
+
+    def items(self, *keys: str) -> Iterator[tuple[str, Node]]:
+        """Yield the keys and values of the mapping at a path of keys; nothing if there is none."""
+        found: Node | None = self
+        for key in keys:
+            found = found.child(key) if found else None
+        if found is not None and isinstance(found.content, dict):
+            yield from found.content.items()
+
 
 @dataclass(frozen=True)
 class Document:

@@ -17,6 +17,7 @@ from regbench.analysis.rows import ConfigRow
 from regbench.errors import RegbenchError
 from regbench.figures.curves import curves, gap, together
 from regbench.figures.differences import cost, differences
+from regbench.figures.interactions import interactions
 from regbench.figures.probes import Found, ensemble, found_in, ledger, margins, reliability
 from regbench.figures.sources import sources
 from regbench.figures.style import unbounded
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     import pandas
 
 __all__ = [
-    "FIGURES", "OF_TRIALS", "budget", "cost", "curves", "differences", "ensemble", "gap", "ledger",
-    "margins", "reliability", "save", "save_all", "sources", "together",
+    "FIGURES", "OF_TRIALS", "budget", "cost", "curves", "differences", "ensemble", "gap",
+    "interactions", "ledger", "margins", "reliability", "save", "save_all", "sources", "together",
 ]  # fmt: skip
 
 FORMATS = (".svg", ".pdf", ".png", ".html")

@@ -27,7 +27,8 @@ from regbench.text import p_value
 
 if TYPE_CHECKING:
     from regbench.studies.differences import Differences, Runs
-    from regbench.studies.file import Claim, Study
+    from regbench.studies.file import Study
+    from regbench.studies.sections import Claim
 
 # Stands between the name of a variant and that of a data set.
 DASH = "-"

@@ -30,8 +30,10 @@ from regbench.analysis.statistics import Floor, Part, Sample
 from regbench.config import Experiment
 from regbench.errors import Warn
 from regbench.runs import summary
-from regbench.studies.file import Claim, Study
+from regbench.studies.factors import Factors
+from regbench.studies.file import Study
 from regbench.studies.pairs import Pairs
+from regbench.studies.sections import Claim
 
 if TYPE_CHECKING:
     import pandas
@@ -95,6 +97,7 @@ class Runs:
         pairs: Pairs | None = None,
     ) -> None:
         self.seeds = study.seeds
+        self.factors = study.factors
         self._pairs = pairs
         self.variants = study.variants
         self._predictions = mcnemar.reader(warn)
@@ -181,7 +184,7 @@ class Runs:
 
 def of_claim(claim: Claim, runs: Runs) -> Differences:
     """Return the differences of a claim, in the order of the study's seeds."""
-    sides = _sides(claim)
+    sides = _sides(claim, runs.factors)
     values = [runs.values(name, claim.metric) for name, _ in sides]
     number = 0.0 if isinstance(claim.against, str) else claim.against
     bounds = {
@@ -205,19 +208,22 @@ def of_claim(claim: Claim, runs: Runs) -> Differences:
     return _bounded(differences, claim, runs, list(told), values)
 
 
-def _sides(claim: Claim) -> list[tuple[str, int]]:
-    """Return the variants of a claim, each with its sign in the difference."""
-    sides = [(claim.variant, 1)]
+def _sides(claim: Claim, factors: Factors | None) -> list[tuple[str, float]]:
+    """Return the variants of a claim, each with its weight in the difference: a sign, or less."""
+    if factors and claim.effect is not None:
+        return factors.weights(factors.of_claim(claim.effect))
+    sides = [(claim.variant, 1.0)]
     if isinstance(claim.against, str):
-        sides.append((claim.against, -1))
+        sides.append((claim.against, -1.0))
     if claim.beyond:
-        sides += [(claim.beyond.variant, -1), (claim.beyond.against, 1)]
+        sides += [(claim.beyond.variant, -1.0), (claim.beyond.against, 1.0)]
     return sides
 
 
-def _total(bounds: list[Bounds], signs: list[int], number: float) -> Bounds:
+def _total(bounds: list[Bounds], signs: list[float], number: float) -> Bounds:
     ends = [
-        each if sign > 0 else (-each[1], -each[0]) for each, sign in zip(bounds, signs, strict=True)
+        (sign * low, sign * high) if sign > 0 else (sign * high, sign * low)
+        for (low, high), sign in zip(bounds, signs, strict=True)
     ]
     return sum(low for low, _ in ends) - number, sum(high for _, high in ends) - number
 
@@ -226,15 +232,19 @@ def _bounded(
     differences: Differences, claim: Claim, runs: Runs, seeds: list[int], values: list[Values]
 ) -> Differences:
     """Return the differences with their floor and with cautions about them."""
-    sides = _sides(claim)
+    sides = _sides(claim, runs.factors)
     tested = metrics.metric(claim.metric).counts == "test examples"
-    examples = runs.test_examples(claim.variant) if tested else None
+    examples = runs.test_examples(sides[0][0]) if tested else None
     test = _TestError()
     if claim.metric in metrics.PREDICTED:
         test = _test_error(sides, runs, seeds, examples, claim.over == "images")
-    step = _step(claim, runs.variants[claim.variant], examples)
+    step = _step(claim, runs.variants[sides[0][0]], examples)
+    step *= min(abs(weight) for _, weight in sides)
     known = seeds if differences.known else []
-    numbers = [np.array([each[seed][0] for seed in known]) for each in values]
+    numbers = [
+        np.array([abs(weight) * each[seed][0] for seed in known])
+        for each, (_, weight) in zip(values, sides, strict=True)
+    ]
     least = least_deviation(step, differences.low[: len(known)], numbers)
     return replace(
         differences,
@@ -292,7 +302,11 @@ class _TestError:
 
 
 def _test_error(
-    sides: list[tuple[str, int]], runs: Runs, seeds: list[int], examples: int | None, images: bool
+    sides: list[tuple[str, float]],
+    runs: Runs,
+    seeds: list[int],
+    examples: int | None,
+    images: bool,
 ) -> _TestError:
     """Return the error of a difference in accuracy; with `images`, what new ones would add.
 
@@ -329,8 +343,11 @@ def _test_error(
 
 
 def _cautions(differences: Differences, claim: Claim, runs: Runs, untold: bool) -> list[str]:
-    names = dict.fromkeys(name for name, _ in _sides(claim))
+    names = dict.fromkeys(name for name, _ in _sides(claim, runs.factors))
     found = []
+    if runs.factors and claim.effect is not None:
+        aliased = runs.factors.aliased(runs.factors.of_claim(claim.effect))
+        found += [aliased] if aliased else []
     if differences.known and statistics.is_skewed(differences.low):
         found.append("the differences are skewed, for which p is too small")
     for metric in ACCURACIES.get(claim.metric, ()):

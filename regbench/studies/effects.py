@@ -10,7 +10,7 @@ from regbench.analysis import effects, metrics, power, statistics
 from regbench.analysis.effects import Effects
 from regbench.analysis.statistics import Sample
 from regbench.studies.differences import Differences, Runs
-from regbench.studies.file import Claim
+from regbench.studies.sections import Claim
 
 POWER = 0.8
 

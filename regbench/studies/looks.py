@@ -25,8 +25,9 @@ from regbench.config import Experiment
 from regbench.errors import Warn
 from regbench.studies import effects, verdicts
 from regbench.studies.differences import Runs
-from regbench.studies.file import Claim, Study
+from regbench.studies.file import Study
 from regbench.studies.pairs import Pairs
+from regbench.studies.sections import Claim
 from regbench.studies.verdicts import Evidence, Verdict
 from regbench.sweeps import sweep
 from regbench.sweeps.sweep import Outcome

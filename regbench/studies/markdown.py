@@ -7,8 +7,16 @@ from regbench.analysis import metrics
 from regbench.analysis.effects import Effects
 from regbench.analysis.evidence import FRESH
 from regbench.analysis.statistics import ALPHA, Interval
-from regbench.studies import contest_markdown, data_sets, looks, sentences, variances
+from regbench.studies import (
+    contest_markdown,
+    data_sets,
+    factor_effects,
+    looks,
+    sentences,
+    variances,
+)
 from regbench.studies.result import StudyResult, VariantResult
+from regbench.studies.sections import Claim
 from regbench.studies.verdicts import Verdict
 from regbench.text import changes, listed, markdown_table, one_line, plain_markdown
 
@@ -59,6 +67,7 @@ def markdown(result: StudyResult) -> str:
         markdown_table(variants),
         markdown_table(verdicts),
         *_effects(result),
+        *factor_effects.markdown(result.study, result.effects),
         *_further(result),
         plain(legend(result)).replace("\n", "  \n") + "\n",
     ]
@@ -117,6 +126,10 @@ def _further(result: StudyResult) -> list[str]:
 def said(verdict: Verdict, result: StudyResult) -> str:
     """Return a claim in symbols, with means: `gap: dropout 0.124 - baseline 0.263 < -0.02`."""
     claim = verdict.claim
+    if claim.effect is not None and result.study.factors:
+        factors = result.study.factors
+        effect = factors.text(factors.of_claim(claim.effect))
+        return f"{claim.metric}: {effect} {limits(claim, 0.0)}"
     means = {each.name: each.metrics[claim.metric].mean for each in result.variants}
 
     def side(name: str) -> str:
@@ -125,20 +138,24 @@ def said(verdict: Verdict, result: StudyResult) -> str:
             return name
         return f"{name} {mean:,.0f}" if abs(mean) >= 1000 else f"{name} {mean:.3g}"
 
-    left, limit = side(claim.variant), claim.margin
+    left = side(claim.variant)
     zero = 0.0 if isinstance(claim.against, str) else claim.against
     if isinstance(claim.against, str):
         left += f" - {side(claim.against)}"
     if claim.beyond:
         left = f"({left}) - ({side(claim.beyond.variant)} - {side(claim.beyond.against)})"
+    return f"{claim.metric}: {left} {limits(claim, zero)}"
+
+
+def limits(claim: Claim, zero: float) -> str:
+    """Return the region that a claim names, around `zero`: `< -0.02`."""
     if claim.expect == "same":
-        right = f"= {zero:g} ± {limit:g}" if limit else f"= {zero:g}"
+        right = f"= {zero:g} ± {claim.margin:g}" if claim.margin else f"= {zero:g}"
     elif claim.expect == "lower":
-        right = f"< {zero - limit:g}"
+        right = f"< {zero - claim.margin:g}"
     else:
-        right = f"> {zero + limit:g}"
-    over = ", over images" if claim.over == "images" else ""
-    return f"{claim.metric}: {left} {right}{over}"
+        right = f"> {zero + claim.margin:g}"
+    return right + (", over images" if claim.over == "images" else "")
 
 
 def runs(variant: VariantResult) -> str:
@@ -147,7 +164,7 @@ def runs(variant: VariantResult) -> str:
 
 
 def difference(verdict: Verdict) -> str:
-    sign = "+" if isinstance(verdict.claim.against, str) else ""
+    sign = "+" if verdict.claim.paired else ""
     return number(Interval(verdict.mean) if verdict.exact else verdict, sign)
 
 

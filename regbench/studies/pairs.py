@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from regbench.analysis import consistency
 from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
 from regbench.runs import Results, Warn, results_of
-from regbench.studies.file import Claim, Study
+from regbench.studies.file import Study
+from regbench.studies.sections import Claim
 
 if TYPE_CHECKING:
     import pandas
@@ -44,7 +45,7 @@ class Pairs:
 
     def agree(self, claim: Claim, seed: int) -> bool:
         """Return whether a seed's runs that the claim compares all read the same data."""
-        return not any(self._obstacle(one, other, seed) for one, other in _compared(claim))
+        return not any(self._obstacle(one, other, seed) for one, other in self._compared(claim))
 
     def _obstacle(self, one: str, other: str, seed: int) -> str | None:
         mine, theirs = self._study.variants[one], self._study.variants[other]
@@ -57,17 +58,19 @@ class Pairs:
     def _tell(self, warn: Warn) -> None:
         unpaired = Unpaired()
         for claim in self._study.claims:
-            for one, other in _compared(claim):
+            for one, other in self._compared(claim):
                 for seed in self._study.seeds:
                     reason = self._obstacle(one, other, seed)
                     if reason:
                         unpaired.add(reason, one, other, seed)
         unpaired.tell(warn)
 
-
-def _compared(claim: Claim) -> Iterator[tuple[str, str]]:
-    """Yield each pair of variants that a claim compares."""
-    if isinstance(claim.against, str):
-        yield claim.variant, claim.against
-    if claim.beyond:
-        yield claim.beyond.variant, claim.beyond.against
+    def _compared(self, claim: Claim) -> Iterator[tuple[str, str]]:
+        """Yield each pair of variants that a claim compares."""
+        if claim.effect is not None and self._study.factors:
+            first, *others = self._study.factors.variants
+            yield from ((each, first) for each in others)
+        if isinstance(claim.against, str):
+            yield claim.variant, claim.against
+        if claim.beyond:
+            yield claim.beyond.variant, claim.beyond.against

@@ -8,8 +8,9 @@ from typing import get_args
 
 from regbench.analysis.statistics import Interval
 from regbench.analysis.variance import Decomposition
-from regbench.studies import looks
+from regbench.studies import factor_effects, looks
 from regbench.studies.data_sets import Interquartile
+from regbench.studies.factor_effects import EffectResult
 from regbench.studies.file import Study
 from regbench.studies.trials import ContestResult
 from regbench.studies.verdicts import Decision, Verdict
@@ -46,6 +47,7 @@ class StudyResult:
     contest: ContestResult | None = None
     variances: Sequence[Decomposition] = ()
     interquartile: Sequence[Interquartile] = ()
+    effects: Sequence[EffectResult] = ()
 
     @property
     def exit_code(self) -> int:
@@ -82,4 +84,5 @@ class StudyResult:
             "counts": self.counts,
             "verdicts": [each.as_dict() for each in self.verdicts],
             **further,
+            **factor_effects.as_dict(self.study, self.effects),
         }

@@ -18,7 +18,15 @@ from regbench import files, runs
 from regbench.analysis import metrics
 from regbench.config.changes import changes
 from regbench.runs import Warn, storage
-from regbench.studies import data_sets, looks, markdown, trials, variances, verdicts
+from regbench.studies import (
+    data_sets,
+    factor_effects,
+    looks,
+    markdown,
+    trials,
+    variances,
+    verdicts,
+)
 from regbench.studies import file as study_file
 from regbench.studies.differences import Runs
 from regbench.studies.file import Study
@@ -93,8 +101,9 @@ def judge(
     frame = runs.load([each for each in found if each], warn)
     named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
     table = metrics.table(frame, list(named), warn)
+    pairs = Pairs(study, frame, warn)
     judging = looks.judge if study.looks else verdicts.judge
-    judged = judging(study, table, warn, pairs=Pairs(study, frame, warn))
+    judged = judging(study, table, warn, pairs=pairs)
     earlier = looks.judged_before(study, Path(results))
     if earlier and warn:
         warn(looks.added(earlier))
@@ -107,6 +116,7 @@ def judge(
         contest=contest,
         variances=variances.of_study(study, frame, warn),
         interquartile=data_sets.interquartile(study, Runs(study, table)),
+        effects=factor_effects.judge(study, list(named), table, pairs),
     )
 
 

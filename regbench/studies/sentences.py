@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from regbench.analysis.statistics import ALPHA
-from regbench.studies.file import Claim
+from regbench.studies.sections import Claim
 from regbench.studies.verdicts import Verdict
 from regbench.text import decimals
 

@@ -49,8 +49,9 @@ from regbench.studies import differences as paired
 from regbench.studies.data_sets import Across
 from regbench.studies.differences import Differences, Runs
 from regbench.studies.effects import POWER
-from regbench.studies.file import Claim, Study
+from regbench.studies.file import Study
 from regbench.studies.pairs import Pairs
+from regbench.studies.sections import Claim
 
 if TYPE_CHECKING:
     import pandas
@@ -104,9 +105,7 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON."""
         own = asdict(self)
-        # Shipped verdicts are older than `over`, whose default they have.
-        left_out = {"over"} if self.claim.over == "seeds" else None
-        own["claim"] = self.claim.model_dump(mode="json", exclude=left_out)
+        own["claim"] = self.claim.as_dict()
         own["cautions"] = list(self.cautions)
         if self.across is None:
             del own["across"]
@@ -300,7 +299,7 @@ def _of_data_sets(verdict: Verdict, across: Across) -> Verdict:
 
 
 def _too_few(verdict: Verdict) -> str:
-    unit = "pairs" if isinstance(verdict.claim.against, str) else "runs"
+    unit = "pairs" if verdict.claim.paired else "runs"
     if verdict.exact and verdict.pairs:
         return f"the {unit} do not agree"
     if verdict.pairs == 1:

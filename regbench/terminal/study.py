@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from regbench.analysis.effects import Effects
-from regbench.studies import data_sets, markdown, sentences, variances
+from regbench.studies import data_sets, factor_effects, markdown, sentences, variances
 from regbench.studies.result import StudyResult
 from regbench.terminal import contest
 from regbench.text import changes, one_line
@@ -31,7 +31,7 @@ def terminal(result: StudyResult) -> Group:
         tuning = [Text(), contest.terminal(result.contest)]
     return Group(
         question, Text(), _answers(result), Text(), _variants(result), Text(), _verdicts(result),
-        Text(), *_variances(result), *_interquartile(result),
+        Text(), *_factors(result), *_variances(result), *_interquartile(result),
         Text(markdown.legend(result), style="dim"), *tuning,
     )  # fmt: skip
 
@@ -124,6 +124,26 @@ def _interquartile(result: StudyResult) -> list[Any]:
     for name, *cells in rows:
         table.add_row(Text(name), *cells)
     return [table, Text()] if rows else []
+
+
+def _factors(result: StudyResult) -> list[Any]:
+    """Return the table of a factorial design's effects, with its title; [] for other studies."""
+    from rich.text import Text
+
+    factors = result.study.factors
+    if not factors or not result.effects:
+        return []
+    table, metrics = _table(), factor_effects.metrics_of(result.effects)
+    table.add_column("effect", overflow="fold", min_width=10)
+    for metric in metrics:
+        table.add_column(metric, justify="right", no_wrap=True)
+        table.add_column("p", justify="right", no_wrap=True)
+    for effect, aliased, *cells in factor_effects.rows(factors, result.effects):
+        name = Text(effect)
+        if aliased:
+            name.append(f"\n{aliased}", style="yellow")
+        table.add_row(name, *map(Text, cells))
+    return [Text(f"Effects: {factors}"), table, Text(factor_effects.LEGEND, style="dim"), Text()]
 
 
 def _table() -> Any:

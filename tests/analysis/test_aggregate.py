@@ -12,7 +12,7 @@ from scipy import stats
 
 from regbench.analysis import aggregate, coverage, statistics
 from regbench.studies import verdicts
-from regbench.studies.file import Claim
+from regbench.studies.sections import Claim
 
 REFERENCES = json.loads(Path("tests/golden/references.json").read_text(encoding="utf-8"))
 

@@ -55,12 +55,12 @@ class Study:
 
 # README shows the demo's numbers, which a test compares with those of a demo run.
 DEMO = "demo"
-# Studies whose results are not shipped yet.
-UNSHIPPED = ("contest", "variance")
+# Studies whose runs are still to be made; a result for one of them has to leave this list.
+NOT_YET_RUN = ("contest", "interactions", "variance")
 STUDIES = [
     Study(path)
     for path in sorted(Path("configs/studies").glob("*.yaml"))
-    if path.stem not in (DEMO, *UNSHIPPED)
+    if path.stem not in (DEMO, *NOT_YET_RUN)
 ]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from regbench.analysis import tuning
 from regbench.analysis.statistics import ALPHA
-from regbench.studies.file import Claim
+from regbench.studies.sections import Claim
 from regbench.studies.verdicts import decide
 
 TRIALS, SEEDS = 16, 5

@@ -12,8 +12,9 @@ from regbench.analysis import metrics
 from regbench.analysis.statistics import Interval
 from regbench.runs import predictions
 from regbench.studies import markdown, verdicts
-from regbench.studies.file import Claim, Study
+from regbench.studies.file import Study
 from regbench.studies.result import StudyResult, VariantResult
+from regbench.studies.sections import Claim
 from tests import made_up_runs
 
 BASE = config.load("configs/quick.yaml", ["name=baseline", "data.test_examples=500"])

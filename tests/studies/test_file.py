@@ -197,6 +197,10 @@ def shipped_claims(profile):
     for path in STUDIES:
         study = study_file.read(path, profile)
         for claim in study.claims:
+            if claim.effect is not None:
+                effect = study.factors.of_claim(claim.effect)
+                yield study.name, claim, (claim.metric, study.name, effect)
+                continue
             pairs = [(claim.variant, claim.against)]
             pairs += [(claim.beyond.variant, claim.beyond.against)] if claim.beyond else []
             hashes = [
@@ -220,6 +224,7 @@ def test_a_shipped_claim_is_about_variants_that_differ_and_each_variant_is_in_a_
         study = study_file.read(path, profile)
         hashes = [each.hash for each in study.variants.values()]
         named = {name for claim in study.claims for _, name in claim.names()}
+        named |= set(study.factors.variants) if study.factors else set()
         if study.contest:  # whose winners differ once they are known; defaults are shown beside
             assert {name for name in study.variants if name.endswith("_tuned")} < named, path
             continue

@@ -15,8 +15,10 @@ from regbench.runs import loading
 from regbench.studies import file as study_file
 from regbench.studies import looks, markdown
 from regbench.studies import run as studies
-from regbench.studies.file import Claim, Study
-from regbench.sweeps import sweep
+from regbench.studies.file import Study
+from regbench.studies.sections import Claim
+from regbench.sweeps import schedule
+from regbench.sweeps.sweep import Outcome
 from tests.analysis import simulate_sequential as simulated
 from tests.cli.test_cli import regbench
 from tests.made_up_runs import write_run
@@ -151,11 +153,11 @@ def trained(monkeypatch):
     sweeps = []
 
     def run(experiments, results, **options):
-        outcome, pending = sweep.sort_out(experiments, Path(results))
-        sweeps.append([f"{each.name} {each.seed}" for each in pending])
-        for each in pending:
+        found = schedule.sort_out(experiments, Path(results))
+        sweeps.append([f"{each.name} {each.seed}" for each in found.pending])
+        for each in found.pending:
             write_run(Path(results), each, number(each), 3, probed=False)
-        return outcome
+        return Outcome(skipped=found.skipped)
 
     monkeypatch.setattr(looks.sweep, "run", run)
     return sweeps

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from regbench.studies import sentences
-from regbench.studies.file import Claim
+from regbench.studies.sections import Claim
 from regbench.studies.verdicts import Verdict
 from tests.cli.test_cli import regbench
 

@@ -15,7 +15,8 @@ from regbench.analysis.statistics import Floor
 from regbench.runs import loading
 from regbench.studies import markdown, verdicts
 from regbench.studies.differences import least_deviation
-from regbench.studies.file import Claim, Study
+from regbench.studies.file import Study
+from regbench.studies.sections import Claim
 
 BASE = config.load("configs/baseline.yaml")
 OTHER = config.load("configs/dropout.yaml")

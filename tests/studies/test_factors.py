@@ -1,0 +1,115 @@
+"""A study with factors: from its file to effects and verdicts on them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from regbench import figures, runs
+from regbench.config import ConfigError
+from regbench.studies import file as study_file
+from regbench.studies import markdown
+from regbench.studies import run as study
+from tests.made_up_runs import write_run
+
+BASE = Path("configs/baseline.yaml").resolve()
+FACTORS = "{dropout.dense: [0, 0.5], batch_norm: [false, true], l2: [0, 5e-4]}"
+EFFECT = "metric: gap, effect: dropout.dense, expect: lower"
+TINY = (
+    "data.name: shapes, data.train_examples: 50, data.test_examples: 50, "
+    "model.blocks: [2], model.dense: [4], train.epochs: 1, train.batch_size: 50"
+)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(factors=FACTORS, claim=EFFECT, more="", profile="seeds: 0-4"):
+        path = tmp_path / "mine.yaml"
+        path.write_text(
+            f"question: Is it so?\nbase: {BASE}\nprofiles: {{quick: {{{profile}}}}}\n"
+            f"factors: {factors}\n{more}claims:\n  - {{text: Claim, {claim}}}\n"
+        )
+        return path
+
+    return write
+
+
+def messages(path, *overrides):
+    with pytest.raises(ConfigError) as error:
+        study_file.read(path, overrides=overrides)
+    return "\n".join(error.value.messages)
+
+
+def test_each_combination_is_a_variant_with_a_readable_name(write):
+    variants = study_file.read(write()).variants
+    assert len(variants) == 8
+    last = variants["cell-dense_0.5-batch_norm_true-l2_0.0005"]
+    assert last.brief()["batch_norm"]
+
+
+def test_factors_stand_beside_variants(write):
+    variants = study_file.read(write(more="variants: {baseline: {set: {l1: 1e-4}}}\n")).variants
+    assert len(variants) == 9
+
+
+@pytest.mark.parametrize(
+    ("factors", "claim", "more", "expected"),
+    [
+        ("{l2: [0]}", EFFECT, "", "factors.l2"),
+        ("{l2: [0, 0]}", EFFECT, "", "factors.l2: 0 is a duplicate"),
+        ("{dropout.dnse: [0, 0.5]}", EFFECT, "", "dropout.dnse"),
+        (FACTORS, EFFECT.replace("dense", "conv"), "", "no factor 'dropout.conv'; expected one of"),
+        (FACTORS, EFFECT + ", variant: x", "", "variant: a claim about an effect has none"),
+        ("{l2: [0, 1e-3], l1: [0, 1e-3]}", EFFECT, "fraction: 1/2\n", "at least 3 factors"),
+        (FACTORS, EFFECT, "fraction: 1/3\n", "fraction: expected"),
+    ],
+)  # fmt: skip
+def test_invalid_factors_are_errors_with_their_place(write, factors, claim, more, expected):
+    assert expected in messages(write(factors, claim, more))
+
+
+def test_an_override_of_a_factor_is_an_error(write):
+    assert "the matrix sets l2" in messages(write(), "l2=0.1")
+
+
+def test_a_claim_on_an_effect_is_judged_from_all_runs(write, tmp_path):
+    read = study_file.read(write())
+    for experiment in read.experiments:
+        # The made-up gap falls as the number grows.
+        write_run(tmp_path / "runs", experiment, 14 * ("dense_0.5" in experiment.name), 12, False)
+    found = study.judge(read, tmp_path / "runs")
+    (verdict,) = found.verdicts
+    assert (verdict.decision, verdict.pairs) == ("supported", 5)
+    effects = {each.text: each for each in found.effects if each.metric == "gap"}
+    assert effects["dropout.dense 0 -> 0.5"].mean == pytest.approx(verdict.mean)
+    assert len(effects) == 6
+    table = markdown.markdown(found)
+    assert "full factorial design, 8 combinations" in table
+    assert "dropout.dense x batch" in table
+
+
+def test_the_figure_has_a_panel_for_each_two_factors(write, tmp_path):
+    for experiment in study_file.read(write(profile="seeds: 0-1")).experiments:
+        write_run(tmp_path / "runs", experiment, 3, 2, False)
+    drawn = figures.interactions(runs.load(tmp_path / "runs")).to_dict()
+    (rows,) = drawn["datasets"].values()
+    assert len(rows) == 3 * 4
+    assert len({row["panel"] for row in rows}) == 3
+
+
+def test_a_half_fraction_says_what_it_cannot_tell_apart(write, tmp_path):
+    read = study_file.read(write(more="fraction: 1/2\n"))
+    for experiment in read.experiments:
+        write_run(tmp_path / "runs", experiment, 3, 12, False)
+    found = study.judge(read, tmp_path / "runs")
+    assert "4 of 8 combinations, resolution III" in str(read.factors)
+    assert found.verdicts[0].cautions[0] == "aliased with batch_norm x l2"
+
+
+def test_a_tiny_design_is_trained_and_its_effects_are_written(write, tmp_path):
+    path = write("{l2: [0, 5e-4], flip: [false, true]}", EFFECT.replace("dropout.dense", "l2"),
+                 profile=f"seeds: 0-1, set: {{{TINY}}}")  # fmt: skip
+    study.run(path, results=tmp_path / "runs", jobs=1)
+    written = json.loads((tmp_path / "runs" / "verdicts.json").read_text())
+    assert written["design"] == "full factorial design, 4 combinations"
+    assert {each["seeds"] for each in written["effects"]} == {2}
