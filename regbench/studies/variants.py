@@ -100,7 +100,7 @@ def check_combinations(file: StudyFile, tree: Node, problems: list[Problem]) -> 
     """Report sections that can't stand in one study: what both would mean is not defined."""
     looks = any(isinstance(each.seeds, dict) for each in file.profiles.values())
     varied_ones = any(each.vary for each in file.variants.values())
-    together = {
+    together: dict[str, dict[str, object]] = {
         "data_sets": {"tune": file.tune, "factors": file.factors, "looks": looks},
         "tune": {"factors": file.factors, "vary": varied_ones},
     }

@@ -198,7 +198,7 @@ def test_a_failure_ends_the_looks_and_those_before_it_count(path, tmp_path, trai
 
     def fails_at_the_second_look(experiments, results, **options):
         if min(each.seed for each in experiments) >= 5:
-            return sweep.Outcome(left=list(experiments))
+            return Outcome(left=list(experiments))
         return train(experiments, results, **options)
 
     monkeypatch.setattr(looks.sweep, "run", fails_at_the_second_look)
