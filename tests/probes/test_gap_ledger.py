@@ -24,6 +24,7 @@ from regbench.training.averages import Averages
 from regbench.training.checkpoints import Position
 from regbench.training.evaluate import Curves
 from regbench.training.selection import Selection
+from regbench.training.steps import Steps
 from regbench.training.stopwatch import Stopwatch
 
 numbers = st.floats(-100, 100)
@@ -61,6 +62,7 @@ def ledgers(*overrides, same=False):
     run = train._Run(
         experiment=experiment,
         model=model,
+        trainer=Steps(model),
         splits=splits,
         curves=curves,
         averages=Averages(model, experiment, splits),
