@@ -12,8 +12,8 @@ from importlib import import_module
 from regbench.errors import RegbenchError
 from regbench.exports.tracking import Tracker
 
+TABLES = ("csv", "parquet", "latex", "markdown")
 # The modules are imported when used: each needs a library that is not always installed.
-TABLES = {"csv": "tidy", "parquet": "tidy", "latex": "paper", "markdown": "paper"}
 TRACKERS = {
     "tensorboard": "tensorboard",
     "mlflow": "mlflow",

@@ -73,9 +73,10 @@ def export(
             warned.add(message)
             warn(message)
 
+    follower = live.Follower(results)
     try:
         while True:
-            for run in live.snapshots(results, warn_once):
+            for run in follower.look(warn_once)[0]:
                 if follow or run.summary:
                     _update(exports, tracker, run)
             looked(len(exports), sum(not each.finished for each in exports.values()))

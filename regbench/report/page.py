@@ -6,8 +6,6 @@ identified by their SHA-256, and no address is ever opened.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from regbench.analysis.rows import ConfigRow
 from regbench.errors import Warn
 from regbench.figures import Shared, probes, variants
 from regbench.report import charts, model_cards, provenance
+from regbench.report.policy import policy
 
 if TYPE_CHECKING:
     import pandas
@@ -68,7 +67,7 @@ def render(frame: pandas.DataFrame, baseline: str | None = None, warn: Warn | No
         "breakable": _breakable,
     }
     return environment.from_string(_asset("page.html")).render(
-        policy=_policy(scripts),
+        policy=policy(scripts, "img-src data:"),
         scripts=[_safe(script) for script in scripts],
         style=_safe(charts.theme() + _asset("page.css")),
         data=_safe(
@@ -127,16 +126,6 @@ def _shown_at_first(lines: Sequence[Line]) -> set[str]:
     first, *others = lines
     others.sort(key=lambda line: -(line.row.test_accuracy.mean or 0))
     return {line.variant for line in [first, *others[: SHOWN_AT_FIRST - 1]]}
-
-
-def _policy(scripts: list[str]) -> str:
-    """Return the Content-Security-Policy: nothing but these scripts, and images in the page."""
-    digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
-    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
 
 
 def _vega() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -123,6 +123,58 @@ def _snapshot(folder: Path) -> Snapshot | None:
     return Snapshot(
         folder, name, config_hash, int(seed), stored.brief(), state, history, summary, began
     )
+
+
+# Files whose change changes what a snapshot shows.
+SEEN = (CONFIG, HISTORY_FILE, SUMMARY, ERROR)
+
+
+class Follower:
+    """The runs of results folders at any moment; a look reads only those that have changed.
+
+    `runs` holds the latest snapshot of each. `folders` returns the runs in a results folder.
+    """
+
+    def __init__(
+        self,
+        results: Sequence[Path],
+        folders: Callable[[Path], Iterable[Path]] = loading.run_folders,
+    ) -> None:
+        self.runs: dict[Path, Snapshot] = {}
+        self._results, self._folders = results, folders
+        self._stamps: dict[Path, object] = {}
+
+    def look(self, warn: Warn | None = None) -> tuple[list[Snapshot], list[Path]]:
+        """Return the runs that are new or have changed, and the folders that are gone.
+
+        `warn` is called with a line for each run that can't be read; the next look tries again,
+        since a file may be about to be replaced.
+        """
+        found = [run for path in self._results for run in self._folders(path)]
+        stamps = {run: _stamp(run) for run in found}
+        changed = [run for run in found if stamps[run] != self._stamps.get(run)]
+        gone = [run for run in self.runs if run not in stamps]
+        for run in gone:
+            del self.runs[run]
+        fresh = snapshots(changed, warn)
+        self.runs |= {each.folder: each for each in fresh}
+        read = {each.folder for each in fresh}
+        self._stamps = {
+            run: stamp for run, stamp in stamps.items() if run in read or run not in changed
+        }
+        return fresh, gone
+
+
+def _stamp(run: Path) -> object:
+    """Return what changes whenever a file of the run does."""
+    stamps = list[tuple[int, int] | None]()
+    for name in SEEN:
+        try:
+            found = (run / name).stat()
+            stamps.append((found.st_mtime_ns, found.st_size))
+        except OSError:
+            stamps.append(None)
+    return tuple(stamps)
 
 
 def state_now(run: Snapshot) -> State:

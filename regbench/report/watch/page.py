@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from importlib import resources
 
 from regbench.report import charts
+from regbench.report.policy import policy
 
 
 def render() -> tuple[str, str]:
@@ -20,12 +19,7 @@ def render() -> tuple[str, str]:
     html = environment.from_string(_asset("watch", "live.html")).render(
         style=markupsafe.Markup(style), script=markupsafe.Markup(script)
     )
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return html, policy
+    return html, policy([script], "connect-src 'self'; frame-ancestors 'none'")
 
 
 def _asset(package: str, name: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,13 +16,11 @@ from regbench.analysis import compare
 from regbench.analysis.rows import ConfigRow
 from regbench.errors import RegbenchError
 from regbench.runs import live, loading
-from regbench.runs.files import COLUMNS, CONFIG, ERROR, HISTORY_FILE, SUMMARY
+from regbench.runs.files import COLUMNS
 from regbench.runs.live import Snapshot
 
 Json = dict[str, object]
 
-# Files whose change changes what is shown.
-SEEN = (CONFIG, HISTORY_FILE, SUMMARY, ERROR)
 CURVES = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 # More points than this are thinner than a pixel.
 MOST_POINTS = 400
@@ -64,10 +62,8 @@ class Watcher:
     """Looks at results folders again and again."""
 
     def __init__(self, results: Sequence[Path], baseline: str | None = None) -> None:
-        self._results = results
+        self._follower = live.Follower(results, self._folders)
         self._baseline = baseline
-        self._stamps: dict[Path, object] = {}
-        self._snapshots: dict[Path, Snapshot] = {}
         self._paces: dict[Path, _Pace] = {}
         self._sent: dict[str, Json] = {}
         self._table: list[Json] = []
@@ -75,15 +71,17 @@ class Watcher:
 
     def look(self) -> Change | None:
         """Return what has changed since the last look, None if nothing has."""
-        changed_files = self._read()
-        shown = self._shown()
+        fresh, gone = self._follower.look()
+        for run in fresh:
+            self._note_pace(run)
+        shown = self._shown({run.folder for run in fresh})
         change = Change(
             runs={key: each for key, each in shown.items() if self._sent.get(key) != each},
             gone=[key for key in self._sent if key not in shown],
         )
-        if not change.runs and not change.gone and not changed_files:
+        if not change.runs and not fresh and not gone:
             return None
-        if changed_files or change.gone:
+        if fresh or gone:
             self._compare()
         self._sent = shown
         change.table, change.problems = self._table, self._problems
@@ -92,23 +90,6 @@ class Watcher:
     def everything(self) -> Change:
         """Return all that is known, for a page that has just been opened."""
         return Change(dict(self._sent), [], self._table, self._problems)
-
-    def _read(self) -> bool:
-        """Read the runs whose files have changed; return whether there were any."""
-        found = [run for path in self._results for run in self._folders(path)]
-        stamps = {run: _stamp(run) for run in found}
-        changed = [run for run in found if stamps[run] != self._stamps.get(run)]
-        gone = [run for run in self._snapshots if run not in stamps]
-        for run in gone:
-            del self._snapshots[run]
-        # A file that is being replaced right now is read at the next look.
-        fresh = {each.folder: each for each in live.snapshots(changed)}
-        for run in changed:
-            if run in fresh:
-                self._snapshots[run] = fresh[run]
-                self._note_pace(fresh[run])
-        self._stamps = {run: stamp for run, stamp in stamps.items() if run in self._snapshots}
-        return bool(fresh or gone)
 
     def _folders(self, path: Path) -> Iterable[Path]:
         """Return the runs of a results folder, none while it does not exist."""
@@ -127,13 +108,18 @@ class Watcher:
         elif epochs > known.latest[1]:
             known.latest = (now, epochs)
 
-    def _shown(self) -> dict[str, Json]:
+    def _shown(self, fresh: Collection[Path]) -> dict[str, Json]:
         """Return each run as the page shows it; one in progress may have stopped since."""
-        return {f"{run.folder.parent.name}/{run.key}": self._run(run) for run in self._ordered()}
+        shown = {}
+        for run in self._ordered():
+            key = f"{run.folder.parent.name}/{run.key}"
+            known = None if run.folder in fresh or not run.is_over else self._sent.get(key)
+            shown[key] = known or self._run(run)
+        return shown
 
     def _ordered(self) -> list[Snapshot]:
         return sorted(
-            self._snapshots.values(), key=lambda run: (_variant(run), run.seed, str(run.folder))
+            self._follower.runs.values(), key=lambda run: (_variant(run), run.seed, str(run.folder))
         )
 
     def _run(self, run: Snapshot) -> Json:
@@ -163,7 +149,7 @@ class Watcher:
 
     def _compare(self) -> None:
         """Compare the finished runs, as `regbench compare` does."""
-        finished = [run.folder for run in self._snapshots.values() if run.summary]
+        finished = [run.folder for run in self._follower.runs.values() if run.summary]
         self._problems, self._table = [], []
         if not finished:
             return
@@ -217,15 +203,3 @@ def _points(run: Snapshot) -> Mapping[str, list[list[float]]]:
             thinned.append(known[-1])
         points[name] = thinned
     return points
-
-
-def _stamp(run: Path) -> object:
-    """Return what changes whenever a file of the run does."""
-    stamps = list[tuple[int, int] | None]()
-    for name in SEEN:
-        try:
-            found = (run / name).stat()
-            stamps.append((found.st_mtime_ns, found.st_size))
-        except OSError:
-            stamps.append(None)
-    return tuple(stamps)
