@@ -90,21 +90,20 @@ def compare(
     pairs = {key: _differences_by_seed(*both) for key, both in pairing.items()}
     versus = _versus(pairs, names)
     read = mcnemar.reader(warn)
-    for key, (mine, theirs) in pairing.items():
-        found = _read_both(mine, theirs, read if examples else None)
-        drawn = widths.samples_of(*(configs.get(each[1]) for each in (key, nearest[key]) if each))
-        versus[key] = widths.extended(versus[key], names, replace(found, samples=drawn))
+    for key, both in pairing.items():
+        known = [configs.get(each[1]) for each in (key, nearest[key]) if each]
+        paired = _read_both(*both, known, read if examples else None)
+        versus[key] = widths.extended(versus[key], names, paired)
     disagreed = {
         key: mcnemar.by_seed(mine.tested(), theirs.tested(), read, warn)
         for key, (mine, theirs) in (pairing.items() if examples else ())
     }
-    ordered = [*references, *(key for key in runs if key not in references)]
     return [
         _row(
             key, runs[key], _changes(key, nearest[key], configs), versus.get(key), metrics,
             disagreed.get(key),
         )
-        for key in ordered
+        for key in [*references, *(key for key in runs if key not in references)]
     ]  # fmt: skip
 
 
@@ -305,12 +304,17 @@ def _same_data(one: str, other: str, configs: Configs) -> bool:
     return known and configs[one].get("data") == configs[other].get("data")
 
 
-def _read_both(mine: _Runs, theirs: _Runs, read: Callable[[Tested], Stored] | None) -> Paired:
+def _read_both(
+    mine: _Runs,
+    theirs: _Runs,
+    configs: Sequence[Mapping[str, object] | None],
+    read: Callable[[Tested], Stored] | None,
+) -> Paired:
     """Return the numbers of paired runs, and with `read` the scores of their test examples."""
     scores, shared = None, False
     if read:
         scores, shared = widths.scores_of(mine.tested(), theirs.tested(), read)
-    return Paired(mine.metrics, theirs.metrics, scores, shared)
+    return Paired(mine.metrics, theirs.metrics, scores, shared, widths.samples_of(*configs))
 
 
 def _differences_by_seed(runs: _Runs, reference: _Runs) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from regbench.config.experiment import NAME, Data, Evaluation, Experiment, Train, run_name
+from regbench.config.experiment import NAME, Data, Evaluation, Experiment, Train
+from regbench.config.identity import run_name
 from regbench.config.inheritance import ConfigError
 from regbench.config.loading import dump, load, load_all, of_tree, parse, schema
 from regbench.config.stored import parse as parse_stored

@@ -7,8 +7,6 @@ Data sets and networks can be those below or registered by plugins.
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
@@ -25,6 +23,7 @@ from pydantic import (
 
 from regbench import plugins
 from regbench.builders.cnn import CNN
+from regbench.config.identity import digest, run_name
 from regbench.config.model import Network
 from regbench.config.sources import Source, Vary
 from regbench.regularizers import REGULARIZERS, Regularizer, combination
@@ -314,17 +313,6 @@ class Experiment(Section):
         # Configs of runs stay as they were before these keys existed.
         off += [] if self.vary else ["vary", "base_seed"]
         return off if self.plugins else [*off, "plugins"]
-
-
-def run_name(name: str, config_hash: str, seed: int) -> str:
-    """Return the name of a run's folder."""
-    return f"{name}-{config_hash}-s{seed}"
-
-
-def digest(changed: Mapping[str, Any]) -> str:
-    """Return the hash of a config, given the values that it is computed from."""
-    canonical = json.dumps(changed, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
 def of_plugins(used: Mapping[str, str]) -> dict[str, Any]:

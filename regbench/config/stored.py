@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from regbench import plugins
 from regbench.builders import BUILDERS
-from regbench.config import experiment, yaml12
-from regbench.config.experiment import STORED, experiment_class
+from regbench.config import yaml12
+from regbench.config.experiment import STORED, Experiment, experiment_class
+from regbench.config.identity import digest
 from regbench.config.inheritance import ConfigError
 from regbench.config.messages import explain
 from regbench.config.yaml12 import Node, YamlError
@@ -63,10 +64,10 @@ def parse(text: str, source: str) -> Stored:
         raise ConfigError(dict.fromkeys(map(str, document.problems)))
     # The same as in the hash of an experiment whose plugins are loaded.
     changed = found.changed() | own
-    return Stored(experiment.digest(changed), found.brief() | own)
+    return Stored(digest(changed), found.brief() | own)
 
 
-def _own_values(tree: Node, made: type[experiment.Experiment]) -> dict[str, Any]:
+def _own_values(tree: Node, made: type[Experiment]) -> dict[str, Any]:
     """Return the values of toggles and networks that regbench does not have. Raises YamlError."""
     assert isinstance(tree.content, dict)
     own = {}

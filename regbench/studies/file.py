@@ -78,9 +78,8 @@ def read(
 ) -> Study:
     """Read a study, with the first of its profiles unless another is named.
 
-    A name such as "overfitting", if there is no such file, means a shipped study.
-
-    With `seeds`, they replace those of the profile and are judged once, also if it has looks.
+    A name such as "overfitting", if there is no such file, means a shipped study. `seeds` replace
+    those of the profile, and are judged once, also if it has looks.
 
     Raises:
         ConfigError: the file is invalid; the message has a line for each error.
@@ -107,9 +106,8 @@ def read(
             for name in file.profiles
         }
         variants, (own, design) = expanded[chosen], read_seeds[chosen]
-        contest = variants_of.contest_of_each_profile(path, file, tree, overrides, problems).get(
-            chosen
-        )
+        contests = variants_of.contest_of_each_profile(path, file, tree, overrides, problems)
+        contest = contests.get(chosen)
         if contest:
             contest.check_seeds(tuple(seeds or own))
             variants = contest.written()

@@ -126,19 +126,11 @@ def run(
     for experiment in outcome.skipped:
         RunFolder.of(results, experiment).tidy()
 
-    def events() -> Generator[tuple[Experiment, Event], None, None]:
-        for group in planned.groups:
-            more = (group.runtime, list(command), force, profile, probes)
-            work = [Job(each, results, *more) for each in group.experiments]
-            variables = group.runtime.variables()
-            running = EXECUTORS[executor](train, work, group.workers, variables)
-            with contextlib.closing(running):
-                for event in running:
-                    yield group.experiments[event.job], event
-
+    more = (list(command), force, profile, probes)
+    events = _events(planned.groups, executor, results, more)
     try:
         # Leaving the block closes the executor, which lets its workers write checkpoints.
-        with _ahead(planned.groups, executor), contextlib.closing(events()) as happening:
+        with _ahead(planned.groups, executor), contextlib.closing(events) as happening:
             # Data first: else each worker would download the same archive, or fail for lack of it.
             _fetch_data(pending, observer)
             finished = [*outcome.skipped, *outcome.diverged_before]
@@ -154,6 +146,21 @@ def run(
         observer.end()
     outcome.left = pending
     return outcome
+
+
+def _events(
+    groups: Sequence[Group],
+    executor: str,
+    results: Path,
+    more: tuple[list[str], bool, bool, bool],
+) -> Generator[tuple[Experiment, Event], None, None]:
+    """Execute one group after the other; yield each event with its run. `more` is for jobs."""
+    for group in groups:
+        work = [Job(each, results, group.runtime, *more) for each in group.experiments]
+        running = EXECUTORS[executor](train, work, group.workers, group.runtime.variables())
+        with contextlib.closing(running):
+            for event in running:
+                yield group.experiments[event.job], event
 
 
 def _ahead(groups: Sequence[Group], executor: str) -> contextlib.AbstractContextManager[None]:

@@ -134,18 +134,9 @@ def train(job: Job, emit: Emit) -> dict[str, Any]:
             averages = Averages(model, experiment, splits)
             selection = Selection(experiment, model)
         run = _Run(
-            experiment,
-            model,
-            Steps(model),
-            splits,
-            curves,
-            averages,
-            selection,
-            keeper,
-            position,
-            watch,
-            emit,
-        )
+            experiment, model, Steps(model), splits, curves, averages, selection, keeper, position,
+            watch, emit,
+        )  # fmt: skip
         if checkpoint:
             _resume(run, checkpoint)
 
