@@ -73,7 +73,7 @@ def _asked(claim: Claim, negation: str | None = None) -> str:
     start = "whether " if negation is None else ""
     no, name = negation or "", _name(claim)
     if not isinstance(claim.against, str):
-        return f"{start}the {name} of {claim.variant} is {no}{_region(claim, claim.against)}"
+        return f"{start}{_subject(claim)} is {no}{_region(claim, claim.against)}"
     if claim.beyond:
         return (
             f"{start}{_shift(claim, claim.against)} is {no}"
@@ -85,6 +85,16 @@ def _asked(claim: Claim, negation: str | None = None) -> str:
     verb = f"does not {_verb(claim)}" if no else f"{_verb(claim)}s"
     least = f" by more than {claim.margin:g}" if claim.margin else ""
     return f"{start}{claim.variant} {verb} the {name} against {claim.against}{least}"
+
+
+def _subject(claim: Claim) -> str:
+    """Return what is compared with a number: a variant's metric, or the effect of factors."""
+    name = _name(claim)
+    if claim.effect is None:
+        return f"the {name} of {claim.variant}"
+    if isinstance(claim.effect, str):
+        return f"the effect of {claim.effect} on the {name}"
+    return f"the interaction of {' and '.join(claim.effect)} in the {name}"
 
 
 def _region(claim: Claim, number: float) -> str:

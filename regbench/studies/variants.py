@@ -102,6 +102,7 @@ def check_combinations(file: StudyFile, tree: Node, problems: list[Problem]) -> 
     varied_ones = any(each.vary for each in file.variants.values())
     together: dict[str, dict[str, object]] = {
         "data_sets": {"tune": file.tune, "factors": file.factors, "looks": looks},
+        "factors": {"looks": looks},
         "tune": {"factors": file.factors, "vary": varied_ones},
     }
     for section, others in together.items():

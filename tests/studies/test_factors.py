@@ -68,6 +68,22 @@ def test_invalid_factors_are_errors_with_their_place(write, factors, claim, more
     assert expected in messages(write(factors, claim, more))
 
 
+@pytest.mark.parametrize(
+    ("more", "profile", "expected"),
+    [
+        ("data_sets: {a: {}, b: {}}\n", "seeds: 0-4", "data_sets: cannot be combined with factors"),
+        ("", "seeds: {first: 5, most: 10}", "factors: cannot be combined with looks"),
+        (
+            "tune: {trials: 4}\n",
+            "seeds: 0-4, set: {data.validation_examples: 50}",
+            "tune: cannot be combined with factors",
+        ),
+    ],
+)
+def test_sections_that_would_not_fit_together_are_an_error(write, more, profile, expected):
+    assert f"{expected}; make two studies of it" in messages(write(more=more, profile=profile))
+
+
 def test_an_override_of_a_factor_is_an_error(write):
     assert "the matrix sets l2" in messages(write(), "l2=0.1")
 

@@ -21,6 +21,21 @@ def said(decision, mean, low, high, expect="lower", metric="gap", against="basel
     return sentences.sentence(Verdict(claim, decision, mean, low, high, **(numbers | more)))
 
 
+def said_of_effect(effect, decision, mean, low, high):
+    claim = Claim(text="A claim", metric="test_loss", effect=effect, expect="lower")
+    return sentences.sentence(Verdict(claim, decision, mean, low, high, 0.01, 0.01, 5, 0, 0, False))
+
+
+def test_a_claim_about_an_effect_names_the_factor_or_both():
+    assert said_of_effect("l2", "supported", -0.12, -0.15, -0.09) == (
+        "the effect of l2 on the test loss is below 0: -0.120 (-0.150 to -0.090; 5 seeds)"
+    )
+    assert said_of_effect(["l2", "batch_norm"], "contradicted", 0.12, 0.09, 0.15) == (
+        "the interaction of l2 and batch_norm in the test loss is not below 0: "
+        "0.120 (0.090 to 0.150; 5 seeds)"
+    )
+
+
 BEYOND = {"variant": "wide", "against": "narrow"}
 
 
