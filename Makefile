@@ -22,7 +22,7 @@ TORCH_VENV := .venv-torch
 BUILD_TOOLS := build==1.6.1 twine==7.0.0
 BUILD_VENV := .venv-build
 
-.PHONY: help install demo build test test-browser test-configs test-docs bench docs evidence faults fuzz lint format lock clean results
+.PHONY: help install demo build test test-browser test-configs test-docs test-pairs bench docs evidence faults fuzz lint format lock clean results
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ test-docs: install  ## run every command that the guide shows
 
 test-configs: install  ## train every shipped config, and resume each kind of technique
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m configs $(ARGS)
+
+# One process, which the workers are forked from; they use all cores.
+test-pairs: install  ## train every technique in every network, killed once and resumed (half an hour)
+	$(BIN)/python -m pytest -m pairs tests/models/test_every_pair.py $(ARGS)
 
 test-browser: install  ## look at the report in Chromium, where that is installed
 	$(BIN)/python -m pytest -m browser $(ARGS)

@@ -1,0 +1,163 @@
+"""Every technique in every network: trained by one sweep whose workers are killed, then read.
+
+`make test-pairs` runs this in a process of its own. Workers are forked from it, not spawned: it
+has imported TensorFlow and computed nothing with it; that saves the import for every worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regbench import cli, config
+from regbench.config import Experiment
+from regbench.execution import local
+from regbench.training import checkpoints
+from regbench.training.checkpoints import Checkpoints
+from tests.faults import victims
+from tests.pairs import PAIRS, TECHNIQUES, documented, experiment, plain
+
+pytestmark = pytest.mark.pairs
+
+# Of three steps and two epochs: what techniques remember from step to step and from epoch to epoch
+# has a value by then. The last checkpoint is that of the step before.
+KILLED_AT = 2, 2
+RESUMED = "resuming from step 1 of epoch 2"
+REFUSED = documented()
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What the commands left behind and printed; `refused` is what they printed on stderr."""
+
+    whole: Path
+    killed: Path
+    kills: Path
+    resumed: str
+    refused: str
+    inspected: dict[str, Any]
+    compared: dict[str, Any]
+    report: str
+
+
+def named(technique: str, name: str) -> Experiment:
+    """Return the experiment of a pair, by whose name it is found again."""
+    every_step = {"epochs": 2, "batch_size": 25, "checkpoint_minutes": 1e-9}
+    return experiment(technique, name, train=every_step).model_copy(
+        update={"name": f"{technique}-{name}"}
+    )
+
+
+@pytest.fixture(scope="module")
+def swept(request, tmp_path_factory) -> Iterator[Swept]:
+    """Train the pairs that are asked for, each once undisturbed and once killed; read them."""
+    own = [each for each in request.session.items if each.path == request.path]
+    asked = {tuple(each.callspec.params.values()) for each in own if hasattr(each, "callspec")}
+    folder = tmp_path_factory.mktemp("pairs")
+    with pytest.MonkeyPatch.context() as patch:
+        victims.prepare()
+        context = multiprocessing.get_context("fork")
+        patch.setattr(local.multiprocessing, "get_context", lambda _: context)
+        patch.setattr(checkpoints, "COSTLY_SECONDS", float("inf"))  # on a slow disk, too
+        yield everything(patch, folder, [each for each in PAIRS if each in asked])
+
+
+def everything(patch: pytest.MonkeyPatch, folder: Path, pairs: list[tuple[str, str]]) -> Swept:
+    whole, killed, kills = folder / "whole", folder / "killed", folder / "kills"
+    kills.mkdir()
+    trained = [named(*each) for each in pairs if each not in REFUSED]
+    networks = sorted({each.model.name for each in trained})
+    files = [written(folder, each) for each in [*map(plain, networks), *trained]]
+    regbench("run", *files, "--results", whole)
+    unfit = [written(folder, named(*each)) for each in pairs if each in REFUSED]
+    refused = regbench("run", *unfit, "--results", whole, code=1)[1] if unfit else ""
+    with patch.context() as during:
+        during.setattr(Checkpoints, "save", killed_once(Checkpoints.save, kills))
+        again = files[len(networks) :]
+        _, resumed = regbench("run", *again, "--results", killed, "--no-probes")
+    return Swept(
+        whole=whole,
+        killed=killed,
+        kills=kills,
+        resumed=resumed,
+        refused=refused,
+        inspected={each.name: inspected(folder, each) for each in trained},
+        compared=compared(whole, networks[0]),
+        report=reported(whole, networks[0]),
+    )
+
+
+def killed_once(save: Callable[..., None], kills: Path) -> Callable[..., None]:
+    """Return `Checkpoints.save`, but for a kill before one checkpoint of each run."""
+
+    def save_or_die(keeper: Any, model: Any, position: Any, further: Any = ()) -> None:
+        if (position.epoch, position.step) == KILLED_AT:
+            with contextlib.suppress(FileExistsError):
+                (kills / keeper.folder.parent.name).touch(exist_ok=False)
+                os.kill(os.getpid(), signal.SIGKILL)
+        save(keeper, model, position, further)
+
+    return save_or_die
+
+
+def regbench(*arguments: str | Path, code: int = 0) -> tuple[str, str]:
+    """Run a command in this process; return what it printed to stdout and to stderr."""
+    training = ("--threads", "1", "--device", "cpu") if arguments[0] in ("run", "inspect") else ()
+    out, err = io.StringIO(), io.StringIO()
+    streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+    with streams[0], streams[1], pytest.raises(SystemExit) as ended:
+        cli.main([*map(str, arguments), *training])
+    assert ended.value.code in ((0, None) if code == 0 else (code,)), err.getvalue()
+    return out.getvalue(), err.getvalue()
+
+
+def written(folder: Path, made: Experiment) -> Path:
+    path = folder / f"{made.name}.yaml"
+    path.write_text(config.dump(made), encoding="utf-8")
+    return path
+
+
+def inspected(folder: Path, made: Experiment) -> Any:
+    base = folder / f"{made.model.name}.yaml"
+    path = folder / f"{made.name}.yaml"
+    return json.loads(regbench("inspect", path, "--baseline", base, "--no-time", "--json")[0])
+
+
+def compared(results: Path, baseline: str) -> dict[str, Any]:
+    rows = json.loads(regbench("compare", results, "--baseline", baseline, "--json")[0])
+    return {each["name"]: each for each in rows}
+
+
+def reported(results: Path, baseline: str) -> str:
+    page = results / "report.html"
+    regbench("report", results, "--baseline", baseline, "-o", page)
+    return page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("technique", "name"), PAIRS)
+def test_every_pair_resumes_exactly_after_a_kill_and_is_shown(swept, technique, name):
+    made = named(technique, name)
+    if (technique, name) in REFUSED:
+        (line,) = [each for each in swept.refused.splitlines() if f"{made.name} s0: " in each]
+        assert f"the model {name} has no {REFUSED[technique, name]}, where this adds" in line
+        return
+    assert (swept.kills / made.run_name).exists()
+    assert any(made.name in each and RESUMED in each for each in swept.resumed.splitlines())
+    assert victims.outcome(made, swept.killed) == victims.outcome(made, swept.whole)
+    summary = json.loads((swept.whole / made.run_name / "summary.json").read_text())
+    assert "probes" in summary
+    assert "probes_failed" not in summary
+    (toggle,) = TECHNIQUES[technique]
+    for shown in (swept.inspected, swept.compared):
+        assert {each.partition(".")[0] for each in shown[made.name]["changes"]} >= {toggle}
+    assert made.name in swept.report.replace("<wbr>", "")
