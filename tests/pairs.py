@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,6 @@ def _techniques() -> dict[str, dict[str, Regularizer]]:
 
 
 TECHNIQUES = _techniques()
-PAIRS = list(product(TECHNIQUES, BUILDERS))
 
 
 def experiment(technique: str, name: str, **keys: Any) -> Experiment:

@@ -1,4 +1,4 @@
-"""Every technique in every network: trained by one sweep whose workers are killed, then read.
+"""Every technique in every network: trained by sweeps whose workers are killed, then read.
 
 `make test-pairs` runs this in a process of its own. Workers are forked from it, not spawned: it
 has imported TensorFlow and computed nothing with it; that saves the import for every worker.
@@ -20,18 +20,20 @@ from typing import Any
 import pytest
 
 from regbench import cli, config
+from regbench.builders import BUILDERS
 from regbench.config import Experiment
 from regbench.execution import local
 from regbench.training import checkpoints
 from regbench.training.checkpoints import Checkpoints
 from tests.faults import victims
-from tests.pairs import PAIRS, TECHNIQUES, documented, experiment, plain
+from tests.pairs import TECHNIQUES, documented, experiment, plain
 
 pytestmark = pytest.mark.pairs
 
 # Of three steps and two epochs: what techniques remember from step to step and from epoch to epoch
 # has a value by then. The last checkpoint is that of the step before.
 KILLED_AT = 2, 2
+TRAIN = {"epochs": 2, "batch_size": 20, "checkpoint_minutes": 1e-9}
 RESUMED = "resuming from step 1 of epoch 2"
 REFUSED = documented()
 
@@ -40,6 +42,7 @@ REFUSED = documented()
 class Swept:
     """What the commands left behind and printed; `refused` is what they printed on stderr."""
 
+    network: str
     whole: Path
     killed: Path
     kills: Path
@@ -52,18 +55,15 @@ class Swept:
 
 def named(technique: str, name: str) -> Experiment:
     """Return the experiment of a pair, by whose name it is found again."""
-    every_step = {"epochs": 2, "batch_size": 25, "checkpoint_minutes": 1e-9}
-    return experiment(technique, name, train=every_step).model_copy(
-        update={"name": f"{technique}-{name}"}
-    )
+    made = experiment(technique, name, train=TRAIN)
+    return made.model_copy(update={"name": f"{technique}-{name}"})
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=BUILDERS)
 def swept(request, tmp_path_factory) -> Iterator[Swept]:
-    """Train the pairs that are asked for, each once undisturbed and once killed; read them."""
-    own = [each for each in request.session.items if each.path == request.path]
-    asked = {tuple(each.callspec.params.values()) for each in own if hasattr(each, "callspec")}
-    folder = tmp_path_factory.mktemp("pairs")
+    """Train all asked-for techniques in a network, undisturbed and killed once; read the runs."""
+    own = [each.callspec.params for each in request.session.items if each.path == request.path]
+    asked = [each["technique"] for each in own if each["swept"] == request.param]
     with pytest.MonkeyPatch.context() as patch:
         victims.prepare()
         context = multiprocessing.get_context("fork")
@@ -71,31 +71,32 @@ def swept(request, tmp_path_factory) -> Iterator[Swept]:
         # A forked worker holds both ends of its pipe, and so does not see that one was closed.
         patch.setattr(local, "SECONDS_TO_STOP", 0)
         patch.setattr(checkpoints, "COSTLY_SECONDS", float("inf"))  # on a slow disk, too
-        yield everything(patch, folder, [each for each in PAIRS if each in asked])
+        folder = tmp_path_factory.mktemp(request.param)
+        yield everything(patch, folder, request.param, asked)
 
 
-def everything(patch: pytest.MonkeyPatch, folder: Path, pairs: list[tuple[str, str]]) -> Swept:
+def everything(patch: pytest.MonkeyPatch, folder: Path, name: str, techniques: list[str]) -> Swept:
     whole, killed, kills = folder / "whole", folder / "killed", folder / "kills"
     kills.mkdir()
-    trained = [named(*each) for each in pairs if each not in REFUSED]
-    networks = sorted({each.model.name for each in trained})
-    files = [written(folder, each) for each in [*map(plain, networks), *trained]]
-    regbench("run", *files, "--results", whole)
-    unfit = [written(folder, named(*each)) for each in pairs if each in REFUSED]
+    trained = [named(each, name) for each in techniques if (each, name) not in REFUSED]
+    base = written(folder, plain(name, train=TRAIN))
+    files = [written(folder, each) for each in trained]
+    regbench("run", base, *files, "--results", whole)
+    unfit = [written(folder, named(each, name)) for each in techniques if (each, name) in REFUSED]
     refused = regbench("run", *unfit, "--results", whole, code=1)[1] if unfit else ""
     with patch.context() as during:
         during.setattr(Checkpoints, "save", killed_once(Checkpoints.save, kills))
-        again = files[len(networks) :]
-        _, resumed = regbench("run", *again, "--results", killed, "--no-probes")
+        _, resumed = regbench("run", *files, "--results", killed, "--no-probes")
     return Swept(
+        network=name,
         whole=whole,
         killed=killed,
         kills=kills,
         resumed=resumed,
         refused=refused,
-        inspected={each.name: inspected(folder, each) for each in trained},
-        compared=compared(whole, networks[0]),
-        report=reported(whole, networks[0]),
+        inspected={each.name: inspected(folder, base, each) for each in trained},
+        compared=compared(whole, name),
+        report=reported(whole, name),
     )
 
 
@@ -129,8 +130,7 @@ def written(folder: Path, made: Experiment) -> Path:
     return path
 
 
-def inspected(folder: Path, made: Experiment) -> Any:
-    base = folder / f"{made.model.name}.yaml"
+def inspected(folder: Path, base: Path, made: Experiment) -> Any:
     path = folder / f"{made.name}.yaml"
     return json.loads(regbench("inspect", path, "--baseline", base, "--no-time", "--json")[0])
 
@@ -146,8 +146,9 @@ def reported(results: Path, baseline: str) -> str:
     return page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("technique", "name"), PAIRS)
-def test_every_pair_resumes_exactly_after_a_kill_and_is_shown(swept, technique, name):
+@pytest.mark.parametrize("technique", TECHNIQUES)
+def test_every_pair_resumes_exactly_after_a_kill_and_is_shown(swept, technique):
+    name = swept.network
     made = named(technique, name)
     if (technique, name) in REFUSED:
         lacks = f"the model {name} has no {REFUSED[technique, name]}, where this adds "
