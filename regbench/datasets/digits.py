@@ -47,7 +47,11 @@ def installed() -> Path | None:
 
 
 def decode() -> Splits:
-    """Return scikit-learn's images. Raises DataError if it can't be imported, or they are different."""
+    """Return scikit-learn's images.
+
+    Raises:
+        DataError: it is missing, can't be imported, or has different images.
+    """
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:

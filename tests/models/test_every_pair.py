@@ -23,6 +23,8 @@ from regbench import cli, config
 from regbench.builders import BUILDERS
 from regbench.config import Experiment
 from regbench.execution import local
+from regbench.regularizers import REGULARIZERS
+from regbench.regularizers.hooks import has_hook
 from regbench.training import checkpoints
 from regbench.training.checkpoints import Checkpoints
 from tests.faults import victims
@@ -30,11 +32,11 @@ from tests.pairs import TECHNIQUES, documented, experiment, plain
 
 pytestmark = pytest.mark.pairs
 
-# Of three steps and two epochs: what techniques remember from step to step and from epoch to epoch
-# has a value by then. The last checkpoint is that of the step before.
-KILLED_AT = 2, 2
-TRAIN = {"epochs": 2, "batch_size": 20, "checkpoint_minutes": 1e-9}
-RESUMED = "resuming from step 1 of epoch 2"
+# In the last epoch, of three steps: what techniques remember from step to step and from epoch to
+# epoch has a value by then. The last checkpoint is that of the step before.
+KILLED_AT_STEP = 2
+EPOCHS = 2
+EPOCHS_OF_AVERAGES = 5  # which start late: the fourth is the first in that of SWA
 REFUSED = documented()
 
 
@@ -53,9 +55,17 @@ class Swept:
     report: str
 
 
+def training(technique: str | None = None) -> dict[str, Any]:
+    """Return how a technique is trained, with a checkpoint at every step."""
+    (toggle,) = TECHNIQUES[technique] if technique else [None]
+    late = toggle is not None and has_hook(REGULARIZERS[toggle], "averaging")
+    epochs = EPOCHS_OF_AVERAGES if late else EPOCHS
+    return {"epochs": epochs, "batch_size": 20, "checkpoint_minutes": 1e-9}
+
+
 def named(technique: str, name: str) -> Experiment:
     """Return the experiment of a pair, by whose name it is found again."""
-    made = experiment(technique, name, train=TRAIN)
+    made = experiment(technique, name, train=training(technique))
     return made.model_copy(update={"name": f"{technique}-{name}"})
 
 
@@ -79,13 +89,14 @@ def everything(patch: pytest.MonkeyPatch, folder: Path, name: str, techniques: l
     whole, killed, kills = folder / "whole", folder / "killed", folder / "kills"
     kills.mkdir()
     trained = [named(each, name) for each in techniques if (each, name) not in REFUSED]
-    base = written(folder, plain(name, train=TRAIN))
+    base = written(folder, plain(name, train=training()))
     files = [written(folder, each) for each in trained]
     regbench("run", base, *files, "--results", whole)
     unfit = [written(folder, named(each, name)) for each in techniques if (each, name) in REFUSED]
     refused = regbench("run", *unfit, "--results", whole, code=1)[1] if unfit else ""
     with patch.context() as during:
-        during.setattr(Checkpoints, "save", killed_once(Checkpoints.save, kills))
+        ends = {each.run_name: (each.train.epochs, KILLED_AT_STEP) for each in trained}
+        during.setattr(Checkpoints, "save", killed_once(Checkpoints.save, ends, kills))
         _, resumed = regbench("run", *files, "--results", killed, "--no-probes")
     return Swept(
         network=name,
@@ -100,13 +111,16 @@ def everything(patch: pytest.MonkeyPatch, folder: Path, name: str, techniques: l
     )
 
 
-def killed_once(save: Callable[..., None], kills: Path) -> Callable[..., None]:
+def killed_once(
+    save: Callable[..., None], ends: dict[str, tuple[int, int]], kills: Path
+) -> Callable[..., None]:
     """Return `Checkpoints.save`, but for a kill before one checkpoint of each run."""
 
     def save_or_die(keeper: Any, model: Any, position: Any, further: Any = ()) -> None:
-        if (position.epoch, position.step) == KILLED_AT:
+        run_name = keeper.folder.parent.name
+        if (position.epoch, position.step) == ends[run_name]:
             with contextlib.suppress(FileExistsError):
-                (kills / keeper.folder.parent.name).touch(exist_ok=False)
+                (kills / run_name).touch(exist_ok=False)
                 os.kill(os.getpid(), signal.SIGKILL)
         save(keeper, model, position, further)
 
@@ -156,7 +170,8 @@ def test_every_pair_resumes_exactly_after_a_kill_and_is_shown(swept, technique):
         assert any(lacks in each for each in lines), swept.refused
         return
     assert (swept.kills / made.run_name).exists()
-    assert any(made.name in each and RESUMED in each for each in swept.resumed.splitlines())
+    resumed = f"resuming from step {KILLED_AT_STEP - 1} of epoch {made.train.epochs}"
+    assert any(made.name in each and resumed in each for each in swept.resumed.splitlines())
     assert victims.outcome(made, swept.killed) == victims.outcome(made, swept.whole)
     summary = json.loads((swept.whole / made.run_name / "summary.json").read_text())
     assert "probes" in summary
