@@ -22,7 +22,7 @@ TORCH_VENV := .venv-torch
 BUILD_TOOLS := build==1.6.1 twine==7.0.0
 BUILD_VENV := .venv-build
 
-.PHONY: help install demo build test test-browser test-configs test-docs test-exports test-processes bench docs evidence faults fuzz lint format lock clean results
+.PHONY: help install demo build test test-browser test-configs test-docs test-exports test-pairs test-processes bench docs evidence faults fuzz lint format lock clean results
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ test-exports: install  ## let TensorBoard, MLflow, W&B, trackio and Parquet read
 	test -d $(VENV)/exports || $$install --quiet --only-binary :all: --target $(VENV)/exports \
 	  tensorboard mlflow-skinny wandb trackio pyarrow
 	PYTHONPATH=$(VENV)/exports $(BIN)/python -m pytest tests/exports $(ARGS)
+
+# One process, which the workers are forked from; they use all cores.
+test-pairs: install  ## train every technique in every network, killed once and resumed (half an hour)
+	$(BIN)/python -m pytest -m pairs tests/models/test_every_pair.py $(ARGS)
 
 test-browser: install  ## look at the report in Chromium, where that is installed
 	$(BIN)/python -m pytest -m browser $(ARGS)

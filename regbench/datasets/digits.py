@@ -17,6 +17,7 @@ import numpy as np
 from regbench.datasets import cache, fingerprint
 from regbench.datasets.errors import DataError
 from regbench.datasets.splits import Splits
+from regbench.text import one_line
 
 TEST = 500
 LEVELS = 16
@@ -31,7 +32,7 @@ def load(
 
     Raises:
         DataError: a path or a checksum is given, which does not apply to this set; scikit-learn is
-            missing, or has different images.
+            missing, can't be imported, or has different images.
     """
     for key, value in (("data.path", path), ("data.sha256", sha256)):
         if value:
@@ -46,12 +47,19 @@ def installed() -> Path | None:
 
 
 def decode() -> Splits:
-    """Return scikit-learn's images. Raises DataError if it is missing or they are different."""
+    """Return scikit-learn's images.
+
+    Raises:
+        DataError: it is missing, can't be imported, or has different images.
+    """
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
+        problem = "needs scikit-learn"
+        if installed():  # without a package that it needs itself, or built for another Python
+            problem = f"can't import the installed scikit-learn ({one_line(str(error))})"
         raise DataError(
-            "data.name: digits needs scikit-learn: pip install 'regbench[digits]', or use the "
+            f"data.name: digits {problem}: pip install 'regbench[digits]', or use the "
             "embedded data set, --set data.name=shapes"
         ) from error
     found = load_digits()

@@ -62,6 +62,16 @@ def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
     assert not cache.entry("digits", digits.SHA256).exists()
 
 
+def test_a_scikit_learn_that_cant_be_imported_is_not_called_missing(monkeypatch, tmp_path):
+    (tmp_path / "sklearn").mkdir()
+    (tmp_path / "sklearn/__init__.py").write_text("import a_package_that_it_needs\n")
+    for name in [each for each in sys.modules if each.partition(".")[0] == "sklearn"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(DataError, match=r"No module named 'a_package_that_it_needs'.*pip install"):
+        digits.load(None, None)
+
+
 @pytest.mark.parametrize(("package", "state"), [("numpy", "installed"), ("missing", "missing")])
 def test_the_list_says_whether_scikit_learn_is_installed(monkeypatch, package, state):
     found = digits.importlib.util.find_spec

@@ -18,6 +18,7 @@ import tempfile
 import tomllib
 import venv
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +34,42 @@ COMMANDS = (
     ("run", "configs/quick.yaml", "--smoke"),
     ("compare", "results/smoke", "--baseline", "quick"),
     ("study", "overfitting", "--dry-run", "--profile", "quick", "--set", "train.epochs=1"),
+)
+# What comes of the plugin that `init` writes there, with a config and a study beside it.
+PLUGIN = ("--plugin", "my_plugin.py")
+CONFIG = """\
+data: {name: stripes, train_examples: 64, test_examples: 40}
+model: {name: two_branches}
+train: {epochs: 2, batch_size: 32}
+soft_targets: 0.2
+"""
+STUDY = """\
+question: Do soft targets cost accuracy on stripes?
+base: mine.yaml
+profiles:
+  quick: {seeds: 0-1}
+variants:
+  plain: {set: {soft_targets: 0}}
+  soft: {}
+claims:
+  - text: Soft targets leave the test accuracy as it is
+    metric: test_accuracy
+    variant: soft
+    against: plain
+    expect: same
+    margin: 0.2
+"""
+NAMES = ["stripes", "two_branches", "soft_targets"]
+INTO = ("--results", "results/stripes", "--seeds", "0-1")
+PLAIN = ("--set", "soft_targets=0", "--set", "name=plain")
+REFUSED = ("run", "mine.yaml")  # as long as the plugin is not named
+OF_A_PLUGIN = (
+    ("plugins", *PLUGIN),
+    ("run", "mine.yaml", *PLUGIN, *INTO),
+    ("run", "mine.yaml", *PLUGIN, *PLAIN, *INTO),
+    ("compare", "results/stripes", "--baseline", "plain", "--changes"),
+    ("study", "stripes.yaml", *PLUGIN),
+    ("report", "results/stripes", "--baseline", "plain", "-o", "stripes.html"),
 )
 
 
@@ -108,13 +145,41 @@ def try_out(wheel: Path, folder: Path, dependencies_from: str | None) -> None:
         # A path in a .pth file comes after the environment's own, and brings no editable regbench.
         (Path(paths[0]) / "dependencies.pth").write_text(f"{paths[1]}\n")
     subprocess.run([*install, str(wheel.resolve())], check=True)
+    program = python.with_name("regbench")
+    for arguments in COMMANDS:
+        _regbench(program, work, arguments)
+    print(f"\n{wheel.name} works from an empty folder, without a clone")
+    try_plugin(program, work)
+    print(f"\n{wheel.name} works with a plugin")
+
+
+def try_plugin(program: Path, work: Path) -> None:
+    """Train with a technique, a data set and a network that the package does not have."""
+    (work / "mine.yaml").write_text(CONFIG)
+    (work / "stripes.yaml").write_text(STUDY)
+    _regbench(program, work, ("init", *PLUGIN))
+    refusal = _regbench(program, work, REFUSED, code=2)
+    lines = refusal.splitlines()
+    told = [name for name in NAMES for line in lines if name in line and "--plugin" in line]
+    if told != NAMES or len(lines) != len(NAMES):
+        raise SystemExit(f"Error: expected a line each on {NAMES} and --plugin")
+    for arguments in OF_A_PLUGIN:
+        _regbench(program, work, arguments)
+    if "soft_targets" not in (work / "stripes.html").read_text(encoding="utf-8"):
+        raise SystemExit("Error: expected soft_targets in the report, received a page without it")
+
+
+def _regbench(program: Path, work: Path, arguments: Sequence[str], code: int = 0) -> str:
+    """Run a command, print what it prints; return what it wrote to stderr if it is to fail."""
+    print(f"\n$ regbench {' '.join(arguments)}", flush=True)
     # Nothing of the checkout may be found by accident.
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    for arguments in COMMANDS:
-        print(f"\n$ regbench {' '.join(arguments)}", flush=True)
-        command = [str(python.with_name("regbench")), *arguments]
-        subprocess.run(command, cwd=work, env=clean, check=True)
-    print(f"\n{wheel.name} works from an empty folder, without a clone")
+    errors = subprocess.PIPE if code else None
+    done = subprocess.run([str(program), *arguments], cwd=work, env=clean, stderr=errors, text=True)
+    print(done.stderr or "", end="", flush=True)
+    if done.returncode != code:
+        raise SystemExit(f"Error: expected exit code {code}, received {done.returncode}")
+    return done.stderr or ""
 
 
 def _packages(python: str) -> str:

@@ -1,15 +1,12 @@
-"""Every technique in every network: built here, trained with `-m slow`, and the guide's table."""
+"""Techniques and networks: what the guide says of each pair; `test_every_pair.py` trains them."""
 
 import csv
 import re
-from itertools import product
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from regbench import config
 from regbench.builders import BUILDERS
 from regbench.errors import RegbenchError
 from regbench.execution import signals
@@ -20,46 +17,7 @@ from regbench.regularizers import REGULARIZERS
 from regbench.runs.files import HISTORY
 from regbench.runs.folder import RunFolder
 from regbench.training.train import Job, train
-
-PAGE = Path("docs/models.md")
-ROW = re.compile(r"^\| `(\w+)` \| (`[\w`, ]+`) \| (.+?) \|$", re.MULTILINE)
-DATA = {"name": "shapes", "train_examples": 60, "test_examples": 30}
-TRAIN = {"epochs": 2, "batch_size": 25}
-CNN = {"blocks": (8, 8), "dense": (16,)}
-
-
-def _techniques():
-    """Return the values of one toggle by the shipped config that sets only that, each once."""
-    found = {}
-    for path in sorted(Path("configs").glob("*.yaml")):
-        for experiment in config.load_all([path]):
-            name = experiment.model.name
-            base = config.load(f"configs/{'baseline' if name == 'cnn' else name}.yaml")
-            changed = [
-                each for each in REGULARIZERS if getattr(experiment, each) != getattr(base, each)
-            ]
-            value = {each: getattr(experiment, each) for each in changed}
-            if len(changed) == 1 and value not in found.values():
-                found[path.stem] = value
-    return found
-
-
-TECHNIQUES = _techniques()
-PAIRS = list(product(TECHNIQUES, BUILDERS))
-
-
-def experiment(technique, name, **keys):
-    """Return the experiment of a pair, as small as it can be."""
-    small = BUILDERS[name]().shrunk().model_dump() | (CNN if name == "cnn" else {})
-    small["name"] = name
-    made = {"data": DATA, "model": small, "train": TRAIN, **TECHNIQUES[technique], **keys}
-    if needs_validation(technique):
-        made["data"] = DATA | {"validation_examples": 20}
-    return config.Experiment(name=technique, **made)
-
-
-def needs_validation(technique):
-    return any(REGULARIZERS[each].needs_validation for each in TECHNIQUES[technique])
+from tests.pairs import PAGE, TECHNIQUES, documented, experiment
 
 
 def refusals(name):
@@ -76,14 +34,6 @@ def refusals(name):
             text = rf"(\w+): the model {name} has no (.*), where this adds .*"
             found[technique] = re.fullmatch(text, str(error))[2]
     return found
-
-
-def documented():
-    """Return what the guide says a network lacks, by technique and network."""
-    rows = ROW.findall(PAGE.read_text(encoding="utf-8"))
-    return {
-        (config, name): why for config, names, why in rows for name in re.findall(r"\w+", names)
-    }
 
 
 def test_every_technique_has_a_config_that_sets_it_alone():
@@ -152,14 +102,3 @@ def test_a_network_with_skips_trains_is_probed_and_resumes_exactly(monkeypatch, 
     assert summary["probes"]["dropout"]["layers"][0]["layer"] == "block1_1_dropout"
     assert len(summary["probes"]["batch_norm"]["layers"]) == 7
     assert summary["probes"]["costs"]["multiply_adds"] > 0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("technique", "name"), PAIRS)
-def test_every_pair_trains_and_resumes_exactly(monkeypatch, tmp_path, technique, name):
-    made = experiment(technique, name)
-    if (technique, name) in documented():
-        with pytest.raises(RegbenchError, match=f"the model {name} has no "):
-            build(made, (32, 32, 3), 10)
-        return
-    trained_and_resumed(monkeypatch, tmp_path, made)

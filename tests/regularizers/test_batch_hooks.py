@@ -76,9 +76,10 @@ def test_other_draws_give_another_batch_where_there_are_any(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_switched_on_with_true_a_technique_changes_a_batch_and_says_what_it_does(name):
-    technique = REGULARIZERS[name].model_validate(True)
-    assert technique == REGULARIZERS[name]()
+def test_with_its_defaults_a_technique_changes_a_batch_and_says_what_it_does(name):
+    technique = REGULARIZERS[name]()
+    if technique.bare:
+        assert technique == REGULARIZERS[name].model_validate(True)
     assert not technique.is_idle()
     assert technique.batch_effect()
     before = example()
