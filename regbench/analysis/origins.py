@@ -93,7 +93,7 @@ def by_origin(
         origins: the runs of each, by its label.
         baseline: see `compare.compare`, as for the others.
         metrics: further metrics.
-        warn: called with a line for each origin that can't be compared, and for what `compare` says.
+        warn: called with a line for each origin that is left out, and for what `compare` says.
         examples: whether to test the stored predictions.
 
     Raises:

@@ -84,4 +84,5 @@ def compare(
     elif form == "markdown":
         click.echo(tables.markdown(rows, changed), nl=False)
     else:
-        console(stderr=False).print(tables.terminal(rows, changed))
+        screen = console(stderr=False)
+        screen.print(tables.terminal(rows, changed, screen.width))

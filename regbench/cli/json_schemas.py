@@ -32,14 +32,14 @@ def schema(kind: str) -> dict[str, Any]:
     }
 
 
-def _object(name: str, **fields: Any) -> type[BaseModel]:
+def _object(title: str, /, **fields: Any) -> type[BaseModel]:
     """Return a class for an object with a version; every key is there unless it has a default."""
     from pydantic import create_model
 
     shapes: dict[str, Any] = {
         key: each if isinstance(each, tuple) else (each, ...) for key, each in fields.items()
     }
-    made: type[BaseModel] = create_model(name, version=(int, ...), **shapes)
+    made: type[BaseModel] = create_model(title, version=(int, ...), **shapes)
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regbench.analysis.origins import ALL, HEADINGS, LEGEND, Changed, OriginRow, lines, said
 from regbench.terminal import comparison
@@ -16,14 +16,27 @@ if TYPE_CHECKING:
 
     from regbench.studies.submissions import Submission
 
-def terminal(rows: Sequence[OriginRow], changed: Sequence[Changed]) -> Group:
-    """Return the tables for rich to print."""
+
+# Width from which an interval stands beside its mean.
+WIDE = 110
+MARKS = {"supported": "+", "contradicted": "-", "undecided": "?"}
+
+
+def _stacked(number: str, narrow: bool) -> str:
+    """Return a number with what is said about it on lines of their own."""
+    stacked = number.replace(" (", "\n(")
+    return stacked.replace(" ±", "\n±").replace(" to ", " to\n") if narrow else stacked
+
+
+def terminal(rows: Sequence[OriginRow], changed: Sequence[Changed], width: int) -> Group:
+    """Return the tables for rich to print in `width` columns."""
     from rich.console import Group
     from rich.text import Text
 
     table = _table(HEADINGS, left=2)
     for cells in lines(rows):
-        table.add_row(*map(Text, cells), style="bold" if cells[0] == ALL else "")
+        numbers = [_stacked(each, width < WIDE) for each in cells[3:]]
+        table.add_row(*map(Text, [*cells[:3], *numbers]), style="bold" if cells[0] == ALL else "")
     parts = [table, Text(f"\n{LEGEND}", style="dim")]
     if changed:
         parts += [Text("\nWho changed what", style="bold")]
@@ -57,18 +70,17 @@ def submissions(question: str, found: Sequence[Submission]) -> Group:
     from rich.text import Text
 
     claims = next((each.verdicts for each in found if each.verdicts), [])
-    numbered = [f"claim {place}" for place in range(1, len(claims) + 1)]
-    headings = ("bundle", "runs", "supported", "contradicted", "undecided", *numbered)
-    table = _table(headings, left=1)
+    numbered = [str(place) for place in range(1, len(claims) + 1)]
+    table = _table(("bundle", "runs", *MARKS.values(), *numbered), left=1)
     for each in found:
-        counts = [
-            str(each.counts.get(name, "")) for name in ("supported", "contradicted", "undecided")
-        ]
-        cells = [each.origin, f"{each.runs} of {each.expected}", *counts]
-        table.add_row(*map(Text, cells), *(Text(verdict.decision) for verdict in each.verdicts))
+        counts = [str(each.counts.get(decision, "")) for decision in MARKS]
+        cells = [each.origin, f"{each.runs}/{each.expected}", *counts]
+        table.add_row(*map(Text, [*cells, *(MARKS[verdict.decision] for verdict in each.verdicts)]))
+    legend = "; ".join(f"{mark} {decision}" for decision, mark in MARKS.items())
     parts = [Text(one_line(question), style="bold"), Text(), table, Text()]
+    parts += [Text(f"{legend}; a column for each claim", style="dim")]
     parts += [
-        Text(one_line(f"claim {place}: {verdict.claim}"), style="dim")
+        Text(one_line(f"{place}: {verdict.claim}"), style="dim")
         for place, verdict in enumerate(claims, 1)
     ]
     parts += [
@@ -83,7 +95,7 @@ def submissions_markdown(question: str, found: Sequence[Submission]) -> str:
     """Return the same as Markdown."""
     claims = next((each.verdicts for each in found if each.verdicts), [])
     head = ["bundle", "runs", *(plain_markdown(verdict.claim) for verdict in claims)]
-    body = [
+    body: list[list[str]] = [
         [
             plain_markdown(each.origin),
             f"{each.runs} of {each.expected}",
@@ -91,17 +103,15 @@ def submissions_markdown(question: str, found: Sequence[Submission]) -> str:
         ]
         for each in found
     ]
-    width = len(head)
-    body = [[*cells, *[""] * (width - len(cells))][: max(width, len(cells))] for cells in body]
-    return f"# {plain_markdown(question)}\n\n" + markdown_table([head, ["---"] * width, *body])
+    width = max(map(len, [head, *body]))
+    table = [each + [""] * (width - len(each)) for each in (head, ["---"] * width, *body)]
+    return f"# {plain_markdown(question)}\n\n" + markdown_table(table)
 
 
-def _table(headings: Sequence[str], left: int):  # type: ignore[no-untyped-def]
+def _table(headings: Sequence[str], left: int) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for place, heading in enumerate(headings):
-        table.add_column(
-            heading, justify="left" if place < left else "right", overflow="fold"
-        )
+        table.add_column(heading, justify="left" if place < left else "right", overflow="fold")
     return table
