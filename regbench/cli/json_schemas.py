@@ -45,11 +45,38 @@ def _object(title: str, /, **fields: Any) -> type[BaseModel]:
 
 def _as_is(kind: type) -> type[BaseModel]:
     """Return a class for the object that a dataclass becomes."""
+    return _object(kind.__name__, **_types(kind))
+
+
+def _types(kind: type) -> dict[str, Any]:
+    """Return the type of each field of a dataclass."""
     from dataclasses import fields
     from typing import get_type_hints
 
     hints = get_type_hints(kind)
-    return _object(kind.__name__, **{each.name: hints[each.name] for each in fields(kind)})
+    return {each.name: hints[each.name] for each in fields(kind)}
+
+
+def _contest(**more: Any) -> type[BaseModel]:
+    """Return the class of a decided contest."""
+    from pydantic import create_model
+
+    from regbench.studies.contest import Tuning
+    from regbench.studies.trials import Search
+
+    own: dict[str, Any] = {name: (each, ...) for name, each in _types(Search).items()}
+    search = create_model("Search", **own, seconds=(float, ...))
+    found: dict[str, Any] = {
+        "searches": (list[search], ...),  # type: ignore[valid-type]
+        "warnings": (list[str], ...),
+        "seconds": (float, ...),
+    }
+    made: type[BaseModel] = create_model("Contest", __base__=Tuning, **more, **found)
+    return made
+
+
+def _tune() -> Any:
+    return _contest(version=(int, ...))
 
 
 def _compare() -> Any:
@@ -82,7 +109,7 @@ def study_result() -> type[BaseModel]:
         variants=list[VariantResult],
         counts=dict[str, int],
         verdicts=list[Verdict],
-        contest=(dict[str, Any] | None, None),
+        contest=(_contest() | None, None),
         exit_code=int,
         next=NextStep,
     )
@@ -136,6 +163,7 @@ KINDS: dict[str, Callable[[], Any]] = {
     "compare": _compare,
     "study-result": study_result,
     "class-result": _class_result,
+    "tune": _tune,
     "plan": _plan,
     "inspect": _inspect,
     "doctor": _doctor,

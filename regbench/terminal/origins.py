@@ -99,7 +99,7 @@ def submissions_markdown(question: str, found: Sequence[Submission]) -> str:
         [
             plain_markdown(each.origin),
             f"{each.runs} of {each.expected}",
-            *([v.decision for v in each.verdicts] or [plain_markdown(each.problem or "")]),
+            *([str(v.decision) for v in each.verdicts] or [plain_markdown(each.problem or "")]),
         ]
         for each in found
     ]

@@ -19,7 +19,7 @@ STUDY = "configs/studies/demo.yaml"
 
 @pytest.fixture
 def endless(monkeypatch):
-    """An executor whose runs never end; the alarm comes at once, and it notes that it was closed."""
+    """An executor whose runs never end; the alarm comes at once, and closing it is noted."""
     closed = []
 
     def run(function, jobs, workers, variables):
