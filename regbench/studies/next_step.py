@@ -43,9 +43,8 @@ def after(result: StudyResult, results: Path, command: Sequence[str]) -> NextSte
     wanted = looks.planned(study, result.verdicts)[0] if study.looks else study.experiments
     missing = [each for each in wanted if storage.find(results, each.run_name) is None]
     still_open = [each for each in result.verdicts if looks.is_open(each)]
-    if results.is_file():
-        state: State = "undecided" if missing or still_open else "decided"
-        return NextStep(state, "a bundle is judged as it is; its runs can't be continued")
+    if missing and results.is_file():
+        return NextStep("undecided", "a bundle is judged as it is: runs that it lacks stay missing")
     if missing and (still_open or not study.looks):
         judged = max((each.look.seeds for each in result.verdicts if each.look), default=0)
         reason = f"{len(missing)} of {len(wanted)} runs are missing"
@@ -61,7 +60,7 @@ def after(result: StudyResult, results: Path, command: Sequence[str]) -> NextSte
     first = max(study.seeds) + 1
     last = first + max(known) - 1
     fresh = _without(_without(training, "--seeds"), "--results")
-    own = results.with_name(f"{results.name}-s{first}-{last}")
+    own = results.with_name(f"{results.name.removesuffix('.zip')}-s{first}-{last}")
     more = ["--seeds", f"{first}-{last}", "--results", str(own)]
     reason = f"{max(known)} fresh seeds, judged by themselves, would decide it with 80% power"
     return NextStep("fresh seeds", reason, [*fresh, *more])
