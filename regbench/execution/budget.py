@@ -8,6 +8,8 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from regbench.errors import RegbenchError
+
 UNITS = {"h": 3600, "m": 60, "s": 1}
 DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
@@ -39,6 +41,8 @@ def limited(wanted: int | None, announce: Callable[[], object]) -> Iterator[None
     if wanted is None:
         yield
         return
+    if not hasattr(signal, "setitimer"):
+        raise RegbenchError("--budget: expected a system with alarms, received Windows; use WSL")
 
     def stop(number: int, frame: FrameType | None) -> None:
         # The alarm may come in the middle of a write to the same stream.
