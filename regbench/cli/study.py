@@ -82,11 +82,8 @@ def study(
 
     asked = study_file.read(path, profile, seeds, overrides)
     folder = results or studies.default_results(asked)
-    if folder.is_file() and (dry_run or not no_run):
-        raise click.UsageError(
-            f"--results: expected a folder for training, received the file {folder}; "
-            "--no-run judges the runs of a bundle"
-        )
+    if dry_run or not no_run:
+        _check_folder(folder)
     if dry_run:
         return _plan(asked, folder, form == "json", options)
     command = environment.command_line()
@@ -113,6 +110,15 @@ def study(
             print_failures(found.outcome, folder)
         _print(found, form, next_step.after(found, folder, command))
     return found.exit_code
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a bundle in the place of a folder to train into."""
+    if folder.is_file():
+        raise click.UsageError(
+            f"--results: expected a folder for training, received the file {folder}; "
+            "--no-run judges the runs of a bundle"
+        )
 
 
 def _plan(asked: Study, folder: Path, as_json: bool, options: dict[str, Any]) -> int:
