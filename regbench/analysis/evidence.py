@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from typing import TypeVar
 
 from regbench.analysis import metrics, power, statistics
 from regbench.analysis.rows import ConfigRow, Difference
 from regbench.errors import RegbenchError
 from regbench.text import p_value
+
+Row = TypeVar("Row", bound=ConfigRow)
 
 # Shorthands of `--metric`.
 SHORT = {"accuracy": ("train_accuracy", "test_accuracy"), "loss": ("train_loss", "test_loss")}
@@ -37,7 +40,7 @@ def sort_key(by: str, measures: Collection[str] = ()) -> str:
     return spelled_out([by.removeprefix("-")], measures)[-1]
 
 
-def ordered(rows: Sequence[ConfigRow], by: str) -> list[ConfigRow]:
+def ordered(rows: Sequence[Row], by: str) -> list[Row]:
     """Return rows sorted by `name` or by the mean of a metric among their `metrics`.
 
     The best comes first, or the smallest if neither direction is better; `-` reverses the order.

@@ -15,6 +15,7 @@ import click
 from regbench.cli import (
     bundle,
     compare,
+    completion,
     data,
     demo,
     doctor,
@@ -29,6 +30,7 @@ from regbench.cli import (
     tune,
     watch,
 )
+from regbench.cli.groups import GroupedCommands
 from regbench.cli.printing import complain
 from regbench.errors import RegbenchError
 from regbench.execution import failures, signals
@@ -50,6 +52,7 @@ COMMANDS = (
     schema.schema,
     plugins.plugins,
     doctor.doctor,
+    completion.completion,
 )
 
 
@@ -78,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=GroupedCommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="regbench")
 def cli() -> None:
     """Does this regularizer help, by how much, and can I trust it?

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from regbench.cli import options, reading
+from regbench.cli import by_origin, options, reading
 from regbench.cli.printing import busy, console, print_json, warn
 from regbench.errors import RegbenchError
 
@@ -23,6 +23,7 @@ MOST_MEASURES = 6
 
 @click.command()
 @options.results_to_read
+@by_origin.option
 @options.baseline
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
@@ -65,6 +66,7 @@ def compare(
     sort: str | None,
     changes: bool,
     intervals: bool,
+    apart: bool | None,
 ) -> None:
     """Compare finished runs: means, 95% intervals, differences paired by seed.
 
@@ -76,10 +78,19 @@ def compare(
       regbench compare results/ --intervals
       regbench compare results/ --json | jq '.[] | {name, gap}'
       regbench compare elsewhere.csv --metric accuracy
+      regbench compare anna.zip ben.zip cleo.zip
     """
     from regbench.analysis import compare as comparison
     from regbench.analysis import evidence
 
+    if by_origin.wanted(results, apart):
+        if plot or changes or intervals:
+            raise click.UsageError(
+                "--plot, --changes and --intervals show one set of runs; add --together, or "
+                "name one bundle"
+            )
+        by_origin.compare(results, baseline, form, metrics, sort)
+        return
     if plot:  # only a drawing needs what figures import
         from regbench import figures
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from regbench.cli import options
+from regbench.cli import json_schemas, options
 from regbench.cli.printing import busy, console, print_json
 
 
@@ -47,6 +47,6 @@ def inspect(
     with busy(doing):
         found = inspection.inspect(experiment, reference, measure_time=not no_time, **options)
     if as_json:
-        print_json(found.as_dict())
+        print_json(json_schemas.versioned(found.as_dict()))
     else:
         console(stderr=False).print(layer_table.terminal(found))

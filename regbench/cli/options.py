@@ -37,6 +37,20 @@ class CountOrAuto(click.ParamType[int]):
         return int(value)
 
 
+class Duration(click.ParamType[int]):
+    """A time such as `30m` or `1h30m`, in seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        from regbench.execution import budget
+
+        try:
+            return value if isinstance(value, int) else budget.seconds(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 overrides = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key: train.epochs=5."
 )
@@ -116,6 +130,12 @@ plugins = click.option(
 )
 watch = click.option(
     "--watch", "watches", is_flag=True, help="Open a page in the browser that shows the runs live."
+)
+budget = click.option(
+    "--budget",
+    type=Duration(),
+    metavar="TIME",
+    help="Stop after this time, 30m or 1h30m; the same command resumes.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from regbench.cli import options, reading
+from regbench.cli import by_origin, options, reading
 from regbench.cli.printing import busy, warn
 
 
@@ -20,6 +20,7 @@ from regbench.cli.printing import busy, warn
     show_default=True,
     metavar="FILE",
 )
+@by_origin.option
 @options.baseline
 @click.option(
     "--figures",
@@ -30,7 +31,11 @@ from regbench.cli.printing import busy, warn
 )
 @options.plugins
 def report(
-    results: tuple[Path, ...], output: Path, baseline: str | None, folder: Path | None
+    results: tuple[Path, ...],
+    output: Path,
+    baseline: str | None,
+    folder: Path | None,
+    apart: bool | None,
 ) -> None:
     """Write a web page about finished runs: table, interactive curves, gap ledger, probes.
 
@@ -46,8 +51,9 @@ def report(
 
     with busy("Reading the runs") as status:
         loaded = reading.load(results)
+        separate = by_origin.load(results) if by_origin.wanted(results, apart) else None
         status.update("Drawing the report: some seconds for each figure")
-        page.write(loaded, output, baseline, warn=warn)
+        page.write(loaded, output, baseline, warn=warn, separate=separate)
     click.echo(f"The report is in {output}", err=True)
     if folder:
         with busy(f"Drawing the figures into {folder}"):

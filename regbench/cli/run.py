@@ -11,6 +11,7 @@ import click
 
 from regbench.cli import options
 from regbench.cli.printing import console, perhaps_unread
+from regbench.cli.spent import check_budget, print_spent, stopping
 from regbench.cli.training import (
     observer_for,
     print_failures,
@@ -20,6 +21,7 @@ from regbench.cli.training import (
     watched,
 )
 from regbench.execution import signals
+from regbench.execution.budget import Spent
 
 if TYPE_CHECKING:
     from regbench.sweeps.sweep import Outcome
@@ -42,6 +44,7 @@ SMOKE = (
 @options.epochs
 @options.results_to_write
 @options.training
+@options.budget
 @options.as_json
 @click.option("--profile", is_flag=True, help="Print where the time goes.")
 @options.smoke
@@ -59,6 +62,7 @@ def run(
     watches: bool,
     dry_run: bool,
     as_json: bool,
+    budget: int | None,
     **options: Any,
 ) -> int:
     """Train every CONFIG with every seed that has no finished run yet.
@@ -69,6 +73,7 @@ def run(
       regbench run configs/l2.yaml --set l2=1e-2 --seeds 0-4
       regbench run configs/*.yaml --smoke --results /tmp/smoke
       regbench run configs/*.yaml --seeds 0-4 --dry-run
+      regbench run configs/*.yaml --seeds 0-4 --budget 30m
     """
     from regbench import config
     from regbench.execution import environment
@@ -84,9 +89,12 @@ def run(
     if as_json:
         raise click.UsageError("--json needs --dry-run; regbench compare --json reads results")
     command, observer = environment.command_line(), observer_for(quiet)
+    check_budget(budget, options)
     try:
-        with watched(results, watches), signals.raised(observer.stopping):
+        with watched(results, watches), stopping(observer, budget):
             outcome = sweep.run(experiments, results, command=command, observer=observer, **options)
+    except Spent:
+        return print_spent(experiments, results, command)
     except KeyboardInterrupt as error:
         click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
         return signals.exit_code(error)

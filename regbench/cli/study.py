@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from regbench.cli import options
+from regbench.cli.json_schemas import versioned
 from regbench.cli.printing import busy, console, perhaps_unread, print_json, warn
+from regbench.cli.spent import check_budget, print_spent, stopping
 from regbench.cli.training import (
     observer_for,
     print_failures,
@@ -18,10 +21,12 @@ from regbench.cli.training import (
     watched,
 )
 from regbench.execution import signals
+from regbench.execution.budget import Spent
 from regbench.text import listed
 
 if TYPE_CHECKING:
     from regbench.studies.file import Study
+    from regbench.studies.next_step import NextStep
     from regbench.studies.result import StudyResult
 
 
@@ -34,9 +39,11 @@ if TYPE_CHECKING:
     "--results",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Folder of the runs, or with --no-run a bundle.  [default: results/studies/STUDY]",
+    help="Folder of the runs; with --no-run also a bundle, or a folder of bundles.  "
+    "[default: results/studies/STUDY]",
 )
 @options.training
+@options.budget
 @click.option("--no-run", is_flag=True, help="Judge the existing runs; train nothing.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
@@ -54,6 +61,7 @@ def study(
     form: str | None,
     quiet: bool,
     watches: bool,
+    budget: int | None,
     **options: Any,
 ) -> int:
     """Train the missing runs of a STUDY and print a verdict on each claim.
@@ -65,29 +73,34 @@ def study(
       regbench study configs/studies/overfitting.yaml
       regbench study configs/studies/overfitting.yaml --profile full --seeds 0-19
       regbench study configs/studies/overfitting.yaml --no-run --json
+      regbench study configs/studies/overfitting.yaml --no-run --results submissions/
     """
     from regbench.execution import environment
     from regbench.studies import file as study_file
+    from regbench.studies import next_step, submissions
     from regbench.studies import run as studies
 
     asked = study_file.read(path, profile, seeds, overrides)
     folder = results or studies.default_results(asked)
-    if folder.is_file() and (dry_run or not no_run):
-        raise click.UsageError(
-            f"--results: expected a folder for training, received the file {folder}; "
-            "--no-run judges the runs of a bundle"
-        )
+    if dry_run or not no_run:
+        _check_folder(folder)
     if dry_run:
         return _plan(asked, folder, form == "json", options)
+    command = environment.command_line()
+    if no_run and (handed_in := submissions.bundles(folder)):
+        return _judge_each(asked, handed_in, form)
     if no_run:
         with busy("Judging the runs"):
             found = studies.judge(asked, folder, warn=warn)
     else:
-        command, observer = environment.command_line(), observer_for(quiet)
+        check_budget(budget, options)
+        observer = observer_for(quiet)
         options |= {"command": command, "observer": observer}
         try:
-            with watched(folder, watches), signals.raised(observer.stopping):
+            with watched(folder, watches), stopping(observer, budget):
                 found = studies.run_study(asked, folder, warn=warn, **options)
+        except Spent:
+            return _judge_in_time(asked, folder, form, command)
         except KeyboardInterrupt as error:
             click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
             return signals.exit_code(error)
@@ -95,8 +108,17 @@ def study(
         if found.outcome:
             print_other_backends(found.outcome.other_backends, options["backend"])
             print_failures(found.outcome, folder)
-        _print(found, form)
+        _print(found, form, next_step.after(found, folder, command))
     return found.exit_code
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a bundle in the place of a folder to train into."""
+    if folder.is_file():
+        raise click.UsageError(
+            f"--results: expected a folder for training, received the file {folder}; "
+            "--no-run judges the runs of a bundle"
+        )
 
 
 def _plan(asked: Study, folder: Path, as_json: bool, options: dict[str, Any]) -> int:
@@ -132,12 +154,49 @@ def _plan_runs(study: Study, folder: Path, as_json: bool, options: dict[str, Any
     return code
 
 
-def _print(result: StudyResult, form: str | None) -> None:
+def _judge_in_time(asked: Study, folder: Path, form: str | None, command: list[str]) -> int:
+    """Judge the runs that a budget of time allowed, without writing the verdicts down.
+
+    Seeds that are missing are no seeds added later: the number of seeds was fixed before.
+    """
+    from regbench.studies import next_step, trials
+    from regbench.studies import run as studies
+
+    if asked.contest and trials.missing(asked.contest, trials.folder(folder)):
+        return print_spent(asked.contest.runs, trials.folder(folder), command)
+    with busy("Judging the runs"):
+        found = studies.judge(asked, folder, warn=warn)
+    code = print_spent(found.study.experiments, folder, command)
+    step = next_step.after(found, folder, command)
+    with perhaps_unread():
+        _print(found, form, step)
+    return found.exit_code or code
+
+
+def _judge_each(asked: Study, paths: list[Path], form: str | None) -> int:
+    """Print the verdicts on each bundle; exit code 1 if one could not be judged at all."""
+    from regbench.studies import submissions
+    from regbench.terminal import origins
+
+    with busy("Judging the bundles"):
+        found = submissions.judge(asked, paths, warn)
+    if form == "json":
+        content = {"study": asked.name, "question": asked.question}
+        print_json(versioned({**content, "submissions": [each.as_dict() for each in found]}))
+    elif form == "markdown":
+        click.echo(origins.submissions_markdown(asked.question, found), nl=False)
+    else:
+        console(stderr=False).print(origins.submissions(asked.question, found))
+    return 1 if any(each.problem for each in found) else 0
+
+
+def _print(result: StudyResult, form: str | None, step: NextStep) -> None:
     from regbench.studies import markdown
     from regbench.terminal import study as study_tables
 
     if form == "json":
-        print_json(result.as_dict())
+        more = {"exit_code": result.exit_code, "next": asdict(step)}
+        print_json(versioned({**result.as_dict(), **more}))
     elif form == "markdown":
         click.echo(markdown.markdown(result), nl=False)
     else:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regbench.cli.json_schemas import versioned
 from regbench.cli.printing import busy, complain, console, lasting_console, print_json, warn
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def print_plan(
     with busy(f"Measuring how fast this machine trains {what}: some seconds for each"):
         plan = planning.plan(experiments, results, **own)
     if as_json:
-        print_json(plan.as_dict())
+        print_json(versioned(plan.as_dict()))
     else:
         console(stderr=False).print(plan_table.terminal(plan))
     print_other_backends(plan.other_backends, options["backend"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from regbench.cli import options
+from regbench.cli.json_schemas import versioned
 from regbench.cli.printing import console, perhaps_unread, print_json
 from regbench.cli.training import observer_for, print_plan, resuming
 from regbench.execution import signals
@@ -111,7 +112,7 @@ def _print(found: ContestResult, as_json: bool) -> None:
     from regbench.terminal import contest as tables
 
     if as_json:
-        print_json(found.as_dict())
+        print_json(versioned(found.as_dict()))
     else:
         console(stderr=False).print(tables.terminal(found))
 

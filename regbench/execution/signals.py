@@ -59,6 +59,8 @@ def raised(announce: Callable[[], object]) -> Iterator[None]:
     def interrupt(number: int, frame: Any) -> None:
         nonlocal announced
         first, announced = not announced, True
+        if hasattr(signal, "setitimer"):  # not on Windows
+            signal.setitimer(signal.ITIMER_REAL, 0)  # a budget has no more say: `budget.limited`
         if first:
             # The signal may have come in the middle of a write to the same stream.
             with contextlib.suppress(RuntimeError, OSError):

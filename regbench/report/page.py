@@ -7,19 +7,20 @@ identified by their SHA-256, and no address is ever opened.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench import files, text
-from regbench.analysis import compare, run_time
+from regbench.analysis import compare, origins, run_time
 from regbench.analysis.rows import ConfigRow
 from regbench.errors import Warn
 from regbench.figures import Shared, probes, variants
 from regbench.report import charts, model_cards, provenance
 from regbench.report.policy import policy
+from regbench.runs.results import Results
 
 if TYPE_CHECKING:
     import pandas
@@ -29,7 +30,11 @@ SHOWN_AT_FIRST = 8
 
 
 def write(
-    frame: pandas.DataFrame, path: Path | str, baseline: str | None = None, warn: Warn | None = None
+    frame: pandas.DataFrame,
+    path: Path | str,
+    baseline: str | None = None,
+    warn: Warn | None = None,
+    separate: Mapping[str, Results] | None = None,
 ) -> None:
     """Write the report of finished runs to an HTML file.
 
@@ -38,20 +43,27 @@ def write(
         baseline: the name of the config that the others are compared with.
         warn: called with a line for each run whose probes or environment can't be read, and for
             everything that makes runs less comparable, as in `compare`.
+        separate: the same runs by their origin, by its label, to be shown side by side too.
 
     Raises:
         RegbenchError: there is no run, or none with the baseline's name.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write(path, render(frame, baseline, warn))
+    files.write(path, render(frame, baseline, warn, separate))
 
 
-def render(frame: pandas.DataFrame, baseline: str | None = None, warn: Warn | None = None) -> str:
+def render(
+    frame: pandas.DataFrame,
+    baseline: str | None = None,
+    warn: Warn | None = None,
+    separate: Mapping[str, Results] | None = None,
+) -> str:
     """Return the report of finished runs as HTML; the arguments are those of `write`."""
     import jinja2
 
-    rows = compare.compare(frame, baseline, warn=warn, examples=False)
+    # By origin, runs of the same config and seed are expected: the page itself says what counts.
+    rows = compare.compare(frame, baseline, warn=None if separate else warn, examples=False)
     labeled = variants.labeled(frame)
     looks = {style.variant: style for style in variants.looks(labeled)}
     headline = _headline(rows, labeled)
@@ -82,6 +94,7 @@ def render(frame: pandas.DataFrame, baseline: str | None = None, warn: Warn | No
         runs=len(labeled.drop_duplicates(["variant", "seed"])),
         epochs=int(frame["epoch"].max()),
         origins=provenance.of(frame, warn),
+        side_by_side=_SideBySide.of(separate, baseline, warn) if separate else None,
     )
 
 
@@ -110,6 +123,24 @@ class Line:
     changes: str
     time: str
     row: ConfigRow
+
+
+@dataclass(frozen=True)
+class _SideBySide:
+    """The runs by origin: the cells of a table, and who changed what."""
+
+    headings: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    changed: Sequence[str]
+    legend: str
+
+    @classmethod
+    def of(
+        cls, separate: Mapping[str, Results], baseline: str | None, warn: Warn | None
+    ) -> _SideBySide:
+        rows = origins.by_origin(separate, baseline, warn=warn, examples=False)
+        changed = [origins.said(each) for each in origins.changed(separate)]
+        return cls(origins.HEADINGS, list(origins.lines(rows)), changed, origins.LEGEND)
 
 
 def _headline(rows: Sequence[ConfigRow], labeled: pandas.DataFrame) -> list[Line]:

@@ -154,14 +154,14 @@ def _legend(rows: Sequence[ConfigRow], timed: bool) -> str:
 
 def _flat(row: ConfigRow) -> dict[str, Field]:
     flat: dict[str, Field] = {
-        "name": _no_formula(row.name),
-        "config_hash": _no_formula(row.config_hash),
+        "name": no_formula(row.name),
+        "config_hash": no_formula(row.config_hash),
         "seeds": " ".join(map(str, row.seeds)),
         "runs": row.runs,
         "diverged": row.diverged,
         "parameters": row.parameters,
         "seconds": row.seconds,
-        "changes": _no_formula(changes(row.changes)),
+        "changes": no_formula(changes(row.changes)),
     }
     if row.wall_seconds is not None:
         flat["wall_seconds"] = row.wall_seconds
@@ -189,5 +189,5 @@ def _numbers(name: str, value: Interval) -> dict[str, Field]:
     return {f"{name}_{part}": number for part, number in asdict(value).items()}
 
 
-def _no_formula(text: str) -> str:
+def no_formula(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text

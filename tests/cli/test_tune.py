@@ -1,7 +1,5 @@
 """`regbench tune`: the search of one config, its table, its JSON, errors."""
 
-import json
-
 import pytest
 from click.testing import CliRunner
 
@@ -9,6 +7,7 @@ from regbench.cli import cli
 from regbench.config import ConfigError
 from regbench.studies import contest as contests
 from regbench.studies.contest import Tuning
+from tests.cli.test_json import assert_holds
 from tests.studies.test_contest import finish
 
 DIMENSIONS = ("train.learning_rate=log:1e-4:1e-2", "dropout.dense=choice:0.2:0.5")
@@ -45,7 +44,7 @@ def test_the_winner_is_shown_with_the_command_that_trains_it(tune):
 
 
 def test_the_json_has_every_trial(tune):
-    found = json.loads(tune("--json", "--quiet").stdout)
+    found = assert_holds(tune("--json", "--quiet").stdout, "tune")
     (search,) = found["searches"]
     assert search["winner"] == 3
     assert [each["metric"] for each in search["trials"]] == [1.0, 1.0, 0.5, 1.0]
