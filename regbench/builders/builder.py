@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
 from regbench.builders.kit import Kit
 from regbench.regularizers import Regularizer
+
+if TYPE_CHECKING:
+    import keras
 
 Size = Annotated[int, Field(ge=1, le=10**6)]
 Sizes = Annotated[tuple[Size, ...], Strict(False), Field(max_length=100)]
@@ -30,7 +33,7 @@ class Builder(BaseModel):
 
     name: str
 
-    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> Any:
+    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> keras.Model:
         """Return the `keras.Model`, from images in [0, 1] to class probabilities.
 
         Args:

@@ -12,10 +12,13 @@ initial weights depend on the seed and the layer's name, so that variants share 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regbench.errors import RegbenchError
 from regbench.regularizers import Regularizer
+
+if TYPE_CHECKING:
+    import keras
 
 # The hooks that add layers, and the part of a network that each of them needs.
 PLACES = {
@@ -152,7 +155,7 @@ class Kit:
         asked = [each for each in self.regularizers.values() if shrink or not each.shrinks]
         return [layer for each in asked for layer in getattr(each, hook)(name, *depth)]
 
-    def _activated(self, layer: Any, name: str, **options: Any) -> list[Any]:
+    def _activated(self, layer: keras.Layer, name: str, **options: Any) -> list[Any]:
         """Return a hidden layer; its activation is separate only if another layer precedes it."""
         between = self.before_activation(name)
         weights = layer(**options, activation=None if between else self.activation, name=name)
@@ -165,7 +168,7 @@ class Kit:
         return keras.layers.Activation(self.activation, name=f"{name}_activation")
 
 
-def chain(inputs: Any, *parts: Sequence[Any]) -> Any:
+def chain(inputs: keras.KerasTensor, *parts: Sequence[Any]) -> keras.KerasTensor:
     """Return the output of the layers of `parts`, one after the other, on a tensor."""
     for part in parts:
         for layer in part:
@@ -175,5 +178,5 @@ def chain(inputs: Any, *parts: Sequence[Any]) -> Any:
 
 def _layers(regularizer: Regularizer, hook: str, name: str) -> list[Any]:
     depth = (1.0,) if hook == "around_block" else ()
-    layers: list[Any] = getattr(regularizer, hook)(name, *depth)
+    layers: list[keras.Layer] = getattr(regularizer, hook)(name, *depth)
     return layers

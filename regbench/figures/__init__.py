@@ -26,6 +26,7 @@ from regbench.figures.variants import labeled
 from regbench.runs import Results
 
 if TYPE_CHECKING:
+    import altair
     import pandas
 
 __all__ = [
@@ -87,7 +88,7 @@ class Shared:
         return {"found": self.found} if name in PROBING else {}
 
 
-def save(chart: Any, path: Path | str, dots_per_inch: int = 192) -> None:
+def save(chart: altair.typing.ChartType, path: Path | str, dots_per_inch: int = 192) -> None:
     """Write a chart to a file in the format of its suffix; HTML works offline.
 
     Raises:

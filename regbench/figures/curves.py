@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from regbench.figures.style import (
@@ -22,6 +23,7 @@ from regbench.figures.variants import by_epoch, labeled, looks, order
 from regbench.runs import Results
 
 if TYPE_CHECKING:
+    import altair
     import pandas
 
 WIDTH = 760
@@ -127,13 +129,15 @@ def gap(frame: Results | pandas.DataFrame, metric: Metric = "accuracy", width: i
     return single(chart, width, round(width * 0.45))
 
 
-def single(chart: Any, width: int, height: int) -> Any:
+def single(chart: altair.typing.ChartType, width: int, height: int) -> Any:
     """Return a chart of one panel that is `width` pixels wide with its axes."""
     fit = {"type": "fit-x", "contains": "padding"}
     return styled(chart.properties(width=width, height=height, autosize=fit), width)
 
 
-def _lines(alt: Any, base: Any, frame: pandas.DataFrame, field: str, axis: Any, scale: Any) -> Any:
+def _lines(
+    alt: ModuleType, base: altair.Chart, frame: pandas.DataFrame, field: str, axis: Any, scale: Any
+) -> Any:
     """Return a line per variant, a band from `low` to `high`, and points with tooltips."""
     styles = looks(labeled(frame))
     y = alt.Y(f"{field}:Q", axis=axis, scale=scale)
@@ -146,12 +150,12 @@ def _lines(alt: Any, base: Any, frame: pandas.DataFrame, field: str, axis: Any, 
     )
 
 
-def _epochs(alt: Any) -> Any:
+def _epochs(alt: ModuleType) -> Any:
     axis = alt.Axis(format="d", tickMinStep=1, grid=False)
     return alt.X("epoch:Q", title="epoch", axis=axis, scale=alt.Scale(nice=False))
 
 
-def _vertical(alt: Any, metric: str, log: bool) -> tuple[Any, Any]:
+def _vertical(alt: ModuleType, metric: str, log: bool) -> tuple[Any, Any]:
     axis = alt.Axis(title=AXES[metric], tickCount=5)
     if log:
         return axis, alt.Scale(type="log", nice=False)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 
-def fuse(layer: Any) -> None:
+def fuse(layer: keras.Layer) -> None:
     """Make a `keras.layers.BatchNormalization` train with the fused kernel, if there is one.
 
     That is the case for maps (n, height, width, channels) on TensorFlow. Inference remains Keras'
@@ -21,7 +21,7 @@ def fuse(layer: Any) -> None:
         return
     unfused = layer.call
 
-    def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(inputs: keras.KerasTensor, training: bool | None = None, mask: Any = None) -> Any:
         if training and layer.trainable and len(inputs.shape) == 4:
             return _train(layer, inputs)
         return unfused(inputs, training=training, mask=mask)
@@ -29,7 +29,7 @@ def fuse(layer: Any) -> None:
     layer.call = call
 
 
-def _train(layer: Any, maps: Any) -> Any:
+def _train(layer: keras.Layer, maps: keras.KerasTensor) -> Any:
     """Normalize with the batch's own statistics, and move the moving averages toward them."""
     import tensorflow as tf
 

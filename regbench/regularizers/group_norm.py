@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from regbench.errors import RegbenchError
 from regbench.regularizers.hooks import Toggle
+
+if TYPE_CHECKING:
+    import keras
 
 
 class GroupNorm(Toggle):
@@ -37,7 +40,7 @@ class GroupNorm(Toggle):
         return [layer]
 
 
-def _check_when_built(layer: Any, name: str) -> None:
+def _check_when_built(layer: keras.Layer, name: str) -> None:
     """Refuse groups that don't fit as soon as the channels are known; the layer stays Keras' own.
 
     Keras' own message swaps the two numbers, and it accepts groups of one unit, although one number

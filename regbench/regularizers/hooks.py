@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+
+if TYPE_CHECKING:
+    import keras
 
 Images = NDArray[np.float32]
 Targets = NDArray[np.float32]
@@ -23,14 +26,14 @@ class Averaging:
     """Averages of a compiled model's trainable weights, kept while the model trains."""
 
     @property
-    def variables(self) -> Sequence[Any]:
+    def variables(self) -> Sequence[keras.Variable]:
         """Keras variables with its state, for checkpoints, beyond model and optimizer."""
         return ()
 
     def end_epoch(self, epoch: int, epochs: int) -> None:
         """Update the averages with the weights after `epoch` of `epochs`."""
 
-    def weights(self) -> Sequence[Any] | None:
+    def weights(self) -> Sequence[keras.Variable] | None:
         """Return the averages in the order of `model.trainable_variables`; None at first."""
         return None
 
@@ -87,11 +90,11 @@ class Regularizer:
         """Return the stride of the last convolution of each block."""
         return 1
 
-    def kernel_penalty(self) -> Any:
+    def kernel_penalty(self) -> keras.Regularizer | None:
         """Return the Keras regularizer for every kernel (biases are never penalized), or None."""
         return None
 
-    def kernel_constraint(self) -> Any:
+    def kernel_constraint(self) -> keras.constraints.Constraint | None:
         """Return the Keras constraint for every kernel, or None."""
         return None
 
@@ -123,7 +126,7 @@ class Regularizer:
         # By default this is the docstring's first line, which is enough for a plugin.
         return (inspect.getdoc(type(self)) or "").partition("\n")[0]
 
-    def averaging(self, model: Any) -> Averaging | None:
+    def averaging(self, model: keras.Model) -> Averaging | None:
         """Return an averager for the weights of a compiled model, or None.
 
         The averages are evaluated, saved and probed; training continues with the weights

@@ -17,6 +17,7 @@ from regbench.figures.differences import compared
 from regbench.studies import variances
 
 if TYPE_CHECKING:
+    import altair
     import pandas
 
 # Each color of the figures and its counterpart on a dark page. In the page they are CSS
@@ -132,7 +133,7 @@ def _variable(color: str) -> str:
     return f"c{color[1:].lower()}"
 
 
-def _spec(chart: Any) -> dict[str, Any]:
+def _spec(chart: altair.typing.ChartType) -> dict[str, Any]:
     """Return the specification with a filter that the page's list of variants sets."""
     with colors.unbounded():
         spec: dict[str, Any] = chart.to_dict()

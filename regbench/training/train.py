@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,9 @@ from regbench.training.evaluate import Curves
 from regbench.training.selection import Selection
 from regbench.training.steps import Steps
 from regbench.training.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    import keras
 
 # The callback for a run's progress: a kind of event ("step", "epoch" or "note") and its figures.
 Emit = Callable[[str, dict[str, Any]], None]
@@ -69,7 +72,7 @@ class _Run:
     """The parts of a run in progress. Training changes only the model and `position`."""
 
     experiment: Experiment
-    model: Any
+    model: keras.Model
     trainer: Steps
     splits: Splits
     curves: Curves
@@ -93,7 +96,7 @@ class _Run:
         return last or not self.position.is_finite or self.selection.reason is not None
 
     @property
-    def further(self) -> list[Any]:
+    def further(self) -> list[keras.Variable]:
         """The variables that a checkpoint must have beyond those of model and optimizer."""
         return [*self.averages.variables, *self.selection.variables]
 
