@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
@@ -27,7 +27,7 @@ class Builder(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-    smoke: ClassVar[Mapping[str, Any]] = {}
+    smoke: ClassVar[Mapping[str, object]] = {}
     # The advice if the maps of small images shrink to nothing.
     remedy: ClassVar[str] = "Use larger images, or another model.name."
 
@@ -51,6 +51,6 @@ class Builder(BaseModel):
         """Return the same network at the size of a smoke run."""
         return type(self).model_validate(self.model_dump() | dict(self.smoke))
 
-    def changed(self) -> dict[str, Any]:
+    def changed(self) -> dict[str, object]:
         """Return the keys that differ from the defaults, and the name."""
         return {"name": self.name, **self.model_dump(mode="json", exclude_defaults=True)}

@@ -104,7 +104,7 @@ class Inspection:
     timing: Timing | None
     advice: list[Advice]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the inspection as JSON."""
         return dataclasses.asdict(self)
 

@@ -51,7 +51,7 @@ MOST_CHANGED = 10_000
 MOST_REPEATS = 8
 
 
-def ledgers(subject: Subject, row: Mapping[str, Any]) -> dict[str, Ledger] | None:
+def ledgers(subject: Subject, row: Mapping[str, object]) -> dict[str, Ledger] | None:
     """Return the gap ledgers of loss and accuracy; None for a run without an epoch."""
     return gap_ledger.of_row(dict(row), training_mode(subject), on_batches(subject))
 

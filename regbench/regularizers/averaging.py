@@ -33,7 +33,7 @@ class EMA(Toggle):
     def is_idle(self) -> bool:
         return self.momentum == 0
 
-    def optimizer(self) -> dict[str, Any]:
+    def optimizer(self) -> dict[str, object]:
         return {"use_ema": True, "ema_momentum": self.momentum}
 
     def averaging(self, model: keras.Model) -> Averaging:

@@ -98,7 +98,7 @@ class Regularizer:
         """Return the Keras constraint for every kernel, or None."""
         return None
 
-    def optimizer(self) -> dict[str, Any]:
+    def optimizer(self) -> dict[str, object]:
         """Return arguments for the Keras optimizer, such as `weight_decay` or `clipnorm`.
 
         `weight_decay` applies to kernels alone. Two techniques can't give the same argument.
@@ -165,13 +165,13 @@ class Toggle(Regularizer, BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _expand_shorthand(cls, value: Any) -> Any:
+    def _expand_shorthand(cls, value: object) -> Any:
         if value is True and cls.bare:
             return {}
         return {cls.shorthand: value} if cls.is_short(value) else value
 
     @classmethod
-    def is_short(cls, value: Any) -> bool:
+    def is_short(cls, value: object) -> bool:
         """Return whether a value of the toggle is just that of its `shorthand`."""
         scalar = isinstance(value, str | int | float) and not isinstance(value, bool)
         return cls.shorthand is not None and scalar

@@ -23,5 +23,5 @@ class UnitMaxNorm(keras.constraints.Constraint):
         incoming = list(range(len(kernel.shape) - 1))
         return keras.constraints.MaxNorm(self.max_value, axis=incoming)(kernel)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {"max_value": self.max_value}

@@ -58,7 +58,7 @@ class DropBlock2D(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         own = {"rate": self.rate, "block_size": self.block_size, "seed": self.seed}
         return {**super().get_config(), **own}
 
@@ -95,7 +95,7 @@ class _RandomPooling2D(keras.layers.Layer):
             raise ValueError(f"maps of {size} pixels are smaller than a window of {self.pool_size}")
         return (size - self.pool_size) // self.strides + 1
 
-    def _window(self) -> dict[str, Any]:
+    def _window(self) -> dict[str, object]:
         """Return the arguments of Keras' pooling operations."""
         return {
             "pool_size": self.pool_size,
@@ -104,7 +104,7 @@ class _RandomPooling2D(keras.layers.Layer):
             "data_format": "channels_last",
         }
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         own = {
             "pool_size": self.pool_size,
             "strides": self.strides,

@@ -19,7 +19,7 @@ class LpNorm(keras.regularizers.Regularizer):
     def __call__(self, kernel: keras.KerasTensor) -> Any:
         return self.strength * keras.ops.sum(keras.ops.power(keras.ops.absolute(kernel), self.p))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {"p": self.p, "strength": self.strength}
 
 
@@ -33,5 +33,5 @@ class PenaltySum(keras.regularizers.Regularizer):
     def __call__(self, kernel: keras.KerasTensor) -> Any:
         return sum(penalty(kernel) for penalty in self.penalties)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {"penalties": [keras.regularizers.serialize(each) for each in self.penalties]}
