@@ -63,7 +63,9 @@ def register(name: str, function: Callable[[pandas.DataFrame], Any]) -> None:
         raise TypeError(f"expected a function of a frame, received {function!r:.80}")
 
     @functools.wraps(function)
-    def drawn(runs: Results | pandas.DataFrame, width: int | None = None, **_: Any) -> Any:
+    def drawn(
+        runs: Results | pandas.DataFrame, width: int | None = None, **_: Any
+    ) -> altair.typing.ChartType | None:
         try:
             chart = function(labeled(runs))
             fits = chart is not None and width and hasattr(chart, "width")

@@ -36,7 +36,7 @@ def curves(
     metric: Metric = "accuracy",
     width: int = WIDTH,
     log: bool = False,
-) -> Any:
+) -> altair.typing.ChartType:
     """Return train and test curves of every variant, a panel each, the gap between them shaded.
 
     Args:
@@ -55,7 +55,7 @@ def curves(
     panel = panel_width(width, columns)
     axis, scale = _vertical(alt, metric, log)
 
-    def area(opacity: float, series: str, y: str, y2: str) -> Any:
+    def area(opacity: float, series: str, y: str, y2: str) -> altair.typing.ChartType:
         ends = {"y": alt.Y(f"{y}:Q", axis=axis, scale=scale), "y2": f"{y2}:Q"}
         return base.mark_area(opacity=opacity).encode(color=alt.datum(series), **ends)
 
@@ -110,7 +110,9 @@ def together(
     return styled(chart.transform_fold(["train", "test"], as_=["set", "value"]), width)
 
 
-def gap(frame: Results | pandas.DataFrame, metric: Metric = "accuracy", width: int = WIDTH) -> Any:
+def gap(
+    frame: Results | pandas.DataFrame, metric: Metric = "accuracy", width: int = WIDTH
+) -> altair.typing.ChartType:
     """Return the generalization gap of every variant over epochs.
 
     The arguments are those of `curves`. Above zero, the training set is ahead.
@@ -129,7 +131,7 @@ def gap(frame: Results | pandas.DataFrame, metric: Metric = "accuracy", width: i
     return single(chart, width, round(width * 0.45))
 
 
-def single(chart: altair.typing.ChartType, width: int, height: int) -> Any:
+def single(chart: altair.typing.ChartType, width: int, height: int) -> altair.typing.ChartType:
     """Return a chart of one panel that is `width` pixels wide with its axes."""
     fit = {"type": "fit-x", "contains": "padding"}
     return styled(chart.properties(width=width, height=height, autosize=fit), width)
@@ -137,7 +139,7 @@ def single(chart: altair.typing.ChartType, width: int, height: int) -> Any:
 
 def _lines(
     alt: ModuleType, base: altair.Chart, frame: pandas.DataFrame, field: str, axis: Any, scale: Any
-) -> Any:
+) -> altair.typing.ChartType:
     """Return a line per variant, a band from `low` to `high`, and points with tooltips."""
     styles = looks(labeled(frame))
     y = alt.Y(f"{field}:Q", axis=axis, scale=scale)

@@ -61,7 +61,7 @@ def dash(alt: ModuleType, styles: Sequence[Style], **options: Any) -> Any:
     return alt.StrokeDash("variant:N", scale=scale, title=None, **options)
 
 
-def styled(chart: altair.typing.ChartType, width: int) -> Any:
+def styled(chart: altair.typing.ChartType, width: int) -> altair.typing.ChartType:
     """Return the top-level chart in the common style; `width` is for the legend."""
     text = {"labelColor": LABEL, "titleColor": LABEL}
     return (
@@ -102,7 +102,7 @@ def facet(
     order: Sequence[str],
     columns: int,
     margin: int = 70,
-) -> Any:
+) -> altair.typing.ChartType:
     """Return panels in the given order, their titles above them.
 
     `margin` is the part of the width that axes take; a page that fits the figure into a window

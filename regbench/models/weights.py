@@ -78,7 +78,7 @@ def _given(values: Any) -> list[Any]:
     return [value for value in values if value is not None]
 
 
-def _sum(penalties: list[Any]) -> Any:
+def _sum(penalties: list[keras.Regularizer]) -> keras.Regularizer:
     if len(penalties) == 1:
         return penalties[0]
     from regbench.regularizers.keras_penalties import PenaltySum

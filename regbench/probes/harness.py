@@ -88,7 +88,9 @@ class Subject:
         return [layer for layer in leaves(self.model) if isinstance(layer, kind)]
 
 
-def forward(network: keras.Model, inputs: keras.KerasTensor, active: tuple[type, ...] = ()) -> Any:
+def forward(
+    network: keras.Model, inputs: keras.KerasTensor, active: tuple[type, ...] = ()
+) -> keras.KerasTensor:
     """Return the outputs (n, ...) of a model, or of layers one after the other.
 
     Layers of the classes in `active` behave as in training, the others as at inference.
@@ -121,7 +123,7 @@ def compiled(
             super().__init__()
             self.network = network  # an attribute, so that its variables are found
 
-        def call(self, inputs: keras.KerasTensor) -> Any:
+        def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
             return forward(network, inputs, active)
 
     model = InMode()

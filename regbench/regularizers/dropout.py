@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -24,10 +24,10 @@ class RatesByPlace(Toggle):
     def is_idle(self) -> bool:
         return self.dense == self.conv == 0
 
-    def after_block(self, name: str) -> list[Any]:
+    def after_block(self, name: str) -> list[keras.Layer]:
         return [self._layer(self.conv, name)] if self.conv else []
 
-    def before_dense(self, name: str) -> list[Any]:
+    def before_dense(self, name: str) -> list[keras.Layer]:
         return [self._layer(self.dense, name)] if self.dense else []
 
     def _layer(self, rate: float, name: str) -> keras.Layer:

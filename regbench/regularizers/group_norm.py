@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -30,7 +30,7 @@ class GroupNorm(Toggle):
     groups: Annotated[int, Field(ge=1, le=10**6)] = 4
     epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-3
 
-    def before_activation(self, name: str) -> list[Any]:
+    def before_activation(self, name: str) -> list[keras.Layer]:
         import keras
 
         layer = keras.layers.GroupNormalization(

@@ -59,30 +59,30 @@ class Regularizer:
         """Return whether these values have no effect, which counts as switched off."""
         return False
 
-    def on_input(self, name: str) -> list[Any]:
+    def on_input(self, name: str) -> list[keras.Layer]:
         """Return layers between the input and the first layer with weights."""
         return []
 
-    def before_activation(self, name: str) -> list[Any]:
+    def before_activation(self, name: str) -> list[keras.Layer]:
         """Return layers between a hidden layer's weights and its activation."""
         return []
 
-    def after_activation(self, name: str) -> list[Any]:
+    def after_activation(self, name: str) -> list[keras.Layer]:
         """Return layers after a hidden layer's activation."""
         return []
 
-    def after_block(self, name: str) -> list[Any]:
+    def after_block(self, name: str) -> list[keras.Layer]:
         """Return layers after the last convolution of a block."""
         return []
 
-    def around_block(self, name: str, depth: float) -> list[Any]:
+    def around_block(self, name: str, depth: float) -> list[keras.Layer]:
         """Return layers at the end of a residual branch, before it is added to the shortcut.
 
         `depth` is the block's place in the network, from above 0 to 1 for the last block.
         """
         return []
 
-    def before_dense(self, name: str) -> list[Any]:
+    def before_dense(self, name: str) -> list[keras.Layer]:
         """Return layers before a dense layer, including the output layer."""
         return []
 

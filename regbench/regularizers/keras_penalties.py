@@ -16,7 +16,7 @@ class LpNorm(keras.regularizers.Regularizer):
         self.p = p
         self.strength = strength
 
-    def __call__(self, kernel: keras.KerasTensor) -> Any:
+    def __call__(self, kernel: keras.KerasTensor) -> keras.KerasTensor:
         return self.strength * keras.ops.sum(keras.ops.power(keras.ops.absolute(kernel), self.p))
 
     def get_config(self) -> dict[str, object]:
@@ -30,7 +30,7 @@ class PenaltySum(keras.regularizers.Regularizer):
     def __init__(self, penalties: Sequence[Any]) -> None:
         self.penalties = [keras.regularizers.get(penalty) for penalty in penalties]
 
-    def __call__(self, kernel: keras.KerasTensor) -> Any:
+    def __call__(self, kernel: keras.KerasTensor) -> keras.KerasTensor:
         return sum(penalty(kernel) for penalty in self.penalties)
 
     def get_config(self) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -37,7 +37,7 @@ class Pooling(Toggle):
     def block_stride(self) -> int:
         return (self.stride or self.size) if self.kind == "none" else 1
 
-    def after_block(self, name: str) -> list[Any]:
+    def after_block(self, name: str) -> list[keras.Layer]:
         if self.kind == "none":
             return []
         layer = _layer(self.kind)(
