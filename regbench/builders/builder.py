@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
 from regbench.builders.kit import Kit
 from regbench.regularizers import Regularizer
+
+if TYPE_CHECKING:
+    import keras
 
 Size = Annotated[int, Field(ge=1, le=10**6)]
 Sizes = Annotated[tuple[Size, ...], Strict(False), Field(max_length=100)]
@@ -24,13 +27,13 @@ class Builder(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-    smoke: ClassVar[Mapping[str, Any]] = {}
+    smoke: ClassVar[Mapping[str, object]] = {}
     # The advice if the maps of small images shrink to nothing.
     remedy: ClassVar[str] = "Use larger images, or another model.name."
 
     name: str
 
-    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> Any:
+    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> keras.Model:
         """Return the `keras.Model`, from images in [0, 1] to class probabilities.
 
         Args:
@@ -48,6 +51,6 @@ class Builder(BaseModel):
         """Return the same network at the size of a smoke run."""
         return type(self).model_validate(self.model_dump() | dict(self.smoke))
 
-    def changed(self) -> dict[str, Any]:
+    def changed(self) -> dict[str, object]:
         """Return the keys that differ from the defaults, and the name."""
         return {"name": self.name, **self.model_dump(mode="json", exclude_defaults=True)}

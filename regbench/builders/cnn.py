@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from regbench.builders.builder import Activation, Builder, Sizes
 from regbench.builders.kit import Kit
+
+if TYPE_CHECKING:
+    import keras
 
 HEADS = {
     "flatten": "Flatten",
@@ -30,7 +33,7 @@ class CNN(Builder):
     head: Literal["flatten", "global_max_pooling", "global_average_pooling"] = "flatten"
     dense: Sizes = (128,)
 
-    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> Any:
+    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> keras.Model:
         import keras
 
         layers = kit.on_input()

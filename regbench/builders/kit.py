@@ -12,10 +12,13 @@ initial weights depend on the seed and the layer's name, so that variants share 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regbench.errors import RegbenchError
 from regbench.regularizers import Regularizer
+
+if TYPE_CHECKING:
+    import keras
 
 # The hooks that add layers, and the part of a network that each of them needs.
 PLACES = {
@@ -40,11 +43,13 @@ class Kit:
         self.activation = activation
         self._asked: set[str] = set()
 
-    def on_input(self, name: str = "input") -> list[Any]:
+    def on_input(self, name: str = "input") -> list[keras.Layer]:
         """Return techniques' layers between the input and the first layer with weights."""
         return self._ask("on_input", name)
 
-    def conv(self, name: str, filters: int, kernel_size: int = 3, **options: Any) -> list[Any]:
+    def conv(
+        self, name: str, filters: int, kernel_size: int = 3, **options: Any
+    ) -> list[keras.Layer]:
         """Return a convolution with its activation. `options` are those of `keras.layers.Conv2D`.
 
         The maps keep their size, unless `strides` or `padding` say otherwise.
@@ -58,7 +63,7 @@ class Kit:
 
     def block(
         self, name: str, channels: int, convolutions: int = 2, kernel_size: int = 3
-    ) -> list[Any]:
+    ) -> list[keras.Layer]:
         """Return convolutions, `{name}_conv1` and so on, and the pooling that shrinks the maps."""
         stride = self.block_stride()
         layers = []
@@ -67,20 +72,20 @@ class Kit:
             layers += self.conv(f"{name}_conv{index}", channels, kernel_size, strides=strides)
         return [*layers, *self.after_block(name, pooling=True)]
 
-    def dense(self, name: str, units: int) -> list[Any]:
+    def dense(self, name: str, units: int) -> list[keras.Layer]:
         """Return a hidden dense layer with its activation."""
         import keras
 
         return [*self.before_dense(name), *self._activated(keras.layers.Dense, name, units=units)]
 
-    def output(self, name: str, classes: int) -> list[Any]:
+    def output(self, name: str, classes: int) -> list[keras.Layer]:
         """Return the dense layer that gives class probabilities."""
         import keras
 
         layer = keras.layers.Dense(classes, activation="softmax", name=name)
         return [*self.before_dense(name), layer]
 
-    def activate(self, name: str) -> list[Any]:
+    def activate(self, name: str) -> list[keras.Layer]:
         """Return an activation with the layers around it, as in pre-activated blocks."""
         return [
             *self.before_activation(name),
@@ -88,15 +93,15 @@ class Kit:
             *self.after_activation(name),
         ]
 
-    def before_activation(self, name: str) -> list[Any]:
+    def before_activation(self, name: str) -> list[keras.Layer]:
         """Return techniques' layers between a layer's weights and its activation."""
         return self._ask("before_activation", name)
 
-    def after_activation(self, name: str) -> list[Any]:
+    def after_activation(self, name: str) -> list[keras.Layer]:
         """Return techniques' layers after a hidden layer's activation."""
         return self._ask("after_activation", name)
 
-    def after_block(self, name: str, pooling: bool = False) -> list[Any]:
+    def after_block(self, name: str, pooling: bool = False) -> list[keras.Layer]:
         """Return techniques' layers after the last convolution of a block.
 
         Args:
@@ -108,14 +113,14 @@ class Kit:
             self._asked.add(POOLING)
         return self._ask("after_block", name, shrink=pooling)
 
-    def around_block(self, name: str, depth: float) -> list[Any]:
+    def around_block(self, name: str, depth: float) -> list[keras.Layer]:
         """Return techniques' layers at the end of a residual branch, before the addition.
 
         `depth` is the block's place in the network, from above 0 to 1 for the last block.
         """
         return self._ask("around_block", name, depth)
 
-    def before_dense(self, name: str) -> list[Any]:
+    def before_dense(self, name: str) -> list[keras.Layer]:
         """Return techniques' layers before a dense layer, including the output layer."""
         return self._ask("before_dense", name)
 
@@ -147,25 +152,25 @@ class Kit:
                 return place
         return ""
 
-    def _ask(self, hook: str, name: str, *depth: float, shrink: bool = True) -> list[Any]:
+    def _ask(self, hook: str, name: str, *depth: float, shrink: bool = True) -> list[keras.Layer]:
         self._asked.add(hook)
         asked = [each for each in self.regularizers.values() if shrink or not each.shrinks]
         return [layer for each in asked for layer in getattr(each, hook)(name, *depth)]
 
-    def _activated(self, layer: Any, name: str, **options: Any) -> list[Any]:
+    def _activated(self, layer: keras.Layer, name: str, **options: Any) -> list[keras.Layer]:
         """Return a hidden layer; its activation is separate only if another layer precedes it."""
         between = self.before_activation(name)
         weights = layer(**options, activation=None if between else self.activation, name=name)
         separate = [*between, self._activation(name)] if between else []
         return [weights, *separate, *self.after_activation(name)]
 
-    def _activation(self, name: str) -> Any:
+    def _activation(self, name: str) -> keras.Layer:
         import keras
 
         return keras.layers.Activation(self.activation, name=f"{name}_activation")
 
 
-def chain(inputs: Any, *parts: Sequence[Any]) -> Any:
+def chain(inputs: keras.KerasTensor, *parts: Sequence[keras.Layer]) -> keras.KerasTensor:
     """Return the output of the layers of `parts`, one after the other, on a tensor."""
     for part in parts:
         for layer in part:
@@ -173,7 +178,7 @@ def chain(inputs: Any, *parts: Sequence[Any]) -> Any:
     return inputs
 
 
-def _layers(regularizer: Regularizer, hook: str, name: str) -> list[Any]:
+def _layers(regularizer: Regularizer, hook: str, name: str) -> list[keras.Layer]:
     depth = (1.0,) if hook == "around_block" else ()
-    layers: list[Any] = getattr(regularizer, hook)(name, *depth)
+    layers: list[keras.Layer] = getattr(regularizer, hook)(name, *depth)
     return layers

@@ -6,7 +6,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import create_model
 
@@ -14,6 +14,9 @@ from regbench.builders.builder import Builder
 from regbench.builders.kit import Kit
 from regbench.builders.registry import BUILDERS
 from regbench.errors import RegbenchError
+
+if TYPE_CHECKING:
+    import keras
 
 Function = Callable[..., Any]
 KIT = "kit"
@@ -49,7 +52,7 @@ class OwnModel(Builder):
     function: ClassVar[Function]
     takes_kit: ClassVar[bool]
 
-    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> Any:
+    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> keras.Model:
         keys = {key: getattr(self, key) for key in type(self).model_fields if key != "name"}
         if self.takes_kit:
             keys[KIT] = kit

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from regbench.builders.builder import Activation, Builder, Size
 from regbench.builders.kit import Kit, chain
 from regbench.builders.residual import Block, blocks, six_n_plus
+
+if TYPE_CHECKING:
+    import keras
 
 INITIALIZER = "he_normal"
 
@@ -29,7 +32,7 @@ class ResNet20(Builder):
     width: Size = 16
     activation: Activation = "relu"
 
-    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> Any:
+    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> keras.Model:
         import keras
 
         inputs = keras.Input(input_shape, name="input")
@@ -41,7 +44,7 @@ class ResNet20(Builder):
         return keras.Model(inputs, chain(maps, [mean], kit.output("output", classes)))
 
 
-def _residual(kit: Kit, inputs: Any, block: Block, filters: int) -> Any:
+def _residual(kit: Kit, inputs: keras.KerasTensor, block: Block, filters: int) -> keras.KerasTensor:
     """Return the output of a residual block: its activation comes after the addition."""
     import keras
 
@@ -62,7 +65,7 @@ def _residual(kit: Kit, inputs: Any, block: Block, filters: int) -> Any:
     return chain(total, [activation], kit.after_activation(name))
 
 
-def _shortcut(maps: Any, filters: int, strides: int) -> Any:
+def _shortcut(maps: keras.KerasTensor, filters: int, strides: int) -> keras.KerasTensor:
     """Return the maps (n, height, width, channels) in the shape of the branch, without weights."""
     import keras
 

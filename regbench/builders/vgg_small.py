@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from regbench.builders.builder import Activation, Builder, Size
 from regbench.builders.kit import Kit
+
+if TYPE_CHECKING:
+    import keras
 
 
 class VGGSmall(Builder):
@@ -23,7 +26,7 @@ class VGGSmall(Builder):
     width: Size = 128
     activation: Activation = "relu"
 
-    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> Any:
+    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> keras.Model:
         import keras
 
         layers = kit.on_input()

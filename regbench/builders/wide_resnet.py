@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from regbench.builders.builder import Activation, Builder
 from regbench.builders.kit import Kit, chain
 from regbench.builders.residual import Block, blocks, six_n_plus
+
+if TYPE_CHECKING:
+    import keras
 
 INITIALIZER = "he_normal"
 # The maps of the first convolution, and of each stage of a network of width 1.
@@ -31,7 +34,7 @@ class WideResNet(Builder):
     width: Annotated[int, Field(ge=1, le=1000)] = 4
     activation: Activation = "relu"
 
-    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> Any:
+    def build(self, kit: Kit, input_shape: tuple[int, ...], classes: int) -> keras.Model:
         import keras
 
         inputs = keras.Input(input_shape, name="input")
@@ -43,7 +46,7 @@ class WideResNet(Builder):
         return keras.Model(inputs, outputs)
 
 
-def _residual(kit: Kit, inputs: Any, block: Block, filters: int) -> Any:
+def _residual(kit: Kit, inputs: keras.KerasTensor, block: Block, filters: int) -> keras.KerasTensor:
     """Return the output of a block; where its shape changes, the shortcut is activated too."""
     import keras
 
@@ -63,7 +66,7 @@ def _residual(kit: Kit, inputs: Any, block: Block, filters: int) -> Any:
     return keras.layers.Add(name=f"{name}_add")([shortcut, branch])
 
 
-def _conv(name: str, filters: int, kernel_size: int = 3, strides: int = 1) -> Any:
+def _conv(name: str, filters: int, kernel_size: int = 3, strides: int = 1) -> keras.KerasTensor:
     import keras
 
     return keras.layers.Conv2D(

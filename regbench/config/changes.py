@@ -35,7 +35,7 @@ def _name(model: dict[str, Any]) -> Any:
     return model.get("name", DEFAULT)  # written by a version with only one network
 
 
-def _changed_keys(model: dict[str, Any]) -> dict[str, Any]:
+def _changed_keys(model: dict[str, Any]) -> dict[str, object]:
     """Return the name of another network, and its keys that differ from its defaults."""
     builder = BUILDERS.get(_name(model))
     fields = builder.model_fields if builder else {}  # of a plugin that is not loaded

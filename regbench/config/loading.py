@@ -136,17 +136,17 @@ def dump(experiment: Experiment) -> str:
     )
 
 
-def schema() -> dict[str, Any]:
+def schema() -> dict[str, object]:
     """Return the JSON Schema of a config file."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **copy.deepcopy(_schema())}
 
 
-def _schema() -> dict[str, Any]:
+def _schema() -> dict[str, object]:
     return _schema_of(experiment_class(), *map(tuple, map(plugins.names, plugins.KINDS)))
 
 
 @functools.lru_cache(maxsize=8)
-def _schema_of(made: type[Experiment], *names: tuple[str, ...]) -> dict[str, Any]:
+def _schema_of(made: type[Experiment], *names: tuple[str, ...]) -> dict[str, object]:
     """Return the schema of a config; `names` are those of plugins, which it lists."""
     full: dict[str, Any] = made.model_json_schema()
     for name, toggle in made.toggles.items():

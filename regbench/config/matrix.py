@@ -173,7 +173,7 @@ def name_of(name: str, combination: list[Change]) -> str:
     return f"{long[: LONGEST_NAME - 9]}-{digest}"
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, list):
         return "x".join(map(_text, value))
     if isinstance(value, dict):

@@ -33,7 +33,7 @@ class Stored:
     hash: str
     values: dict[str, Any]
 
-    def brief(self) -> dict[str, Any]:
+    def brief(self) -> dict[str, object]:
         """Return the values without name and seed, with toggles in their shortest form."""
         return self.values
 
@@ -67,7 +67,7 @@ def parse(text: str, source: str) -> Stored:
     return Stored(digest(changed), found.brief() | own)
 
 
-def _own_values(tree: Node, made: type[Experiment]) -> dict[str, Any]:
+def _own_values(tree: Node, made: type[Experiment]) -> dict[str, object]:
     """Return the values of toggles and networks that regbench does not have. Raises YamlError."""
     assert isinstance(tree.content, dict)
     own = {}

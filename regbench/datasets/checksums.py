@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from regbench import files
 from regbench.datasets import cache
@@ -60,7 +59,7 @@ def _store() -> Path:
     return cache.folder() / "checksums.json"
 
 
-def _remembered() -> dict[str, Any]:
+def _remembered() -> dict[str, object]:
     try:
         content = json.loads(_store().read_text(encoding="utf-8"))
     except (OSError, ValueError):

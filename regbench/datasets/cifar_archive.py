@@ -177,7 +177,7 @@ class _Python:
         return names if isinstance(names, list) else []
 
 
-def _pickled(content: bytes, where: str) -> dict[str, Any]:
+def _pickled(content: bytes, where: str) -> dict[str, object]:
     try:
         return safe_pickle.dictionary(content)
     except safe_pickle.UnsafePickle as error:

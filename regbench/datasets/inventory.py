@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from regbench import plugins
 from regbench.datasets import DATASETS, DataError, Progress, Splits, cache, digits
@@ -34,7 +34,7 @@ class Item:
     bytes: int
     source: str = ""  # for a decoded one, its source
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         return dataclasses.asdict(self) | {"path": str(self.path)}
 
 

@@ -42,7 +42,7 @@ class UnsafePickle(ValueError):
     """A pickle that is damaged, or that asks for anything but arrays, lists and bytes."""
 
 
-def dictionary(content: bytes) -> dict[str, Any]:
+def dictionary(content: bytes) -> dict[str, object]:
     """Return the dict of a pickle: keys as str, uint8 arrays as such, other values as they are.
 
     Strings of Python 2 come out as bytes.

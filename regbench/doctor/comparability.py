@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.random import Generator
@@ -22,6 +22,9 @@ from regbench.regularizers.hooks import Images, Targets
 from regbench.runs.files import HISTORY
 from regbench.training.averages import Averages
 from regbench.training.checkpoints import Checkpoints, Position
+
+if TYPE_CHECKING:
+    import keras
 
 # Of this epoch, the second, are the order and the draws that are compared.
 EPOCH = 2
@@ -97,7 +100,7 @@ def _batches_apart(experiment: Experiment) -> int:
     return differing(next(arrays), next(arrays))
 
 
-def _resumed(name: str, experiment: Experiment, model: Any, other: Any) -> Check:
+def _resumed(name: str, experiment: Experiment, model: keras.Model, other: object) -> Check:
     """Make two updates of a model, and the second one of another, from a checkpoint."""
     batches = network.epoch(experiment, EPOCH)
     averages, restored = (Averages(each, experiment, network.splits()) for each in (model, other))

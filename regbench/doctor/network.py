@@ -8,7 +8,7 @@ network would take seconds; `runs.compiled` checks that a compiled update comput
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from regbench.models.build import build, compile_model
 from regbench.models.optimizer import is_kernel
 from regbench.probes import harness
 from regbench.regularizers import Regularizer
+
+if TYPE_CHECKING:
+    import keras
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -62,7 +65,7 @@ def splits() -> Splits:
     return Splits(*train, *test, tuple("abcd"), "", *validation)
 
 
-def made(of: Experiment, eager: bool = True) -> Any:
+def made(of: Experiment, eager: bool = True) -> keras.Model:
     """Return the compiled model of an experiment, with its first weights."""
     model = build(of, SHAPE, CLASSES)
     compile_model(model, of, batches.steps(of, splits()))
@@ -70,7 +73,7 @@ def made(of: Experiment, eager: bool = True) -> Any:
     return model
 
 
-def with_biases(model: Any) -> Any:
+def with_biases(model: keras.Model) -> keras.Model:
     """Return the model after giving its biases numbers: their first values, zeros, show nothing."""
     rng = np.random.default_rng(1)
     for variable in model.trainable_variables:
@@ -84,24 +87,24 @@ def epoch(of: Experiment, number: int = 1) -> list[Batch]:
     return list(batches.batches(of, splits(), number))
 
 
-def step(model: Any, batch: Batch) -> dict[str, float]:
+def step(model: keras.Model, batch: Batch) -> dict[str, float]:
     """Update the model once; return what Keras reports."""
     logs = model.train_on_batch(*batch, return_dict=True)
     return {name: float(value) for name, value in logs.items()}
 
 
-def weights(model: Any) -> Arrays:
+def weights(model: keras.Model) -> Arrays:
     """Return copies of the trainable weights, by names such as `dense1/kernel`."""
     return {_name(each): numpy(each) for each in model.trainable_variables}
 
 
-def state(model: Any) -> Arrays:
+def state(model: keras.Model) -> Arrays:
     """Return copies of every variable of the model and its optimizer."""
     variables = [*model.variables, *model.optimizer.variables]
     return {f"{number}": numpy(each) for number, each in enumerate(variables)}
 
 
-def assign(model: Any, values: Arrays) -> None:
+def assign(model: keras.Model, values: Arrays) -> None:
     """Give the model these trainable weights."""
     for variable in model.trainable_variables:
         variable.assign(values[_name(variable)].astype(np.float32))
@@ -136,12 +139,12 @@ def gradient(of: Experiment, **techniques: Any) -> Callable[[Arrays, Batch], Arr
     return taken_off
 
 
-def numpy(tensor: Any) -> Array:
+def numpy(tensor: keras.KerasTensor) -> Array:
     """Return a copy of a tensor or a variable of Keras' backend."""
     return harness.numpy(tensor).copy()
 
 
-def forward(model: Any, images: NDArray[np.uint8] | NDArray[np.float32]) -> Array:
+def forward(model: keras.Model, images: NDArray[np.uint8] | NDArray[np.float32]) -> Array:
     """Return the class probabilities of `MLP` with one hidden layer, by plain NumPy.
 
     Penalties, dropout, targets and averages have no part in it.
@@ -162,6 +165,6 @@ def cross_entropy(probabilities: Array, targets: Array) -> float:
     return float(-(targets * np.log(probabilities)).sum(axis=1).mean())
 
 
-def _name(variable: Any) -> str:
+def _name(variable: keras.Variable) -> str:
     # Without the model's own name, which counts the models of this process.
     return "/".join(variable.path.split("/")[-2:])

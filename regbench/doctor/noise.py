@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from regbench.doctor.network import Array
 from regbench.models import evaluate
 from regbench.models.layers import leaves
 from regbench.regularizers import Regularizer
+
+if TYPE_CHECKING:
+    import keras
 
 RATE, CONV_RATE, DEVIATION = 0.3, 0.2, 0.25
 SIZE = 3
@@ -172,7 +175,7 @@ def _technique(name: str) -> Regularizer:
 
 def _layers(name: str, hook: str) -> list[Any]:
     depth = (DEPTH,) if hook == "around_block" else ()
-    layers: list[Any] = getattr(_technique(name), hook)("doctor", *depth)
+    layers: list[keras.Layer] = getattr(_technique(name), hook)("doctor", *depth)
     for number_, layer in enumerate(layers):
         # As the layers of a run, they get a seed: not each run of these checks draws other numbers.
         layer.seed_generator.state.assign(np.asarray([7, number_], "uint32"))
@@ -180,8 +183,8 @@ def _layers(name: str, hook: str) -> list[Any]:
     return layers
 
 
-def _called(layers: list[Any], values: Array, training: bool) -> Array:
-    outputs: Any = values.astype(np.float32)
+def _called(layers: list[keras.Layer], values: Array, training: bool) -> Array:
+    outputs: keras.KerasTensor = values.astype(np.float32)
     for layer in layers:
         outputs = layer(outputs, training=training)
     return network.numpy(outputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from regbench.doctor.check import Check, Rule, close, differing, equal
 from regbench.doctor.network import Array
 from regbench.models import evaluate
 from regbench.models.layers import leaves
+
+if TYPE_CHECKING:
+    import keras
 
 MOMENTUM, EPSILON, GROUPS = 0.7, 0.05, 2
 SETTINGS: dict[str, Any] = {
@@ -99,7 +102,7 @@ def placed(name: str) -> Check:
     return equal(name, "stands between", around, expected)
 
 
-def _layer(name: str, of: str) -> Any:
+def _layer(name: str, of: str) -> keras.Layer:
     """Return the technique's layer, with numbers of its own in every weight."""
     technique = network.technique(name, SETTINGS[name])
     (layer,) = technique.before_activation("doctor")
@@ -113,11 +116,11 @@ def _values(of: str) -> Array:
     return np.random.default_rng(4).normal(1, 2, SHAPES[of]).astype(np.float32)
 
 
-def _called(layer: Any, values: Array, training: bool) -> Array:
+def _called(layer: keras.Layer, values: Array, training: bool) -> Array:
     return network.numpy(layer(values, training=training))
 
 
-def _averages(layer: Any) -> dict[str, Array]:
+def _averages(layer: keras.Layer) -> dict[str, Array]:
     return {
         "mean": network.numpy(layer.moving_mean),
         "variance": network.numpy(layer.moving_variance),
@@ -141,7 +144,7 @@ def _statistics(name: str, values: Array) -> tuple[Array, Array]:
     return exact.mean(axes, keepdims=True), exact.var(axes, keepdims=True)
 
 
-def _normalized(layer: Any, values: Array, mean: Array, variance: Array) -> Array:
+def _normalized(layer: keras.Layer, values: Array, mean: Array, variance: Array) -> Array:
     gamma, beta = network.numpy(layer.gamma), network.numpy(layer.beta)
     return gamma * (values - mean) / np.sqrt(variance + EPSILON) + beta
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regbench.doctor import network
 from regbench.doctor.check import Check, Rule, close, count, drawn, equal, share_error
 from regbench.doctor.network import Array
+
+if TYPE_CHECKING:
+    import keras
 
 SETTINGS: dict[str, Any] = {"pooling": {"kind": "average", "size": 3, "stride": 2}}
 SHAPE = (6, 7, 7, 3)
@@ -157,7 +160,7 @@ def _values() -> Array:
     return np.random.default_rng(5).normal(size=SHAPE).astype(np.float32)
 
 
-def _layer(kind: str, **window: Any) -> Any:
+def _layer(kind: str, **window: Any) -> keras.Layer:
     technique = network.experiment(pooling={"kind": kind, **window}).regularizers["pooling"]
     (layer,) = technique.after_block("doctor")
     if hasattr(layer, "seed_generator"):
@@ -166,7 +169,7 @@ def _layer(kind: str, **window: Any) -> Any:
     return layer
 
 
-def _called(layer: Any, values: Array, training: bool) -> Array:
+def _called(layer: keras.Layer, values: Array, training: bool) -> Array:
     return network.numpy(layer(values, training=training))
 
 

@@ -73,7 +73,7 @@ def common(name: str) -> Iterator[Rule]:
         yield from (partial(rule, experiment=of) for rule in comparability.CHECKS)
 
 
-def _model(name: str) -> dict[str, Any]:
+def _model(name: str) -> dict[str, object]:
     """Return the smallest network that has places for the technique's layers."""
     technique = REGULARIZERS[name]
     if has_hook(technique, "around_block"):

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from regbench import plugins
 from regbench.errors import RegbenchError
@@ -136,7 +135,7 @@ def devices() -> list[str]:
 
 def describe(
     runtime: Runtime, command: Sequence[str], used: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what `environment.json` records of this process and machine.
 
     `git_commit` is that of regbench's own source, null if it was installed from a package, whose

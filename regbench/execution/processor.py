@@ -6,7 +6,6 @@ import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 # Numerical libraries choose kernels by these flags, and kernels add in different orders.
 INSTRUCTION_SETS = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "sve", "bf16", "i8mm")
@@ -19,7 +18,7 @@ def name() -> str:
     return _cpuinfo().get("model name") or platform.processor() or platform.machine()
 
 
-def describe() -> dict[str, Any]:
+def describe() -> dict[str, object]:
     """Return what `environment.json` records about the processor; None for unknown values.
 
     `cores` counts all cores of the machine, even those that this process may not use.

@@ -26,6 +26,7 @@ from regbench.figures.variants import labeled
 from regbench.runs import Results
 
 if TYPE_CHECKING:
+    import altair
     import pandas
 
 __all__ = [
@@ -62,7 +63,9 @@ def register(name: str, function: Callable[[pandas.DataFrame], Any]) -> None:
         raise TypeError(f"expected a function of a frame, received {function!r:.80}")
 
     @functools.wraps(function)
-    def drawn(runs: Results | pandas.DataFrame, width: int | None = None, **_: Any) -> Any:
+    def drawn(
+        runs: Results | pandas.DataFrame, width: int | None = None, **_: Any
+    ) -> altair.typing.ChartType | None:
         try:
             chart = function(labeled(runs))
             fits = chart is not None and width and hasattr(chart, "width")
@@ -87,7 +90,7 @@ class Shared:
         return {"found": self.found} if name in PROBING else {}
 
 
-def save(chart: Any, path: Path | str, dots_per_inch: int = 192) -> None:
+def save(chart: altair.typing.ChartType, path: Path | str, dots_per_inch: int = 192) -> None:
     """Write a chart to a file in the format of its suffix; HTML works offline.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from regbench.figures.style import (
@@ -22,6 +23,7 @@ from regbench.figures.variants import by_epoch, labeled, looks, order
 from regbench.runs import Results
 
 if TYPE_CHECKING:
+    import altair
     import pandas
 
 WIDTH = 760
@@ -34,7 +36,7 @@ def curves(
     metric: Metric = "accuracy",
     width: int = WIDTH,
     log: bool = False,
-) -> Any:
+) -> altair.typing.ChartType:
     """Return train and test curves of every variant, a panel each, the gap between them shaded.
 
     Args:
@@ -53,7 +55,7 @@ def curves(
     panel = panel_width(width, columns)
     axis, scale = _vertical(alt, metric, log)
 
-    def area(opacity: float, series: str, y: str, y2: str) -> Any:
+    def area(opacity: float, series: str, y: str, y2: str) -> altair.typing.ChartType:
         ends = {"y": alt.Y(f"{y}:Q", axis=axis, scale=scale), "y2": f"{y2}:Q"}
         return base.mark_area(opacity=opacity).encode(color=alt.datum(series), **ends)
 
@@ -108,7 +110,9 @@ def together(
     return styled(chart.transform_fold(["train", "test"], as_=["set", "value"]), width)
 
 
-def gap(frame: Results | pandas.DataFrame, metric: Metric = "accuracy", width: int = WIDTH) -> Any:
+def gap(
+    frame: Results | pandas.DataFrame, metric: Metric = "accuracy", width: int = WIDTH
+) -> altair.typing.ChartType:
     """Return the generalization gap of every variant over epochs.
 
     The arguments are those of `curves`. Above zero, the training set is ahead.
@@ -127,13 +131,15 @@ def gap(frame: Results | pandas.DataFrame, metric: Metric = "accuracy", width: i
     return single(chart, width, round(width * 0.45))
 
 
-def single(chart: Any, width: int, height: int) -> Any:
+def single(chart: altair.typing.ChartType, width: int, height: int) -> altair.typing.ChartType:
     """Return a chart of one panel that is `width` pixels wide with its axes."""
     fit = {"type": "fit-x", "contains": "padding"}
     return styled(chart.properties(width=width, height=height, autosize=fit), width)
 
 
-def _lines(alt: Any, base: Any, frame: pandas.DataFrame, field: str, axis: Any, scale: Any) -> Any:
+def _lines(
+    alt: ModuleType, base: altair.Chart, frame: pandas.DataFrame, field: str, axis: Any, scale: Any
+) -> altair.typing.ChartType:
     """Return a line per variant, a band from `low` to `high`, and points with tooltips."""
     styles = looks(labeled(frame))
     y = alt.Y(f"{field}:Q", axis=axis, scale=scale)
@@ -146,12 +152,12 @@ def _lines(alt: Any, base: Any, frame: pandas.DataFrame, field: str, axis: Any, 
     )
 
 
-def _epochs(alt: Any) -> Any:
+def _epochs(alt: ModuleType) -> Any:
     axis = alt.Axis(format="d", tickMinStep=1, grid=False)
     return alt.X("epoch:Q", title="epoch", axis=axis, scale=alt.Scale(nice=False))
 
 
-def _vertical(alt: Any, metric: str, log: bool) -> tuple[Any, Any]:
+def _vertical(alt: ModuleType, metric: str, log: bool) -> tuple[Any, Any]:
     axis = alt.Axis(title=AXES[metric], tickCount=5)
     if log:
         return axis, alt.Scale(type="log", nice=False)

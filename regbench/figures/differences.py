@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.analysis import compare
 from regbench.analysis.rows import ConfigRow
@@ -14,6 +14,7 @@ from regbench.figures.variants import labeled, looks
 from regbench.runs import Results
 
 if TYPE_CHECKING:
+    import altair
     import pandas
 
 MARGIN = 190  # for the names of the variants
@@ -25,7 +26,7 @@ def differences(
     width: int = WIDTH,
     baseline: str | None = None,
     rows: Sequence[ConfigRow] | None = None,
-) -> Any | None:
+) -> altair.typing.ChartType | None:
     """Return differences from the baseline, paired by seed, with their 95% intervals.
 
     None if no variant can be compared with a baseline.
@@ -71,7 +72,7 @@ def cost(
     width: int = WIDTH,
     baseline: str | None = None,
     rows: Sequence[ConfigRow] | None = None,
-) -> Any | None:
+) -> altair.typing.ChartType | None:
     """Return test accuracy against the seconds of training; intervals are of 95% over seeds.
 
     The arguments are those of `differences`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regbench.analysis.gap import gap
 from regbench.config.changes import leaves
@@ -11,11 +11,14 @@ from regbench.figures.curves import WIDTH
 from regbench.figures.style import BLUE, VERMILION, columns_for, facet, panel_width, styled
 from regbench.runs import Results, results_of
 
+if TYPE_CHECKING:
+    import altair
+
 # A design of more factors has more pairs than a figure has room for.
 MOST_FACTORS = 8
 
 
-def interactions(frame: Results, width: int = WIDTH) -> Any | None:
+def interactions(frame: Results, width: int = WIDTH) -> altair.typing.ChartType | None:
     """Return the mean final gap at each two levels of each two factors; parallel lines add up.
 
     The factors are the keys in which the configs differ. None if the results have no configs, or

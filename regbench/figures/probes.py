@@ -30,6 +30,7 @@ from regbench.runs import Results, probe_results
 from regbench.runs.probe_results import Findings
 
 if TYPE_CHECKING:
+    import altair
     import pandas
 
 # Probe results of each variant's runs, by seed.
@@ -75,7 +76,7 @@ def ledger(
     metric: str = "loss",
     width: int = WIDTH,
     found: Found | None = None,
-) -> Any | None:
+) -> altair.typing.ChartType | None:
     """Return the gap ledger of every variant as a waterfall; means over seeds.
 
     Args:
@@ -136,7 +137,7 @@ def steps_of(balanced: Iterable[dict[str, float]]) -> list[str]:
 
 def ensemble(
     frame: Results | pandas.DataFrame, width: int = WIDTH, found: Found | None = None
-) -> Any | None:
+) -> altair.typing.ChartType | None:
     """Return the test accuracy of T averaged dropout passes against weight scaling (dotted)."""
     import altair as alt
     import pandas
@@ -170,7 +171,7 @@ def ensemble(
 
 def reliability(
     frame: Results | pandas.DataFrame, width: int = WIDTH, found: Found | None = None
-) -> Any | None:
+) -> altair.typing.ChartType | None:
     """Return accuracy against confidence on the test set; below the diagonal: too confident."""
     import altair as alt
     import pandas
@@ -211,7 +212,7 @@ def reliability(
 
 def margins(
     frame: Results | pandas.DataFrame, width: int = WIDTH, found: Found | None = None
-) -> Any | None:
+) -> altair.typing.ChartType | None:
     """Return the distribution of margins: the true class's probability less the best other."""
     import altair as alt
     import pandas

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.analysis import variance
 from regbench.analysis.variance import Decomposition
@@ -14,6 +14,7 @@ from regbench.figures.variants import labeled
 from regbench.runs import Results
 
 if TYPE_CHECKING:
+    import altair
     import pandas
 
 MARGIN = 110  # for the names of the sources
@@ -21,7 +22,7 @@ MARGIN = 110  # for the names of the sources
 
 def sources(
     frame: Results | pandas.DataFrame, width: int = WIDTH, metric: str = "test_accuracy"
-) -> Any | None:
+) -> altair.typing.ChartType | None:
     """Return the standard deviation that each source causes, with its 95% interval.
 
     None unless some config has both runs in which a single source varies, and runs in which all do.

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import altair
 
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY = "#E69F00", "#56B4E9"
@@ -43,21 +47,21 @@ def styles(variants: Sequence[str], baselines: Sequence[str]) -> list[Style]:
     return found
 
 
-def color(alt: Any, styles: Sequence[Style], **options: Any) -> Any:
+def color(alt: ModuleType, styles: Sequence[Style], **options: Any) -> Any:
     """Return the color channel of the variants."""
     domain = [style.variant for style in styles]
     scale = alt.Scale(domain=domain, range=[style.color for style in styles])
     return alt.Color("variant:N", scale=scale, title=None, **options)
 
 
-def dash(alt: Any, styles: Sequence[Style], **options: Any) -> Any:
+def dash(alt: ModuleType, styles: Sequence[Style], **options: Any) -> Any:
     """Return the dash channel of the variants."""
     domain = [style.variant for style in styles]
     scale = alt.Scale(domain=domain, range=[style.dash for style in styles])
     return alt.StrokeDash("variant:N", scale=scale, title=None, **options)
 
 
-def styled(chart: Any, width: int) -> Any:
+def styled(chart: altair.typing.ChartType, width: int) -> altair.typing.ChartType:
     """Return the top-level chart in the common style; `width` is for the legend."""
     text = {"labelColor": LABEL, "titleColor": LABEL}
     return (
@@ -92,8 +96,13 @@ def unbounded() -> Any:
 
 
 def facet(
-    chart: Any, alt: Any, field: str, order: Sequence[str], columns: int, margin: int = 70
-) -> Any:
+    chart: altair.typing.ChartType,
+    alt: ModuleType,
+    field: str,
+    order: Sequence[str],
+    columns: int,
+    margin: int = 70,
+) -> altair.typing.ChartType:
     """Return panels in the given order, their titles above them.
 
     `margin` is the part of the width that axes take; a page that fits the figure into a window

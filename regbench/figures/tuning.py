@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from regbench.analysis.tuning import expected_best
 from regbench.figures.style import color, dash, styled, styles
@@ -11,6 +11,7 @@ from regbench.figures.variants import BASELINE
 from regbench.runs import Results, copies
 
 if TYPE_CHECKING:
+    import altair
     import pandas
 
 WIDTH = 760
@@ -21,7 +22,7 @@ def budget(
     frame: Results | pandas.DataFrame,
     metric: Literal["validation_loss", "validation_accuracy"] = "validation_loss",
     width: int = WIDTH,
-) -> Any | None:
+) -> altair.typing.ChartType | None:
     """Return the expected best of k trials against k, a line for each variant.
 
     The band has 95% of the draws of k trials (see `regbench.analysis.tuning.expected_best`). None

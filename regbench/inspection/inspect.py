@@ -10,7 +10,7 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from regbench.models.build import build, compile_model
 from regbench.models.cost import Layer, Totals
 from regbench.training import train
 from regbench.training.steps import Steps
+
+if TYPE_CHECKING:
+    import keras
 
 # Long enough that one slow step does not matter, short enough to wait for.
 SECONDS_TO_MEASURE = 2.0
@@ -101,7 +104,7 @@ class Inspection:
     timing: Timing | None
     advice: list[Advice]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the inspection as JSON."""
         return dataclasses.asdict(self)
 
@@ -202,7 +205,7 @@ def size_of(data: Data) -> Size:
     )
 
 
-def time_run(model: Any, experiment: Experiment, size: Size, runtime: Runtime) -> Timing:
+def time_run(model: keras.Model, experiment: Experiment, size: Size, runtime: Runtime) -> Timing:
     """Train on noise for some seconds and predict once; scale both up to an epoch."""
     per_epoch = _batches_per_epoch(experiment, size)
     compile_model(model, experiment, per_epoch)
@@ -231,7 +234,7 @@ def _batches_per_epoch(experiment: Experiment, size: Size) -> int:
     return math.ceil(size.train_examples / experiment.train.batch_size)
 
 
-def _seconds_to_predict(model: Any, size: Size) -> float:
+def _seconds_to_predict(model: keras.Model, size: Size) -> float:
     """Return the seconds that predicting one image takes, in batches as large as a run's."""
     images = np.zeros((evaluate.BATCH, *size.input_shape), np.uint8)
     evaluate.predict(model, images)  # compiles the prediction

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,16 @@ from regbench.models.own import checked, fresh
 from regbench.models.weights import constrain, draw, penalize, seed_noise
 from regbench.text import one_line
 
+if TYPE_CHECKING:
+    import keras
+
 
 def to_inputs(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the pixels as the network's input: float32 in [0, 1], the same shape."""
     return np.multiply(images, np.float32(1 / 255), dtype=np.float32)
 
 
-def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) -> Any:
+def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) -> keras.Model:
     """Return the uncompiled `keras.Model` for images of (height, width, channels).
 
     Its initial weights depend only on the seed and on each layer's name and shape, so variants with
@@ -58,7 +61,7 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
     return model
 
 
-def compile_model(model: Any, experiment: Experiment, steps_per_epoch: int) -> None:
+def compile_model(model: keras.Model, experiment: Experiment, steps_per_epoch: int) -> None:
     """Compile for cross-entropy with the experiment's optimizer and learning-rate schedule.
 
     If a technique changes batches, targets are class probabilities: the loss is the
@@ -77,7 +80,7 @@ def compile_model(model: Any, experiment: Experiment, steps_per_epoch: int) -> N
         _make_variables(model, np.zeros(1, np.int64))
 
 
-def _make_variables(model: Any, targets: NDArray[Any]) -> None:
+def _make_variables(model: keras.Model, targets: NDArray[Any]) -> None:
     """Create the variables of the optimizer and the metrics now, not in the first step.
 
     TensorFlow traces a step that creates variables twice, and never frees the functions that

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from regbench.models.layers import Pass, kernels, leaves, names, passes
+
+if TYPE_CHECKING:
+    import keras
 
 FLOAT = 4  # bytes
 WINDOWS = ("MaxPooling2D", "AveragePooling2D", "StochasticPooling2D", "MixedPooling2D")
@@ -52,7 +55,7 @@ class Totals:
         )
 
 
-def layers(model: Any) -> list[Layer]:
+def layers(model: keras.Model) -> list[Layer]:
     """Return the costs of every layer of a built model, in the order of computation.
 
     A layer that is called again counts only its computation; one that inference skips comes last,
@@ -167,7 +170,7 @@ def _multiply_adds(one: Pass) -> int:
     return weights * math.prod(one.output_shape[:-1])  # one place for a dense layer
 
 
-def _parameters(layer: Any) -> int:
+def _parameters(layer: keras.Layer) -> int:
     """Return the number of a layer's own weights, without those of layers inside."""
     own = [*layer._trainable_variables, *layer._non_trainable_variables]
     return sum(math.prod(variable.shape) for variable in own)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regbench.models.build import to_inputs
+
+if TYPE_CHECKING:
+    import keras
 
 # Large enough to keep every core busy, small enough for the maps of one batch to stay near 100 MB.
 BATCH = 500
@@ -30,7 +33,7 @@ class Outputs:
     test: NDArray[np.float32]
 
 
-def measure(model: Any, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Measure:
+def measure(model: keras.Model, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Measure:
     """Measure the model on `images` (n, height, width, channels) with `labels` (n,)."""
     return measure_of(predict(model, images), labels)
 
@@ -41,7 +44,7 @@ def measure_of(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) ->
     return Measure(cross_entropy(probabilities, labels), float(correct.mean()))
 
 
-def predict(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def predict(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return class probabilities (n, classes) in inference mode."""
     # Not model.predict: it builds and tears down an input pipeline in every call.
     batches = [
@@ -61,6 +64,6 @@ def cross_entropy(probabilities: NDArray[np.float32], labels: NDArray[np.int64])
     return float(-np.log(np.maximum(of_truth, np.finfo(np.float32).tiny)).mean())
 
 
-def penalty(model: Any) -> float:
+def penalty(model: keras.Model) -> float:
     """Return what the kernel penalties currently add to the training loss, in nats."""
     return float(sum(float(each) for each in model.losses))

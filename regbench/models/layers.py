@@ -7,9 +7,12 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import keras
 
 # The attribute names of kernels; nearly all layers have one `kernel`.
 KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel")
@@ -25,14 +28,14 @@ class Pass:
     layers, with -1 for the image; empty if unknown, as in a subclassed model.
     """
 
-    layer: Any
+    layer: keras.Layer
     name: str
     inputs: tuple[int, ...]
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
 
 
-def leaves(model: Any) -> list[Any]:
+def leaves(model: keras.Model) -> list[Any]:
     """Return the leaf layers, including nested ones, each once.
 
     A layer with inner layers is among them if it has weights of its own.
@@ -46,7 +49,7 @@ def leaves(model: Any) -> list[Any]:
     return list(found.values())
 
 
-def names(model: Any) -> dict[int, str]:
+def names(model: keras.Model) -> dict[int, str]:
     """Return a name for every leaf by its id: its path if several share the name."""
     layers = leaves(model)
     counts = Counter(layer.name for layer in layers)
@@ -55,7 +58,7 @@ def names(model: Any) -> dict[int, str]:
     }
 
 
-def kernels(layer: Any) -> Iterator[tuple[str, Any]]:
+def kernels(layer: keras.Layer) -> Iterator[tuple[str, Any]]:
     """Yield the names and variables of a layer's kernels: its weights without the biases."""
     for name in KERNELS:
         variable = getattr(layer, name, None)
@@ -63,7 +66,7 @@ def kernels(layer: Any) -> Iterator[tuple[str, Any]]:
             yield name, variable
 
 
-def operations(model: Any) -> list[Any]:
+def operations(model: keras.Model) -> list[Any]:
     """Return the operations of functional models that are not layers, such as a slice or a sum."""
     import keras
 
@@ -72,7 +75,7 @@ def operations(model: Any) -> list[Any]:
     return [each for each in found if not isinstance(each, keras.layers.Layer)]
 
 
-def passes(model: Any) -> list[Pass]:
+def passes(model: keras.Model) -> list[Pass]:
     """Return every call of a leaf while one image passes through the model in inference mode."""
     import keras
 
@@ -82,7 +85,7 @@ def passes(model: Any) -> list[Pass]:
     kept = [image]  # keep all tensors: a new one could get the id of a freed one
     origins: dict[int, tuple[int, ...]] = {id(image): (-1,)}
 
-    def record(layer: Any, own: Call) -> Call:
+    def record(layer: keras.Layer, own: Call) -> Call:
         def call(*arguments: Any, **options: Any) -> Any:
             outputs = own(*arguments, **options)
             given, made = _tensors((arguments, options)), _tensors(outputs)
@@ -104,7 +107,9 @@ def passes(model: Any) -> list[Pass]:
 
 
 @contextlib.contextmanager
-def replaced_calls(layers: list[Any], replacement: Callable[[Any, Call], Call]) -> Iterator[None]:
+def replaced_calls(
+    layers: list[keras.Layer], replacement: Callable[[Any, Call], Call]
+) -> Iterator[None]:
     """Let every layer call `replacement(layer, its own call)`, until the end of the block."""
     before = [(layer, layer.__dict__.get("call")) for layer in layers]
     try:
@@ -119,7 +124,7 @@ def replaced_calls(layers: list[Any], replacement: Callable[[Any, Call], Call]) 
                 layer.call = call
 
 
-def _children(layer: Any) -> list[Any]:
+def _children(layer: keras.Layer) -> list[Any]:
     import keras
 
     # A model lists its layers in stacking order; other layers only have this method.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regbench.config import Experiment
 from regbench.errors import RegbenchError
 from regbench.regularizers import combination
 from regbench.text import one_line
 
+if TYPE_CHECKING:
+    import keras
 
-def make(experiment: Experiment, model: Any, steps_per_epoch: int) -> Any:
+
+def make(experiment: Experiment, model: keras.Model, steps_per_epoch: int) -> keras.Optimizer:
     """Return the Keras optimizer for a model that is built.
 
     Raises:
@@ -40,6 +43,6 @@ def make(experiment: Experiment, model: Any, steps_per_epoch: int) -> Any:
     return optimizer
 
 
-def is_kernel(variable: Any) -> bool:
+def is_kernel(variable: keras.Variable) -> bool:
     """Return whether a Keras variable is a kernel, not a bias, gamma, beta or embedding."""
     return bool(variable.name.endswith("kernel"))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regbench import seeding
 from regbench.errors import RegbenchError
 from regbench.text import one_line
+
+if TYPE_CHECKING:
+    import keras
 
 # Float32 sums of probabilities differ from 1 by less than this.
 TOLERANCE = 1e-3
@@ -38,7 +41,9 @@ def fresh(seed: int) -> Iterator[None]:
         np.random.set_state(array)
 
 
-def checked(model: Any, name: str, input_shape: tuple[int, ...], classes: int) -> Any:
+def checked(
+    model: keras.Model, name: str, input_shape: tuple[int, ...], classes: int
+) -> keras.Model:
     """Return the model, a subclassed one as the only layer of a functional one.
 
     Raises RegbenchError unless it is a Keras model from images to class probabilities that can be

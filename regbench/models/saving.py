@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from regbench.runs import probe_results
 from regbench.runs.files import MODEL
 from regbench.text import one_line
 
+if TYPE_CHECKING:
+    import keras
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -27,7 +30,7 @@ class LoadedModel:
     names of the classes; empty if the run recorded none, as after it diverged.
     """
 
-    model: Any
+    model: keras.Model
     classes: tuple[str, ...]
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -50,7 +53,7 @@ class LoadedModel:
         return evaluate.predict(self.model, images)
 
 
-def save(model: Any, path: Path) -> None:
+def save(model: keras.Model, path: Path) -> None:
     """Write a model without its penalties and constraints.
 
     They matter only in training, and `config.yaml` records them; one that Keras lacks, such as a
@@ -97,7 +100,7 @@ def _classes(folder: Path) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _without_penalties(model: Any) -> Iterator[None]:
+def _without_penalties(model: keras.Model) -> Iterator[None]:
     """Hide the kernel penalties from the layers' configs; training keeps using them."""
     penalties = [
         (layer, f"{name}_regularizer", getattr(layer, f"{name}_regularizer", None))

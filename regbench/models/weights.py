@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,8 +11,11 @@ from regbench import seeding
 from regbench.models.layers import kernels, leaves, names
 from regbench.regularizers import Regularizer
 
+if TYPE_CHECKING:
+    import keras
 
-def draw(model: Any, seed: int) -> None:
+
+def draw(model: keras.Model, seed: int) -> None:
     """Draw the kernels by seed and layer name."""
     labels = names(model)
     for layer in leaves(model):
@@ -22,7 +25,7 @@ def draw(model: Any, seed: int) -> None:
             _draw(kernel, getattr(layer, f"{name}_initializer", None), seed, key)
 
 
-def seed_noise(model: Any, seed: int) -> None:
+def seed_noise(model: keras.Model, seed: int) -> None:
     """Seed the layers that draw random numbers in training, by seed and layer name."""
     # Seeds are not stored in the layers' configs, which thus read like hand-written Keras.
     labels = names(model)
@@ -36,7 +39,7 @@ def seed_noise(model: Any, seed: int) -> None:
             layer.seed_generator._initial_seed = first
 
 
-def penalize(model: Any, regularizers: Sequence[Regularizer]) -> None:
+def penalize(model: keras.Model, regularizers: Sequence[Regularizer]) -> None:
     """Give every kernel the penalties of the techniques, in addition to its layer's own."""
     penalties = _given(each.kernel_penalty() for each in regularizers)
     if not penalties:
@@ -48,7 +51,7 @@ def penalize(model: Any, regularizers: Sequence[Regularizer]) -> None:
             setattr(layer, f"{name}_regularizer", penalty)
 
 
-def constrain(model: Any, regularizers: Sequence[Regularizer]) -> None:
+def constrain(model: keras.Model, regularizers: Sequence[Regularizer]) -> None:
     """Give every kernel the constraints of the techniques, applied after its layer's own.
 
     Only the variable has them: constraints matter only in training, and need not be saved.
@@ -61,7 +64,7 @@ def constrain(model: Any, regularizers: Sequence[Regularizer]) -> None:
             kernel.constraint = _one_by_one([*_given([kernel.constraint]), *constraints])
 
 
-def _draw(kernel: Any, initializer: Any, seed: int, key: str) -> None:
+def _draw(kernel: keras.KerasTensor, initializer: Any, seed: int, key: str) -> None:
     if initializer is None or not hasattr(initializer, "get_config"):
         return
     config = initializer.get_config()
@@ -75,7 +78,7 @@ def _given(values: Any) -> list[Any]:
     return [value for value in values if value is not None]
 
 
-def _sum(penalties: list[Any]) -> Any:
+def _sum(penalties: list[keras.Regularizer]) -> keras.Regularizer:
     if len(penalties) == 1:
         return penalties[0]
     from regbench.regularizers.keras_penalties import PenaltySum
@@ -87,7 +90,7 @@ def _one_by_one(constraints: list[Any]) -> Any:
     if len(constraints) == 1:
         return constraints[0]
 
-    def constrained(kernel: Any) -> Any:
+    def constrained(kernel: keras.KerasTensor) -> Any:
         for constraint in constraints:
             kernel = constraint(kernel)
         return kernel

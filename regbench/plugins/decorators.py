@@ -61,7 +61,7 @@ def figure(name: str) -> Callable[[Drawing], Drawing]:
 
 
 def _decorator(kind: str, name: str, **options: Any) -> Callable[[Any], Any]:
-    def register(thing: Any) -> Any:
+    def register(thing: object) -> Any:
         registry.register(kind, name, thing, **options)
         return thing
 

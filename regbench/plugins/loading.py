@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from regbench import files
 from regbench.plugins import registry
@@ -137,7 +136,7 @@ def _load_package(plugin: Plugin, expected: Plugin | None = None) -> None:
             module, _, attribute = value.partition(":")
             modules.add(module.partition(".")[0])
             try:
-                thing: Any = import_module(module)
+                thing: object = import_module(module)
                 for part in attribute.split(".") if attribute else ():
                     thing = getattr(thing, part)
                 if (kind, name) not in registered:

@@ -27,7 +27,7 @@ class Kind:
     module: str
     registry: str
 
-    def names(self) -> dict[str, Any]:
+    def names(self) -> dict[str, object]:
         """Return the dict itself, imported when used because it lies in a higher layer."""
         found: dict[str, Any] = getattr(import_module(self.module), self.registry)
         return found
@@ -62,7 +62,7 @@ class Plugin:
     path: Path | None = None
     entry_points: tuple[tuple[str, str, str], ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the JSON of `regbench plugins --json`."""
         names: dict[str, list[str]] = {}
         for kind, name in self.registered:
@@ -150,7 +150,7 @@ def blame(error: BaseException) -> str:
     return line + said
 
 
-def register(kind: str, name: str, thing: Any, **options: Any) -> None:
+def register(kind: str, name: str, thing: object, **options: Any) -> None:
     """Register an object of a plugin in the registry of its kind, which validates it."""
     said = f"@regbench.{kind}({_quoted(name)})"
     if _loading is None:

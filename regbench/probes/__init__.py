@@ -7,7 +7,7 @@ probe only loses its own numbers, never the run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from regbench.config import Experiment
 from regbench.datasets import Splits
@@ -16,6 +16,9 @@ from regbench.probes import batch_norm, confidence, cost, dropout, gap_ledger, w
 from regbench.probes.harness import Examples, Subject
 from regbench.runs.probe_results import Details, Findings, Numbers
 from regbench.text import one_line
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["Examples", "Subject", "measure"]
 
@@ -26,7 +29,7 @@ Found = TypeVar("Found")
 
 
 def measure(
-    model: Any,
+    model: keras.Model,
     experiment: Experiment,
     splits: Splits,
     sample: Examples,

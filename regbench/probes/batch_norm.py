@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from regbench.probes.harness import (
     unchanged,
 )
 from regbench.runs.probe_results import BatchNorm, NormalizedLayer
+
+if TYPE_CHECKING:
+    import keras
 
 Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -62,7 +65,7 @@ def measure(subject: Subject) -> BatchNorm | None:
 
 
 def statistics(
-    model: Any, images: NDArray[np.uint8], recalibrate: bool = False
+    model: keras.Model, images: NDArray[np.uint8], recalibrate: bool = False
 ) -> list[Statistics]:
     """Return mean and variance, each (channels,), of the input of every batch normalization.
 
@@ -86,7 +89,7 @@ def statistics(
 
 
 def _statistics_of_any(
-    model: Any, images: NDArray[np.uint8], recalibrate: bool
+    model: keras.Model, images: NDArray[np.uint8], recalibrate: bool
 ) -> list[Statistics]:
     """Return the statistics in a model with branches, by passes through the whole model.
 
@@ -109,13 +112,13 @@ def _statistics_of_any(
 
 
 def _entering(
-    model: Any, images: NDArray[np.uint8], layers: list[Any]
+    model: keras.Model, images: NDArray[np.uint8], layers: list[keras.Layer]
 ) -> dict[int, list[NDArray[np.float32]]]:
     """Return the inputs of each layer, by its id, in batches."""
     entering: dict[int, list[NDArray[np.float32]]] = {id(layer): [] for layer in layers}
 
-    def record(layer: Any, own: Call) -> Call:
-        def call(inputs: Any, *given: Any, **options: Any) -> Any:
+    def record(layer: keras.Layer, own: Call) -> Call:
+        def call(inputs: keras.KerasTensor, *given: Any, **options: Any) -> Any:
             entering[id(layer)].append(numpy(inputs))
             return own(inputs, *given, **options)
 
@@ -142,7 +145,7 @@ def _moments(activations: Sequence[Any]) -> Statistics:
     return mean, np.average(np.asarray(variances) + between, axis=0, weights=counts)
 
 
-def _compared(layer: Any, name: str, true: Statistics) -> NormalizedLayer:
+def _compared(layer: keras.Layer, name: str, true: Statistics) -> NormalizedLayer:
     # Add epsilon as the layer does: a channel that is always zero has no variance.
     mean, variance = true[0], true[1] + layer.epsilon
     shift = np.abs(numpy(layer.moving_mean) - mean) / np.sqrt(variance)

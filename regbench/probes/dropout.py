@@ -9,7 +9,7 @@ Ghahramani, "Dropout as a Bayesian Approximation", 2016 (the averaged stochastic
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from regbench.probes.harness import (
     unchanged,
 )
 from regbench.runs.probe_results import Dropout, Dropped, Quality
+
+if TYPE_CHECKING:
+    import keras
 
 PASSES = (1, 2, 4, 8, 16, 32, 64)
 # The number of test images costs at most this share of training, is at most that of one pass
@@ -129,7 +132,7 @@ def _monte_carlo_error(
     )
 
 
-def _all_dropped(model: Any, droppers: list[Any]) -> list[Dropped]:
+def _all_dropped(model: keras.Model, droppers: list[Any]) -> list[Dropped]:
     """Examine every layer that inference passes through, with the input shape it gets there."""
     labels, shapes = names(model), {id(each.layer): each.input_shape for each in calls(model)}
     return [
@@ -139,7 +142,7 @@ def _all_dropped(model: Any, droppers: list[Any]) -> list[Dropped]:
     ]
 
 
-def _dropped(layer: Any, name: str, shape: tuple[int, ...]) -> Dropped:
+def _dropped(layer: keras.Layer, name: str, shape: tuple[int, ...]) -> Dropped:
     """Measure the factors of the units, with inputs of 1, since a real unit may be 0 by itself."""
     shape = _drawn_shape(layer, shape)
     examples = max(1, UNITS // int(np.prod(shape)))
@@ -153,7 +156,7 @@ def _dropped(layer: Any, name: str, shape: tuple[int, ...]) -> Dropped:
     )
 
 
-def _drawn_shape(layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _drawn_shape(layer: keras.Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return a shape of the inputs' rank with as few units as possible per random number.
 
     For a subclass with its own way of drawing, that is the inputs' full shape.

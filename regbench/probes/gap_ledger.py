@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ from regbench.runs import gap_ledger
 from regbench.runs.gap_ledger import Ledger, OnBatches, TrainingMode
 from regbench.runs.probe_results import Quality
 
+if TYPE_CHECKING:
+    import keras
+
 # Passes in training mode differ in their dropout masks and in the examples of each batch. They are
 # averaged until the standard error of the mean is at most this.
 LOSS_ERROR = 0.005  # nats
@@ -48,7 +51,7 @@ MOST_CHANGED = 10_000
 MOST_REPEATS = 8
 
 
-def ledgers(subject: Subject, row: Mapping[str, Any]) -> dict[str, Ledger] | None:
+def ledgers(subject: Subject, row: Mapping[str, object]) -> dict[str, Ledger] | None:
     """Return the gap ledgers of loss and accuracy; None for a run without an epoch."""
     return gap_ledger.of_row(dict(row), training_mode(subject), on_batches(subject))
 
@@ -143,7 +146,7 @@ def _error(values: list[float]) -> float:
     return float(np.std(values, ddof=1)) / math.sqrt(len(values))
 
 
-def _passes(subject: Subject, noisy: list[Any]) -> Iterator[tuple[float, float]]:
+def _passes(subject: Subject, noisy: list[keras.Layer]) -> Iterator[tuple[float, float]]:
     """Yield loss and accuracy of pass after pass, each in a different order.
 
     If the examples of a batch influence each other, as in batch normalization, batches have the
@@ -179,7 +182,7 @@ def _shuffled(seed: int, purpose: str, number: int, examples: int) -> NDArray[np
     return seeding.generator(seed, "probes", purpose, number).permutation(examples)
 
 
-def _is_noise_alone(noisy: list[Any]) -> bool:
+def _is_noise_alone(noisy: list[keras.Layer]) -> bool:
     """Return whether the noise of each example is independent of the rest of its batch."""
     import keras
 

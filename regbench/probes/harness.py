@@ -8,7 +8,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from regbench.models.build import to_inputs
 from regbench.models.evaluate import BATCH, Outputs, cross_entropy, predict
 from regbench.models.layers import Call, leaves, names, passes, replaced_calls
 from regbench.runs.probe_results import Quality
+
+if TYPE_CHECKING:
+    import keras
 
 # Images uint8 (n, height, width, channels) and labels int64 (n,).
 Examples = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -41,7 +44,7 @@ class Subject:
     most a share of the training.
     """
 
-    model: Any
+    model: keras.Model
     experiment: Experiment
     train: Examples
     test: Examples
@@ -85,7 +88,9 @@ class Subject:
         return [layer for layer in leaves(self.model) if isinstance(layer, kind)]
 
 
-def forward(network: Any, inputs: Any, active: tuple[type, ...] = ()) -> Any:
+def forward(
+    network: keras.Model, inputs: keras.KerasTensor, active: tuple[type, ...] = ()
+) -> keras.KerasTensor:
     """Return the outputs (n, ...) of a model, or of layers one after the other.
 
     Layers of the classes in `active` behave as in training, the others as at inference.
@@ -95,7 +100,7 @@ def forward(network: Any, inputs: Any, active: tuple[type, ...] = ()) -> Any:
             inputs = layer(inputs, training=isinstance(layer, active))
         return inputs
 
-    def in_mode(layer: Any, own: Call) -> Call:
+    def in_mode(layer: keras.Layer, own: Call) -> Call:
         training = isinstance(layer, active)
         return lambda *given, **options: own(*given, **options | {"training": training})
 
@@ -104,7 +109,9 @@ def forward(network: Any, inputs: Any, active: tuple[type, ...] = ()) -> Any:
         return network(inputs, training=False)
 
 
-def compiled(network: Any, active: tuple[type, ...] = ()) -> Callable[[Any], NDArray[np.float32]]:
+def compiled(
+    network: keras.Model, active: tuple[type, ...] = ()
+) -> Callable[[Any], NDArray[np.float32]]:
     """Return `forward` as a function of a batch, compiled if the backend can.
 
     Layer by layer, small batches take several times as long. The layers keep their current modes.
@@ -116,7 +123,7 @@ def compiled(network: Any, active: tuple[type, ...] = ()) -> Callable[[Any], NDA
             super().__init__()
             self.network = network  # an attribute, so that its variables are found
 
-        def call(self, inputs: Any) -> Any:
+        def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
             return forward(network, inputs, active)
 
     model = InMode()
@@ -126,19 +133,19 @@ def compiled(network: Any, active: tuple[type, ...] = ()) -> Callable[[Any], NDA
     return run
 
 
-def whole(model: Any) -> Any:
+def whole(model: keras.Model) -> keras.Model:
     """Return the whole model for `forward`: its layers, if it is a plain stack."""
     return list(model.layers) if is_stack(model) else model
 
 
-def is_stack(model: Any) -> bool:
+def is_stack(model: keras.Model) -> bool:
     """Return whether the model is a plain stack of its layers."""
     import keras
 
     return isinstance(model, keras.Sequential) and model.layers == leaves(model)
 
 
-def varying(model: Any) -> list[Any]:
+def varying(model: keras.Model) -> list[Any]:
     """Return the layers that may behave differently in training: those that take the mode."""
     import keras
 
@@ -149,11 +156,11 @@ def varying(model: Any) -> list[Any]:
     ]
 
 
-def _asks_for_mode(layer: Any) -> bool:
+def _asks_for_mode(layer: keras.Layer) -> bool:
     return "training" in inspect.signature(layer.call).parameters
 
 
-def multiply_adds(model: Any, layer: Any) -> tuple[int, int]:
+def multiply_adds(model: keras.Model, layer: keras.Layer) -> tuple[int, int]:
     """Return the multiply-adds for one image before a layer's first call, and from there on."""
     calls, costs = passes(model), cost.layers(model)
     first = next((number for number, each in enumerate(calls) if each.layer is layer), 0)
@@ -162,7 +169,7 @@ def multiply_adds(model: Any, layer: Any) -> tuple[int, int]:
 
 
 def shareable(
-    model: Any, images: NDArray[np.uint8], layer: Any
+    model: keras.Model, images: NDArray[np.uint8], layer: keras.Layer
 ) -> tuple[Any, Callable[[NDArray[np.int64]], Any]]:
     """Compute the shared part of several passes once: inference up to the input of a layer.
 
@@ -177,7 +184,7 @@ def shareable(
     return after, lambda chosen: features[chosen]
 
 
-def _split(model: Any, layer: Any) -> tuple[Any, Any]:
+def _split(model: keras.Model, layer: keras.Layer) -> tuple[Any, Any]:
     """Return a network up to a layer, and the rest; twice None if a branch leads around it."""
     import keras
 
@@ -193,7 +200,7 @@ def _split(model: Any, layer: Any) -> tuple[Any, Any]:
         return None, None
 
 
-def _input_shape(layer: Any) -> tuple[int, ...]:
+def _input_shape(layer: keras.Layer) -> tuple[int, ...]:
     return tuple(layer.input.shape[1:])
 
 
@@ -204,7 +211,7 @@ def batches(images: NDArray[np.uint8], size: int = BATCH) -> Iterator[Any]:
 
 
 def probabilities(
-    model: Any, images: NDArray[np.uint8], active: tuple[type, ...], size: int = BATCH
+    model: keras.Model, images: NDArray[np.uint8], active: tuple[type, ...], size: int = BATCH
 ) -> NDArray[np.float32]:
     """Return class probabilities (n, classes), with some classes of layers as in training."""
     run = compiled(whole(model), active)
@@ -217,7 +224,7 @@ def quality(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> Qu
     return Quality(accuracy=float(correct.mean()), loss=cross_entropy(probabilities, labels))
 
 
-def numpy(tensor: Any) -> NDArray[np.float32]:
+def numpy(tensor: keras.KerasTensor) -> NDArray[np.float32]:
     """Return a tensor of Keras' backend as an array."""
     import keras
 
@@ -226,7 +233,7 @@ def numpy(tensor: Any) -> NDArray[np.float32]:
 
 
 @contextlib.contextmanager
-def unchanged(model: Any) -> Iterator[None]:
+def unchanged(model: keras.Model) -> Iterator[None]:
     """Restore weights, moving averages and the states of random generators at the end."""
     before = [numpy(variable).copy() for variable in model.variables]
     try:
@@ -236,7 +243,7 @@ def unchanged(model: Any) -> Iterator[None]:
             variable.assign(value)
 
 
-def reseed(model: Any, seed: int, purpose: str) -> None:
+def reseed(model: keras.Model, seed: int, purpose: str) -> None:
     """Give every dropout layer its own random stream, so that a probe can be repeated."""
     labels = names(model)
     for layer in leaves(model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from regbench.models.layers import kernels as kernels_of
 from regbench.models.layers import leaves, names
 from regbench.probes.harness import numpy
 from regbench.runs.probe_results import Histogram, Kernel, Pixels
+
+if TYPE_CHECKING:
+    import keras
 
 # Adam never reaches zero exactly, so "zero" means too small to matter.
 NEAR_ZERO = 1e-3
@@ -30,14 +33,14 @@ class Found:
     filters: Pixels | None
 
 
-def measure(model: Any) -> Found:
+def measure(model: keras.Model) -> Found:
     """Compute all results for the kernels. Raises ValueError for a model without a kernel."""
     if not any(_kernels(model)):
         raise ValueError("expected a layer with a kernel, received none")
     return Found(kernels(model), histograms(model), filters(model))
 
 
-def kernels(model: Any) -> list[Kernel]:
+def kernels(model: keras.Model) -> list[Kernel]:
     """Return norms and sparsity of every layer that has a kernel."""
     return [
         Kernel(
@@ -51,12 +54,12 @@ def kernels(model: Any) -> list[Kernel]:
     ]
 
 
-def histograms(model: Any) -> dict[str, Histogram]:
+def histograms(model: keras.Model) -> dict[str, Histogram]:
     """Return the histogram of every kernel's weights, in bins that are symmetric about zero."""
     return {name: _histogram(kernel) for name, kernel in _kernels(model)}
 
 
-def filters(model: Any) -> Pixels | None:
+def filters(model: keras.Model) -> Pixels | None:
     """Return the first layer's filters as images (filters, height, width, channels), gray at zero.
 
     None if the first layer with a kernel is not a convolution of gray or RGB images.
@@ -70,7 +73,7 @@ def filters(model: Any) -> Pixels | None:
     return Pixels.of(np.rint(127.5 + 127.5 * scaled).astype(np.uint8))
 
 
-def _kernels(model: Any) -> Iterator[tuple[str, NDArray[np.float64]]]:
+def _kernels(model: keras.Model) -> Iterator[tuple[str, NDArray[np.float64]]]:
     labels = names(model)
     for layer in leaves(model):
         for name, kernel in kernels_of(layer):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from regbench.regularizers.hooks import Averaging, Toggle
+
+if TYPE_CHECKING:
+    import keras
 
 
 class EMA(Toggle):
@@ -30,10 +33,10 @@ class EMA(Toggle):
     def is_idle(self) -> bool:
         return self.momentum == 0
 
-    def optimizer(self) -> dict[str, Any]:
+    def optimizer(self) -> dict[str, object]:
         return {"use_ema": True, "ema_momentum": self.momentum}
 
-    def averaging(self, model: Any) -> Averaging:
+    def averaging(self, model: keras.Model) -> Averaging:
         return _OptimizerAverage(model)
 
 
@@ -55,17 +58,17 @@ class SWA(Toggle):
     bare: ClassVar[bool] = True
     start: Annotated[float, Field(ge=0, lt=1)] = 0.75
 
-    def averaging(self, model: Any) -> Averaging:
+    def averaging(self, model: keras.Model) -> Averaging:
         return _EpochAverage(model, self.start)
 
 
 class _OptimizerAverage(Averaging):
     """The average that a Keras optimizer with `use_ema` keeps; it is in every checkpoint."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: keras.Model) -> None:
         self._optimizer = model.optimizer
 
-    def weights(self) -> Sequence[Any] | None:
+    def weights(self) -> Sequence[keras.Variable] | None:
         if _number(self._optimizer.iterations) == 0:  # zeros before the first update
             return None
         # Keras has no public name for it; its own SwapEMAWeights reads it too.
@@ -76,7 +79,7 @@ class _OptimizerAverage(Averaging):
 class _EpochAverage(Averaging):
     """The mean of the weights after each epoch beyond the first `start` share of all epochs."""
 
-    def __init__(self, model: Any, start: float) -> None:
+    def __init__(self, model: keras.Model, start: float) -> None:
         import keras
 
         self._weights, self._start = model.trainable_variables, start
@@ -87,7 +90,7 @@ class _EpochAverage(Averaging):
         ]
 
     @property
-    def variables(self) -> Sequence[Any]:
+    def variables(self) -> Sequence[keras.Variable]:
         return [self._count, *self._mean]
 
     def end_epoch(self, epoch: int, epochs: int) -> None:
@@ -101,11 +104,11 @@ class _EpochAverage(Averaging):
             mean.assign(before + (now - before) / np.float32(count))
         self._count.assign(count)
 
-    def weights(self) -> Sequence[Any] | None:
+    def weights(self) -> Sequence[keras.Variable] | None:
         return self._mean if _number(self._count) else None
 
 
-def _number(variable: Any) -> int:
+def _number(variable: keras.Variable) -> int:
     import keras
 
     return int(keras.ops.convert_to_numpy(variable))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from regbench.regularizers.hooks import Toggle
+
+if TYPE_CHECKING:
+    import keras
 
 
 class BatchNorm(Toggle):
@@ -22,13 +25,13 @@ class BatchNorm(Toggle):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
     epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-3
 
-    def before_activation(self, name: str) -> list[Any]:
+    def before_activation(self, name: str) -> list[keras.Layer]:
         return self._layers(name) if self.position == "before_activation" else []
 
-    def after_activation(self, name: str) -> list[Any]:
+    def after_activation(self, name: str) -> list[keras.Layer]:
         return self._layers(name) if self.position == "after_activation" else []
 
-    def _layers(self, name: str) -> list[Any]:
+    def _layers(self, name: str) -> list[keras.Layer]:
         import keras
 
         from regbench.regularizers.fused_batch_norm import fuse

@@ -33,7 +33,7 @@ def check(techniques: Mapping[str, Regularizer], validated: bool) -> None:
             )
 
 
-def optimizer_arguments(techniques: Mapping[str, Regularizer]) -> dict[str, Any]:
+def optimizer_arguments(techniques: Mapping[str, Regularizer]) -> dict[str, object]:
     """Return the arguments that techniques give the Keras optimizer.
 
     Raises:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from regbench.regularizers.dropout import Rate
 from regbench.regularizers.hooks import Toggle
+
+if TYPE_CHECKING:
+    import keras
 
 
 class DropBlock(Toggle):
@@ -28,7 +31,7 @@ class DropBlock(Toggle):
     def is_idle(self) -> bool:
         return self.rate == 0
 
-    def after_block(self, name: str) -> list[Any]:
+    def after_block(self, name: str) -> list[keras.Layer]:
         from regbench.regularizers.keras_layers import DropBlock2D
 
         return [DropBlock2D(self.rate, self.size, name=f"{name}_dropblock")]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from regbench.regularizers.hooks import Toggle
+
+if TYPE_CHECKING:
+    import keras
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -21,13 +24,13 @@ class RatesByPlace(Toggle):
     def is_idle(self) -> bool:
         return self.dense == self.conv == 0
 
-    def after_block(self, name: str) -> list[Any]:
+    def after_block(self, name: str) -> list[keras.Layer]:
         return [self._layer(self.conv, name)] if self.conv else []
 
-    def before_dense(self, name: str) -> list[Any]:
+    def before_dense(self, name: str) -> list[keras.Layer]:
         return [self._layer(self.dense, name)] if self.dense else []
 
-    def _layer(self, rate: float, name: str) -> Any:
+    def _layer(self, rate: float, name: str) -> keras.Layer:
         raise NotImplementedError
 
 
@@ -41,7 +44,7 @@ class Dropout(RatesByPlace):
     Overfitting", 2014.
     """
 
-    def _layer(self, rate: float, name: str) -> Any:
+    def _layer(self, rate: float, name: str) -> keras.Layer:
         import keras
 
         return keras.layers.Dropout(rate, name=f"{name}_dropout")

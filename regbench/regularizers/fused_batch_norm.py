@@ -6,12 +6,10 @@ maps again. Importing this module imports Keras.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 
-def fuse(layer: Any) -> None:
+def fuse(layer: keras.Layer) -> None:
     """Make a `keras.layers.BatchNormalization` train with the fused kernel, if there is one.
 
     That is the case for maps (n, height, width, channels) on TensorFlow. Inference remains Keras'
@@ -21,7 +19,9 @@ def fuse(layer: Any) -> None:
         return
     unfused = layer.call
 
-    def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(
+        inputs: keras.KerasTensor, training: bool | None = None, mask: object = None
+    ) -> keras.KerasTensor:
         if training and layer.trainable and len(inputs.shape) == 4:
             return _train(layer, inputs)
         return unfused(inputs, training=training, mask=mask)
@@ -29,7 +29,7 @@ def fuse(layer: Any) -> None:
     layer.call = call
 
 
-def _train(layer: Any, maps: Any) -> Any:
+def _train(layer: keras.Layer, maps: keras.KerasTensor) -> keras.KerasTensor:
     """Normalize with the batch's own statistics, and move the moving averages toward them."""
     import tensorflow as tf
 

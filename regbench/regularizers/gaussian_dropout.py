@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from regbench.regularizers.dropout import RatesByPlace
+
+if TYPE_CHECKING:
+    import keras
 
 
 class GaussianDropout(RatesByPlace):
@@ -17,7 +20,7 @@ class GaussianDropout(RatesByPlace):
     Overfitting", 2014, section 10.
     """
 
-    def _layer(self, rate: float, name: str) -> Any:
+    def _layer(self, rate: float, name: str) -> keras.Layer:
         import keras
 
         return keras.layers.GaussianDropout(rate, name=f"{name}_gaussian_dropout")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from regbench.regularizers.hooks import Toggle
+
+if TYPE_CHECKING:
+    import keras
 
 # Keras accepts none above 1.
 Deviation = Annotated[float, Field(ge=0, le=1)]
@@ -31,14 +34,14 @@ class GaussianNoise(Toggle):
     def is_idle(self) -> bool:
         return self.input == self.hidden == 0
 
-    def on_input(self, name: str) -> list[Any]:
+    def on_input(self, name: str) -> list[keras.Layer]:
         return _noise(self.input, name)
 
-    def after_activation(self, name: str) -> list[Any]:
+    def after_activation(self, name: str) -> list[keras.Layer]:
         return _noise(self.hidden, name)
 
 
-def _noise(deviation: float, name: str) -> list[Any]:
+def _noise(deviation: float, name: str) -> list[keras.Layer]:
     import keras
 
     if not deviation:

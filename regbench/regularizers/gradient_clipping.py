@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -35,5 +35,5 @@ class GradientClipping(Toggle):
             )
         return self
 
-    def optimizer(self) -> dict[str, Any]:
+    def optimizer(self) -> dict[str, object]:
         return self.model_dump(exclude_none=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from regbench.errors import RegbenchError
 from regbench.regularizers.hooks import Toggle
+
+if TYPE_CHECKING:
+    import keras
 
 
 class GroupNorm(Toggle):
@@ -27,7 +30,7 @@ class GroupNorm(Toggle):
     groups: Annotated[int, Field(ge=1, le=10**6)] = 4
     epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-3
 
-    def before_activation(self, name: str) -> list[Any]:
+    def before_activation(self, name: str) -> list[keras.Layer]:
         import keras
 
         layer = keras.layers.GroupNormalization(
@@ -37,7 +40,7 @@ class GroupNorm(Toggle):
         return [layer]
 
 
-def _check_when_built(layer: Any, name: str) -> None:
+def _check_when_built(layer: keras.Layer, name: str) -> None:
     """Refuse groups that don't fit as soon as the channels are known; the layer stays Keras' own.
 
     Keras' own message swaps the two numbers, and it accepts groups of one unit, although one number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+
+if TYPE_CHECKING:
+    import keras
 
 Images = NDArray[np.float32]
 Targets = NDArray[np.float32]
@@ -23,14 +26,14 @@ class Averaging:
     """Averages of a compiled model's trainable weights, kept while the model trains."""
 
     @property
-    def variables(self) -> Sequence[Any]:
+    def variables(self) -> Sequence[keras.Variable]:
         """Keras variables with its state, for checkpoints, beyond model and optimizer."""
         return ()
 
     def end_epoch(self, epoch: int, epochs: int) -> None:
         """Update the averages with the weights after `epoch` of `epochs`."""
 
-    def weights(self) -> Sequence[Any] | None:
+    def weights(self) -> Sequence[keras.Variable] | None:
         """Return the averages in the order of `model.trainable_variables`; None at first."""
         return None
 
@@ -56,30 +59,30 @@ class Regularizer:
         """Return whether these values have no effect, which counts as switched off."""
         return False
 
-    def on_input(self, name: str) -> list[Any]:
+    def on_input(self, name: str) -> list[keras.Layer]:
         """Return layers between the input and the first layer with weights."""
         return []
 
-    def before_activation(self, name: str) -> list[Any]:
+    def before_activation(self, name: str) -> list[keras.Layer]:
         """Return layers between a hidden layer's weights and its activation."""
         return []
 
-    def after_activation(self, name: str) -> list[Any]:
+    def after_activation(self, name: str) -> list[keras.Layer]:
         """Return layers after a hidden layer's activation."""
         return []
 
-    def after_block(self, name: str) -> list[Any]:
+    def after_block(self, name: str) -> list[keras.Layer]:
         """Return layers after the last convolution of a block."""
         return []
 
-    def around_block(self, name: str, depth: float) -> list[Any]:
+    def around_block(self, name: str, depth: float) -> list[keras.Layer]:
         """Return layers at the end of a residual branch, before it is added to the shortcut.
 
         `depth` is the block's place in the network, from above 0 to 1 for the last block.
         """
         return []
 
-    def before_dense(self, name: str) -> list[Any]:
+    def before_dense(self, name: str) -> list[keras.Layer]:
         """Return layers before a dense layer, including the output layer."""
         return []
 
@@ -87,15 +90,15 @@ class Regularizer:
         """Return the stride of the last convolution of each block."""
         return 1
 
-    def kernel_penalty(self) -> Any:
+    def kernel_penalty(self) -> keras.Regularizer | None:
         """Return the Keras regularizer for every kernel (biases are never penalized), or None."""
         return None
 
-    def kernel_constraint(self) -> Any:
+    def kernel_constraint(self) -> keras.constraints.Constraint | None:
         """Return the Keras constraint for every kernel, or None."""
         return None
 
-    def optimizer(self) -> dict[str, Any]:
+    def optimizer(self) -> dict[str, object]:
         """Return arguments for the Keras optimizer, such as `weight_decay` or `clipnorm`.
 
         `weight_decay` applies to kernels alone. Two techniques can't give the same argument.
@@ -123,7 +126,7 @@ class Regularizer:
         # By default this is the docstring's first line, which is enough for a plugin.
         return (inspect.getdoc(type(self)) or "").partition("\n")[0]
 
-    def averaging(self, model: Any) -> Averaging | None:
+    def averaging(self, model: keras.Model) -> Averaging | None:
         """Return an averager for the weights of a compiled model, or None.
 
         The averages are evaluated, saved and probed; training continues with the weights
@@ -162,13 +165,13 @@ class Toggle(Regularizer, BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _expand_shorthand(cls, value: Any) -> Any:
+    def _expand_shorthand(cls, value: object) -> Any:
         if value is True and cls.bare:
             return {}
         return {cls.shorthand: value} if cls.is_short(value) else value
 
     @classmethod
-    def is_short(cls, value: Any) -> bool:
+    def is_short(cls, value: object) -> bool:
         """Return whether a value of the toggle is just that of its `shorthand`."""
         scalar = isinstance(value, str | int | float) and not isinstance(value, bool)
         return cls.shorthand is not None and scalar

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 
@@ -19,9 +17,9 @@ class UnitMaxNorm(keras.constraints.Constraint):
     def __init__(self, max_value: float) -> None:
         self.max_value = max_value
 
-    def __call__(self, kernel: Any) -> Any:
+    def __call__(self, kernel: keras.KerasTensor) -> keras.KerasTensor:
         incoming = list(range(len(kernel.shape) - 1))
         return keras.constraints.MaxNorm(self.max_value, axis=incoming)(kernel)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {"max_value": self.max_value}

@@ -31,7 +31,7 @@ class DropBlock2D(keras.layers.Layer):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         if not training or self.rate == 0:
             return inputs
         kept = self._kept(inputs)
@@ -39,7 +39,7 @@ class DropBlock2D(keras.layers.Layer):
         # A small batch may be dropped entirely: don't divide its zeros by zero.
         return inputs * kept / ops.maximum(share, keras.config.epsilon())
 
-    def _kept(self, inputs: Any) -> Any:
+    def _kept(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Return the mask, of the inputs' shape: 1 where a value is kept."""
         _, height, width, channels = inputs.shape
         size = min(self.block_size, height, width)
@@ -58,7 +58,7 @@ class DropBlock2D(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return input_shape
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         own = {"rate": self.rate, "block_size": self.block_size, "seed": self.seed}
         return {**super().get_config(), **own}
 
@@ -85,7 +85,7 @@ class _RandomPooling2D(keras.layers.Layer):
         examples, height, width, channels = input_shape
         return (examples, self._windows_along(height), self._windows_along(width), channels)
 
-    def _windows_along(self, size: Any) -> Any:
+    def _windows_along(self, size: Any) -> keras.KerasTensor:
         """Return the number of windows along an axis, as in every pooling of Keras."""
         if size is None:
             return None
@@ -95,7 +95,7 @@ class _RandomPooling2D(keras.layers.Layer):
             raise ValueError(f"maps of {size} pixels are smaller than a window of {self.pool_size}")
         return (size - self.pool_size) // self.strides + 1
 
-    def _window(self) -> dict[str, Any]:
+    def _window(self) -> dict[str, object]:
         """Return the arguments of Keras' pooling operations."""
         return {
             "pool_size": self.pool_size,
@@ -104,7 +104,7 @@ class _RandomPooling2D(keras.layers.Layer):
             "data_format": "channels_last",
         }
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         own = {
             "pool_size": self.pool_size,
             "strides": self.strides,
@@ -124,7 +124,7 @@ class StochasticPooling2D(_RandomPooling2D):
     Networks", 2013, equations 4 to 6.
     """
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         values = self._windows(ops.relu(inputs))
         total = ops.sum(values, axis=-1)
         if not training:
@@ -139,7 +139,7 @@ class StochasticPooling2D(_RandomPooling2D):
         picked = ops.logical_and(ends - values <= draws, draws < ends)
         return ops.sum(values * ops.cast(picked, values.dtype), axis=-1)
 
-    def _windows(self, maps: Any) -> Any:
+    def _windows(self, maps: keras.KerasTensor) -> keras.KerasTensor:
         """Return (n, rows, columns, channels, values in a window), with zeros beyond the edges."""
         shape = self.compute_output_shape(maps.shape)
         (rows, above), (columns, left) = (
@@ -170,7 +170,7 @@ class MixedPooling2D(_RandomPooling2D):
     Source: Yu et al., "Mixed Pooling for Convolutional Neural Networks", 2014.
     """
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         largest = ops.max_pool(inputs, **self._window())
         mean = ops.average_pool(inputs, **self._window())
         if not training:

@@ -16,10 +16,10 @@ class LpNorm(keras.regularizers.Regularizer):
         self.p = p
         self.strength = strength
 
-    def __call__(self, kernel: Any) -> Any:
+    def __call__(self, kernel: keras.KerasTensor) -> keras.KerasTensor:
         return self.strength * keras.ops.sum(keras.ops.power(keras.ops.absolute(kernel), self.p))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {"p": self.p, "strength": self.strength}
 
 
@@ -30,8 +30,8 @@ class PenaltySum(keras.regularizers.Regularizer):
     def __init__(self, penalties: Sequence[Any]) -> None:
         self.penalties = [keras.regularizers.get(penalty) for penalty in penalties]
 
-    def __call__(self, kernel: Any) -> Any:
+    def __call__(self, kernel: keras.KerasTensor) -> keras.KerasTensor:
         return sum(penalty(kernel) for penalty in self.penalties)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         return {"penalties": [keras.regularizers.serialize(each) for each in self.penalties]}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from regbench.regularizers.hooks import Toggle
+
+if TYPE_CHECKING:
+    import keras
 
 
 class LayerNorm(Toggle):
@@ -23,7 +26,7 @@ class LayerNorm(Toggle):
     bare: ClassVar[bool] = True
     epsilon: Annotated[float, Field(gt=0, lt=1)] = 1e-3
 
-    def before_activation(self, name: str) -> list[Any]:
+    def before_activation(self, name: str) -> list[keras.Layer]:
         import keras
 
         return [keras.layers.LayerNormalization(epsilon=self.epsilon, name=f"{name}_layer_norm")]

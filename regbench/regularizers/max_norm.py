@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import ConfigDict, Field, RootModel
 
 from regbench.regularizers.hooks import Regularizer
+
+if TYPE_CHECKING:
+    import keras
 
 Limit = Annotated[float, Field(ge=0, lt=1e6, allow_inf_nan=False)]
 
@@ -25,7 +28,7 @@ class MaxNorm(Regularizer, RootModel[Limit]):
     def is_idle(self) -> bool:
         return self.root == 0
 
-    def kernel_constraint(self) -> Any:
+    def kernel_constraint(self) -> keras.constraints.Constraint | None:
         from regbench.regularizers.keras_constraints import UnitMaxNorm
 
         return UnitMaxNorm(self.root)

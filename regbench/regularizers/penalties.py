@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import ConfigDict, Field, RootModel
 
 from regbench.regularizers.hooks import Regularizer, Toggle
+
+if TYPE_CHECKING:
+    import keras
 
 Strength = Annotated[float, Field(ge=0, lt=1e6, allow_inf_nan=False)]
 
@@ -19,7 +22,7 @@ class L1(Regularizer, RootModel[Strength]):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    def kernel_penalty(self) -> Any:
+    def kernel_penalty(self) -> keras.Regularizer | None:
         import keras
 
         return keras.regularizers.L1(self.root)
@@ -36,7 +39,7 @@ class L2(Regularizer, RootModel[Strength]):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    def kernel_penalty(self) -> Any:
+    def kernel_penalty(self) -> keras.Regularizer | None:
         import keras
 
         return keras.regularizers.L2(self.root)
@@ -54,7 +57,7 @@ class Lp(Toggle):
     p: Annotated[float, Field(ge=1, le=16)]
     strength: Strength
 
-    def kernel_penalty(self) -> Any:
+    def kernel_penalty(self) -> keras.Regularizer | None:
         from regbench.regularizers.keras_penalties import LpNorm
 
         return LpNorm(p=self.p, strength=self.strength)

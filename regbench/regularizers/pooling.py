@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from regbench.regularizers.hooks import Toggle
+
+if TYPE_CHECKING:
+    import keras
 
 
 class Pooling(Toggle):
@@ -34,7 +37,7 @@ class Pooling(Toggle):
     def block_stride(self) -> int:
         return (self.stride or self.size) if self.kind == "none" else 1
 
-    def after_block(self, name: str) -> list[Any]:
+    def after_block(self, name: str) -> list[keras.Layer]:
         if self.kind == "none":
             return []
         layer = _layer(self.kind)(
@@ -43,7 +46,7 @@ class Pooling(Toggle):
         return [layer]
 
 
-def _layer(kind: str) -> Any:
+def _layer(kind: str) -> keras.Layer:
     """Return the class of Keras layers."""
     import keras
 

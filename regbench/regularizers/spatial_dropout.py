@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from regbench.regularizers.dropout import Rate
 from regbench.regularizers.hooks import Toggle
+
+if TYPE_CHECKING:
+    import keras
 
 
 class SpatialDropout(Toggle):
@@ -22,7 +25,7 @@ class SpatialDropout(Toggle):
     def is_idle(self) -> bool:
         return self.rate == 0
 
-    def after_block(self, name: str) -> list[Any]:
+    def after_block(self, name: str) -> list[keras.Layer]:
         import keras
 
         return [keras.layers.SpatialDropout2D(self.rate, name=f"{name}_spatial_dropout")]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from regbench.regularizers.dropout import Rate
 from regbench.regularizers.hooks import Toggle
+
+if TYPE_CHECKING:
+    import keras
 
 
 class StochasticDepth(Toggle):
@@ -24,7 +27,7 @@ class StochasticDepth(Toggle):
     def is_idle(self) -> bool:
         return self.rate == 0
 
-    def around_block(self, name: str, depth: float) -> list[Any]:
+    def around_block(self, name: str, depth: float) -> list[keras.Layer]:
         import keras
 
         # One draw per example: the mask is 1 wide in every other dimension.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, RootModel
 
@@ -27,5 +27,5 @@ class WeightDecay(Regularizer, RootModel[Rate]):
     def is_idle(self) -> bool:
         return self.root == 0
 
-    def optimizer(self) -> dict[str, Any]:
+    def optimizer(self) -> dict[str, object]:
         return {"weight_decay": self.root}

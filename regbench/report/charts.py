@@ -17,6 +17,7 @@ from regbench.figures.differences import compared
 from regbench.studies import variances
 
 if TYPE_CHECKING:
+    import altair
     import pandas
 
 # Each color of the figures and its counterpart on a dark page. In the page they are CSS
@@ -109,7 +110,7 @@ def _own_table(name: str, frame: pandas.DataFrame, shared: Shared) -> Table:
     )
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -132,7 +133,7 @@ def _variable(color: str) -> str:
     return f"c{color[1:].lower()}"
 
 
-def _spec(chart: Any) -> dict[str, Any]:
+def _spec(chart: altair.typing.ChartType) -> dict[str, object]:
     """Return the specification with a filter that the page's list of variants sets."""
     with colors.unbounded():
         spec: dict[str, Any] = chart.to_dict()
@@ -146,7 +147,7 @@ def _spec(chart: Any) -> dict[str, Any]:
     return spec
 
 
-def _drop_legends(part: Any) -> None:
+def _drop_legends(part: object) -> None:
     """Remove the legends: the page's list of variants serves every figure."""
     if isinstance(part, dict):
         if part.get("field") in ("variant", "set") and "scale" in part:

@@ -98,7 +98,7 @@ def render(
     )
 
 
-def _data(figures: list[charts.Figure]) -> dict[str, Any]:
+def _data(figures: list[charts.Figure]) -> dict[str, object]:
     """Return the data for the page's script; figures that show the same data share it."""
     datasets: dict[str, Any] = {}
     specs: dict[str, dict[str, Any]] = {}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.runs import storage
 from regbench.runs.files import ENVIRONMENT
@@ -46,7 +46,7 @@ def of(frame: pandas.DataFrame, warn: Callable[[str], None] | None = None) -> Or
     )
 
 
-def _facts(content: Any) -> list[tuple[str, str]]:
+def _facts(content: object) -> list[tuple[str, str]]:
     if not isinstance(content, dict):
         return []
     facts = [(key, _text(content[key])) for key in SHOWN if content.get(key) is not None]
@@ -58,7 +58,7 @@ def _facts(content: Any) -> list[tuple[str, str]]:
     return facts
 
 
-def _command(content: Any) -> list[str]:
+def _command(content: object) -> list[str]:
     command = content.get("command") if isinstance(content, dict) else None
     if not isinstance(command, list) or not command:
         return []
@@ -67,6 +67,6 @@ def _command(content: Any) -> list[str]:
     return [shlex.join(_text(word) for word in command)]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return one_line(text[:500])  # JSON can hold half a character, which UTF-8 can't

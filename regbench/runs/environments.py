@@ -55,7 +55,7 @@ def read(folder: Path) -> Environment:
     )
 
 
-def _packages(content: Any, backend: str | None) -> dict[str, str]:
+def _packages(content: object, backend: str | None) -> dict[str, str]:
     if not isinstance(content, dict):
         return {}
     unused = {*BACKENDS, *IDLE} - {backend}
@@ -74,7 +74,7 @@ def _processor(content: dict[str, Any]) -> str | None:
     return _text(content.get("cpu"))
 
 
-def _kind(content: Any) -> str | None:
+def _kind(content: object) -> str | None:
     """Return a processor's generation and instruction sets, which decide on kernels."""
     if not isinstance(content, dict):
         return None
@@ -87,6 +87,6 @@ def _kind(content: Any) -> str | None:
     return ", ".join(filter(None, parts)) or None
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     """Return text that is safe in a terminal, None for anything else."""
     return one_line(value[:MOST_CHARACTERS]) if isinstance(value, str) and value else None

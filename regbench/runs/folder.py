@@ -190,8 +190,8 @@ class RunFolder:
     def start(
         self,
         resolved: str,
-        environment: Mapping[str, Any],
-        rows: Sequence[Mapping[str, Any]] = (),
+        environment: Mapping[str, object],
+        rows: Sequence[Mapping[str, object]] = (),
     ) -> None:
         """Start over, or resume after the history's `rows` with what the checkpoints hold.
 
@@ -211,7 +211,7 @@ class RunFolder:
         if rows:
             self._write_history()
 
-    def append(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Mapping[str, object]) -> None:
         """Add an epoch, a value for each column of `HISTORY`, to `history.csv`.
 
         In a run with validation examples, every row also has the columns of `VALIDATION`. Once the
@@ -292,11 +292,11 @@ class RunFolder:
             )
 
 
-def _json(content: Mapping[str, Any]) -> str:
+def _json(content: Mapping[str, object]) -> str:
     return json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
 
 
-def _finite(content: Any) -> Any:
+def _finite(content: object) -> Any:
     """Return the content with null for numbers that JSON lacks."""
     if isinstance(content, Mapping):
         return {key: _finite(value) for key, value in content.items()}

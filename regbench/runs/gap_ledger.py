@@ -57,7 +57,7 @@ class Ledger(BaseModel):
         return {name: value for name, value in values.items() if value is not None}
 
     @model_serializer(mode="wrap")
-    def _known(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _known(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
         values: dict[str, Any] = dump(self)
         return {key: v for key, v in values.items() if v is not None or key not in OF_BATCHES}
 

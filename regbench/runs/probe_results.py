@@ -12,7 +12,7 @@ import functools
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -233,7 +233,7 @@ class Findings(Finding):
     numbers: Numbers
     details: Details
 
-    def for_summary(self) -> dict[str, Any]:
+    def for_summary(self) -> dict[str, object]:
         """Return the `probes` of `summary.json`."""
         return self.numbers.model_dump(mode="json")
 

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -118,7 +118,7 @@ class Summary(BaseModel):
         """Return the summary with these fields set."""
         return Summary.of(self.as_dict() | keys)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the keys of `summary.json` that are set, those of other versions last."""
         return self.model_dump(exclude_unset=True)
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from regbench.analysis import factorial
 from regbench.analysis.factorial import ROMAN, Design, Effect
@@ -204,7 +203,7 @@ def _cells(
 
 
 def _text(node: Node) -> str:
-    value: Any = node.plain()
+    value: object = node.plain()
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -74,7 +74,7 @@ class Claim(Section):
         """True if the claim is about a difference of runs, not about a number of each."""
         return self.effect is not None or isinstance(self.against, str)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the claim as JSON: with an effect, or with variants."""
         left_out = {"effect"} if self.effect is None else {"variant", "against", "beyond"}
         if self.over == "seeds":  # shipped verdicts are older than `over`, whose default they have

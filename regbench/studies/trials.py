@@ -82,7 +82,7 @@ class ContestResult:
         """The seconds of all trials of all variants."""
         return sum(search.seconds for search in self.searches)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the contest as JSON."""
         searches = [
             to_jsonable_python(asdict(each)) | {"seconds": each.seconds} for each in self.searches

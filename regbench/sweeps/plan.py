@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from regbench.config import Experiment
 from regbench.execution.failures import Failure
@@ -58,7 +58,7 @@ class Plan:
         """Why a config can't be trained, by its name."""
         return {run.name: run.problem for run in self.runs if run.problem}
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return what `--json` prints."""
         return asdict(self)
 

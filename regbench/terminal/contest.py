@@ -10,6 +10,7 @@ from regbench.studies.trials import ContestResult
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
 
 def terminal(found: ContestResult) -> Group:
@@ -28,7 +29,7 @@ def terminal(found: ContestResult) -> Group:
     return Group(*parts, Text(contest_markdown.legend(found), style="dim"))
 
 
-def _table(lines: Sequence[Sequence[str]], right: Sequence[int]) -> Any:
+def _table(lines: Sequence[Sequence[str]], right: Sequence[int]) -> Table | None:
     from rich.table import Table
     from rich.text import Text
 

@@ -5,7 +5,7 @@ Names of variants are safe by construction; the question and the claims can be a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.analysis.effects import Effects
 from regbench.studies import data_sets, factor_effects, markdown, sentences, variances
@@ -14,7 +14,8 @@ from regbench.terminal import contest
 from regbench.text import changes, one_line
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Group, RenderableType
+    from rich.table import Table
 
 COLORS = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
 
@@ -36,7 +37,7 @@ def terminal(result: StudyResult) -> Group:
     )  # fmt: skip
 
 
-def _answers(result: StudyResult) -> Any:
+def _answers(result: StudyResult) -> Table:
     """Return a sentence for each claim, its verdict first."""
     from rich.table import Table
     from rich.text import Text
@@ -50,7 +51,7 @@ def _answers(result: StudyResult) -> Any:
     return table
 
 
-def _variants(result: StudyResult) -> Any:
+def _variants(result: StudyResult) -> Table:
     from rich.text import Text
 
     table = _table()
@@ -66,7 +67,7 @@ def _variants(result: StudyResult) -> Any:
     return table
 
 
-def _verdicts(result: StudyResult) -> Any:
+def _verdicts(result: StudyResult) -> Table:
     from rich.text import Text
 
     table = _table()
@@ -96,7 +97,7 @@ def _effects(effects: Effects) -> str:
     return "; ".join(each for each in parts if each)
 
 
-def _variances(result: StudyResult) -> list[Any]:
+def _variances(result: StudyResult) -> list[RenderableType]:
     """Return where variance comes from, in 80 columns: nothing without such runs."""
     from rich.text import Text
 
@@ -113,7 +114,7 @@ def _variances(result: StudyResult) -> list[Any]:
     return [table, Text()] if rows else []
 
 
-def _interquartile(result: StudyResult) -> list[Any]:
+def _interquartile(result: StudyResult) -> list[RenderableType]:
     """Return the interquartile means over all data sets: nothing without several of them."""
     from rich.text import Text
 
@@ -126,7 +127,7 @@ def _interquartile(result: StudyResult) -> list[Any]:
     return [table, Text()] if rows else []
 
 
-def _factors(result: StudyResult) -> list[Any]:
+def _factors(result: StudyResult) -> list[RenderableType]:
     """Return the table of a factorial design's effects, with its title; [] for other studies."""
     from rich.text import Text
 
@@ -146,7 +147,7 @@ def _factors(result: StudyResult) -> list[Any]:
     return [Text(f"Effects: {factors}"), table, Text(factor_effects.LEGEND, style="dim"), Text()]
 
 
-def _table() -> Any:
+def _table() -> Table:
     from rich.table import Table
 
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regbench.config import Experiment
 from regbench.datasets import Splits
@@ -18,18 +18,21 @@ from regbench.models.layers import leaves
 from regbench.probes.harness import numpy, unchanged
 from regbench.regularizers.hooks import Averaging
 
+if TYPE_CHECKING:
+    import keras
+
 
 class Averages:
     """The averages of a compiled model's weights; idle without a technique that averages."""
 
-    def __init__(self, model: Any, experiment: Experiment, splits: Splits) -> None:
+    def __init__(self, model: keras.Model, experiment: Experiment, splits: Splits) -> None:
         self._model, self._experiment, self._splits = model, experiment, splits
         # A config with two of them is invalid.
         found = [each.averaging(model) for each in experiment.changing("averaging").values()]
         self._averaging: Averaging = next((each for each in found if each), Averaging())
 
     @property
-    def variables(self) -> Sequence[Any]:
+    def variables(self) -> Sequence[keras.Variable]:
         """Keras variables that a checkpoint must have, beyond those of model and optimizer."""
         return self._averaging.variables
 
@@ -57,7 +60,9 @@ class Averages:
         if weights is not None:
             self._assign(weights, epoch)
 
-    def _assign(self, weights: Sequence[Any], epoch: int, with_statistics: bool = True) -> None:
+    def _assign(
+        self, weights: Sequence[keras.Variable], epoch: int, with_statistics: bool = True
+    ) -> None:
         for variable, average in zip(self._model.trainable_variables, weights, strict=True):
             variable.assign(numpy(average).copy())  # on JAX the two would share an array
         if with_statistics:
@@ -66,7 +71,7 @@ class Averages:
             take_statistics(self._model, (images for images, _ in of_epoch))
 
 
-def take_statistics(model: Any, images: Iterable[Any]) -> None:
+def take_statistics(model: keras.Model, images: Iterable[Any]) -> None:
     """Replace batch normalization's moving averages by the means over these batches.
 
     It uses training mode and the current weights. A model without batch normalization is left

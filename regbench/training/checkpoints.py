@@ -26,7 +26,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,9 @@ from regbench import files
 from regbench.errors import RunFailed
 from regbench.runs.files import HISTORY, VALIDATION
 from regbench.text import one_line
+
+if TYPE_CHECKING:
+    import keras
 
 # After a save that took long, no other is made until this many times its duration has passed.
 COSTLY_SECONDS, PAUSE = 1.0, 20
@@ -111,7 +114,7 @@ class Checkpoint:
                 f"step {position.step} of epoch {position.epoch}; start over with --force"
             )
 
-    def restore(self, model: Any, further: Sequence[Any] = ()) -> None:
+    def restore(self, model: keras.Model, further: Sequence[keras.Variable] = ()) -> None:
         """Assign the checkpoint's variables to the compiled model, and to further variables.
 
         Raises:
@@ -171,7 +174,9 @@ class Checkpoints:
         """True if the last checkpoint is old enough for another one."""
         return time.monotonic() - self._last >= self._seconds
 
-    def save(self, model: Any, position: Position, further: Sequence[Any] = ()) -> None:
+    def save(
+        self, model: keras.Model, position: Position, further: Sequence[keras.Variable] = ()
+    ) -> None:
         """Write a checkpoint, unless losses or weights are not finite; then keep the earlier ones.
 
         `further` are variables beyond those of the model and its optimizer. A run that resumed from
@@ -333,7 +338,7 @@ def _checksum(path: Path) -> str:
         return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n"
 
 
-def _variables(model: Any, further: Sequence[Any]) -> dict[str, Any]:
+def _variables(model: keras.Model, further: Sequence[keras.Variable]) -> dict[str, Any]:
     """Return every variable that training changes, keyed by its owner and its place there."""
     # An optimizer creates its slots (Adam's moments, SGD's momentum) lazily, in its first update.
     # A model that has not trained yet must have them before they can be restored.
@@ -352,7 +357,7 @@ def _variables(model: Any, further: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _array(variable: Any) -> NDArray[Any]:
+def _array(variable: keras.Variable) -> NDArray[Any]:
     import keras
 
     return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))

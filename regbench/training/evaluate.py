@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from regbench import seeding
 from regbench.config.experiment import Evaluation
 from regbench.datasets import Splits, stratified
 from regbench.models.evaluate import Outputs, measure, measure_of, penalty, predict
+
+if TYPE_CHECKING:
+    import keras
 
 # Images uint8 (n, height, width, channels) and labels int64 (n,).
 Examples = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -74,21 +77,21 @@ class Curves:
             )
         self._last: Measurement | None = None
 
-    def measure(self, model: Any) -> Measurement:
+    def measure(self, model: keras.Model) -> Measurement:
         """Measure the model on the whole test set and as many training examples."""
         # Keep them: predictions and probes need the same probabilities after the last epoch.
         self._last = _measure(model, self.train, self.test, self.validation)
         return self._last
 
-    def outputs(self, model: Any) -> Outputs:
+    def outputs(self, model: keras.Model) -> Outputs:
         """Return the probabilities that the last `measure` of this model computed."""
         return (self._last or self.measure(model)).outputs
 
-    def measure_few(self, model: Any) -> Measurement:
+    def measure_few(self, model: keras.Model) -> Measurement:
         """Measure the model on the small samples of both sets."""
         return _measure(model, *self._few, self.validation)
 
-    def unmeasured(self, model: Any) -> dict[str, float | None]:
+    def unmeasured(self, model: keras.Model) -> dict[str, float | None]:
         """Return the columns of an epoch after which nothing is evaluated, except the penalty."""
         # The penalty depends on the weights alone, so it is known without looking at an example.
         sets = ("train", "test") + (("validation",) if self.validation else ())
@@ -97,7 +100,7 @@ class Curves:
         return dict.fromkeys(unknown) | {"penalty": penalty(model)} | counts
 
 
-def has_finite_weights(model: Any) -> bool:
+def has_finite_weights(model: keras.Model) -> bool:
     """Return whether every weight is finite, which can be checked without evaluating examples."""
     return all(np.isfinite(weights).all() for weights in model.get_weights())
 
@@ -114,7 +117,7 @@ def _sample(examples: Examples, count: int, seed: int, side: str) -> Examples:
 
 
 def _measure(
-    model: Any, train: Examples, test: Examples | None, validation: Examples | None
+    model: keras.Model, train: Examples, test: Examples | None, validation: Examples | None
 ) -> Measurement:
     # Inference mode: dropout is off, and batch normalization uses its moving averages. These are
     # the predictions that a user of the model would get.

@@ -6,7 +6,6 @@ import contextlib
 import gc
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 
 @contextlib.contextmanager
@@ -30,7 +29,7 @@ def cleared() -> Iterator[None]:
         gc.collect()  # models and graphs are full of cycles
 
 
-def _traced_gradients() -> dict[str, Any]:
+def _traced_gradients() -> dict[str, object]:
     """Return TensorFlow's registry, which has no public name; an empty dict without TensorFlow."""
     ops = sys.modules.get("tensorflow.python.framework.ops")
     return getattr(getattr(ops, "gradient_registry", None), "_registry", {})

@@ -8,12 +8,15 @@ are kept.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from regbench.config import Experiment
 from regbench.probes.harness import numpy
+
+if TYPE_CHECKING:
+    import keras
 
 Row = Mapping[str, float | None]
 
@@ -24,14 +27,14 @@ class Selection:
     `reason` says why training ended early; None if it did not.
     """
 
-    def __init__(self, experiment: Experiment, model: Any) -> None:
+    def __init__(self, experiment: Experiment, model: keras.Model) -> None:
         self.reason: str | None = None
         self.kept: int | None = None
         self._stopping = experiment.changing("stop")
         self._keeping = list(experiment.changing("kept_epoch").values())
         self._weights = model.weights
         # A copy of the kept epoch's weights and statistics, in every checkpoint.
-        self.variables: Sequence[Any] = _copies(self._weights) if self._keeping else ()
+        self.variables: Sequence[keras.Variable] = _copies(self._weights) if self._keeping else ()
 
     @property
     def is_active(self) -> bool:
@@ -71,7 +74,7 @@ def _copy(sources: Sequence[Any], targets: Sequence[Any]) -> None:
         target.assign(numpy(source).copy())
 
 
-def _copies(variables: Sequence[Any]) -> list[Any]:
+def _copies(variables: Sequence[keras.Variable]) -> list[Any]:
     import keras
 
     return [

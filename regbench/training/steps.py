@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regbench.models.batches import Batch
+
+if TYPE_CHECKING:
+    import keras
 
 # A run is interrupted, reports its progress and writes checkpoints between calls only: often enough
 # that nobody waits, even if the machine becomes several times slower within a call.
@@ -41,7 +44,7 @@ class Update:
 class Steps:
     """Trains a compiled model with as many updates per call as fit into `SECONDS_PER_CALL`."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: keras.Model) -> None:
         import keras
 
         self._model = model
@@ -102,7 +105,7 @@ class Steps:
         self.per_call = max(1, min(affordable, most))
 
 
-def _looped(model: Any, images: NDArray[Any], targets: NDArray[Any]) -> Callable[..., Any]:
+def _looped(model: keras.Model, images: NDArray[Any], targets: NDArray[Any]) -> Callable[..., Any]:
     """Return a compiled function of stacked batches: one update each, its losses and accuracies.
 
     It is Keras' own compiled step, called in a loop inside TensorFlow. Keras' `steps_per_execution`

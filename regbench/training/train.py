@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,9 @@ from regbench.training.evaluate import Curves
 from regbench.training.selection import Selection
 from regbench.training.steps import Steps
 from regbench.training.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    import keras
 
 # The callback for a run's progress: a kind of event ("step", "epoch" or "note") and its figures.
 Emit = Callable[[str, dict[str, Any]], None]
@@ -69,7 +72,7 @@ class _Run:
     """The parts of a run in progress. Training changes only the model and `position`."""
 
     experiment: Experiment
-    model: Any
+    model: keras.Model
     trainer: Steps
     splits: Splits
     curves: Curves
@@ -93,13 +96,13 @@ class _Run:
         return last or not self.position.is_finite or self.selection.reason is not None
 
     @property
-    def further(self) -> list[Any]:
+    def further(self) -> list[keras.Variable]:
         """The variables that a checkpoint must have beyond those of model and optimizer."""
         return [*self.averages.variables, *self.selection.variables]
 
 
 @memory.cleared()
-def train(job: Job, emit: Emit) -> dict[str, Any]:
+def train(job: Job, emit: Emit) -> dict[str, object]:
     """Train one run, write its folder, and return its summary (the keys of `summary.json`)."""
     experiment, watch = job.experiment, Stopwatch()
     with watch.time("start"):
@@ -165,7 +168,7 @@ def _resume(run: _Run, checkpoint: Checkpoint) -> None:
     run.emit("note", {"text": f"resuming from {run.position}", "done": done})
 
 
-def _finish(job: Job, folder: RunFolder, run: _Run, data: dict[str, str]) -> dict[str, Any]:
+def _finish(job: Job, folder: RunFolder, run: _Run, data: dict[str, str]) -> dict[str, object]:
     """Save the trained model, its predictions and the probe results; return the summary."""
     with run.watch.time("save"):
         folder.save(MODEL, partial(save, run.model))
@@ -269,7 +272,7 @@ def _checkpoint(run: _Run) -> None:
         raise signals.Stopped(f"stopped at {run.position}; the same command resumes it")
 
 
-def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, Any]:
+def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, object]:
     """Return the history's row for the epoch that was just trained."""
     # Measured after the epoch's last update, when train and test can be evaluated on the same
     # weights: only then is their difference the generalization gap.
@@ -357,7 +360,7 @@ def _summary(run: _Run) -> Summary:
     )
 
 
-def _gap(row: Mapping[str, Any]) -> float:
+def _gap(row: Mapping[str, object]) -> float:
     test = row["test_accuracy"]
     return math.nan if test is None else gap(row["train_accuracy"], test)
 
@@ -367,7 +370,7 @@ def _save_predictions(folder: RunFolder, splits: Splits, outputs: NDArray[np.flo
     folder.save(PREDICTIONS, lambda path: predictions.write(path, splits.test_labels, predicted))
 
 
-def _probe(folder: RunFolder, run: _Run, outputs: Outputs) -> dict[str, Any]:
+def _probe(folder: RunFolder, run: _Run, outputs: Outputs) -> dict[str, object]:
     """Examine the trained model; return the additions to the summary."""
     sample, row = run.curves.train, run.position.rows[-1]
     found, failed = probes.measure(run.model, run.experiment, run.splits, sample, row, outputs)
