@@ -101,18 +101,21 @@ def read(
         read_seeds = {
             name: _seeds(each.seeds, tree, name, problems) for name, each in file.profiles.items()
         }
+        # Overrides are for the profile that runs: a key of its data set may not fit another's.
+        changes = {name: overrides if name == chosen else () for name in file.profiles}
         expanded = {
-            name: variants_of.experiments(path, tree, name, overrides, problems, factors)
-            for name in file.profiles
+            name: variants_of.experiments(path, tree, name, own, problems, factors)
+            for name, own in changes.items()
         }
         variants, (own, design) = expanded[chosen], read_seeds[chosen]
-        contests = variants_of.contest_of_each_profile(path, file, tree, overrides, problems)
+        contests = variants_of.contest_of_each_profile(path, file, tree, changes, problems)
         contest = contests.get(chosen)
         if contest:
             contest.check_seeds(tuple(seeds or own))
             variants = contest.written()
         named = data_sets.names(file.data_sets, tree, problems)
-        claims.check(file, tree, data_sets.plain(list(variants), named), problems, factors)
+        if contest or not file.tune:  # else the winners that claims name are not known
+            claims.check(file, tree, data_sets.plain(list(variants), named), problems, factors)
     except YamlError as error:
         raise ConfigError(_sorted([*problems, error.problem])) from error
     if problems:

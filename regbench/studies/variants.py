@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,7 +114,11 @@ def check_combinations(file: StudyFile, tree: Node, problems: list[Problem]) -> 
 
 
 def contest_of_each_profile(
-    path: Path, file: StudyFile, tree: Node, overrides: Sequence[str], problems: list[Problem]
+    path: Path,
+    file: StudyFile,
+    tree: Node,
+    overrides: Mapping[str, Sequence[str]],
+    problems: list[Problem],
 ) -> dict[str, Contest]:
     """Return the contest of each profile; {} if the study has none, or is invalid."""
     if not file.tune:
@@ -130,7 +134,7 @@ def contest_of_each_profile(
     for name, profile in file.profiles.items():
         entrants = [
             (each, node.child("tune"))
-            for node, config_tree in _trees(path, tree, name, overrides, [])
+            for node, config_tree in _trees(path, tree, name, overrides[name], [])
             for each in matrix.expand(config_tree, [])
         ]
         contest = contests.of_study(path.stem, tree, profile.tune, file.tune, entrants, problems)

@@ -87,6 +87,18 @@ def test_a_variant_is_base_then_set_then_profile_then_its_own_then_options(write
     assert {each.train.epochs for each in changed.variants.values()} == {9}
 
 
+def test_an_option_is_for_the_profile_that_runs(write):
+    drawn = (
+        STUDY.replace("quick: {", "quick: {")
+        .replace("full: {seeds: [1, 5]}", "full: {seeds: [1, 5], set: {data.name: mnist}}")
+        .replace("set: {train.epochs: 3, ", "set: {data.name: shapes, train.epochs: 3, ")
+    )
+    full = study_file.read(write(drawn), "full", overrides=["data.path=there.gz"])
+    assert full.variants["baseline"].data.path == "there.gz"
+    (line, *_) = messages(write(drawn), "data.path=there.gz")
+    assert "shapes is drawn, not read" in line
+
+
 def test_seeds_are_those_of_the_profile_unless_others_are_asked_for(write):
     path = write(STUDY)
     assert study_file.read(path).seeds == (0, 1, 2, 3, 4)
