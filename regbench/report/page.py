@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regbench import files, text
-from regbench.analysis import compare, origins, run_time
+from regbench.analysis import answers, compare, origins, run_time
 from regbench.analysis.rows import ConfigRow
 from regbench.errors import Warn
 from regbench.figures import Shared, probes, variants
@@ -86,6 +86,9 @@ def render(
             charts.themed(json.dumps(_data(figures), separators=(",", ":"))).replace("<", "\\u003c")
         ),
         lines=headline,
+        answers=answers.sentences(rows, [line.variant for line in headline]),
+        answers_legend=answers.LEGEND,
+        most_answers=answers.MOST,
         shown=_shown_at_first(headline),
         looks=looks,
         figures=figures,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from regbench.analysis import evidence, mcnemar, statistics
+from regbench.analysis import answers, evidence, mcnemar, statistics
 from regbench.analysis.mcnemar import Disagreement
 from regbench.analysis.rows import ConfigRow, Difference, Value
 from regbench.analysis.statistics import ALPHA, Interval
@@ -29,7 +29,7 @@ def view(
     width: int,
     covered: bool = False,
 ) -> list[Group]:
-    """Return the tables of `regbench compare` for a terminal: the usual or the requested ones.
+    """Return what `regbench compare` prints: the answers, then the usual or the requested tables.
 
     With `covered`, those that say what the intervals cover.
     """
@@ -38,10 +38,25 @@ def view(
     if covered:
         told = intervals.terminal(rows, shown)
         return [comparison.terminal(rows, width), *([told] if told else [])]
+    first = _answers(rows, shown)
     if shown:
-        return [terminal(rows, name, width) for name in shown]
+        return [*first, *(terminal(rows, name, width) for name in shown)]
     below = differences(rows, width)
-    return [comparison.terminal(rows, width), *([below] if below else [])]
+    return [*first, comparison.terminal(rows, width), *([below] if below else [])]
+
+
+def _answers(rows: Sequence[ConfigRow], metrics: Sequence[str]) -> list[Group]:
+    """Return a sentence for each config; [] without two pairs, where there is no answer yet."""
+    from rich.console import Group
+    from rich.text import Text
+
+    told = answers.sentences(rows, comparison.labels(rows), metrics[:2] or answers.ASKED)
+    if not told:
+        return []
+    lines = [Text(f"- {each}") for each in told[: answers.MOST]]
+    if len(told) > answers.MOST:
+        lines.append(Text(f"- and {len(told) - answers.MOST} more, in the tables below"))
+    return [Group(*lines, Text(f"\n{answers.LEGEND}\n", style="dim"))]
 
 
 def terminal(rows: Sequence[ConfigRow], metric: str, width: int = 80) -> Group:

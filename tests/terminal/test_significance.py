@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from regbench.analysis import evidence
+from regbench.analysis import answers, evidence
 from regbench.analysis.mcnemar import Disagreement
 from regbench.analysis.rows import USUAL, ConfigRow, Difference, Value
 from regbench.analysis.statistics import Interval
@@ -136,7 +136,8 @@ def test_a_p_value_at_its_floor_is_marked_and_another_is_not():
 
 def test_the_usual_tables_end_with_the_differences_where_two_seeds_are_shared():
     usual_rows = [usual("baseline"), usual("l2")]
-    _, below = significance.view(usual_rows, [], False, 80)
+    first, _, below = significance.view(usual_rows, [], False, 80)
+    assert "l2 and baseline: no difference is shown in the gap" in printed(first)
     text = printed(below)
     assert "[+0.010, +0.030]" in text
     assert text.count("4,321") == 2  # of test accuracy, and of the gap
@@ -154,7 +155,7 @@ def test_pairing_and_what_each_interval_covers_are_told_in_80_columns():
         "samples_low": -0.05, "samples_high": 0.09,
     }  # fmt: skip
     rows = [usual("baseline"), config("l2", Interval(0.4, 0.3, 0.5), difference(0.01, **known))]
-    _, below = significance.view(rows, [], False, 80)
+    *_, below = significance.view(rows, [], False, 80)
     assert "r 0.83" in printed(below)
     assert "var 0.22" in printed(below)
     _, covered = significance.view(rows, [], False, 80, covered=True)
@@ -170,8 +171,8 @@ def test_pairing_and_what_each_interval_covers_are_told_in_80_columns():
 def test_no_number_is_cut_off_in_60_or_80_columns(width):
     rows = [usual("baseline"), usual("a_name_beyond_every_column_there_is", pairs_needed_high=None)]
     for part in [
-        *significance.view(rows, [], False, width),
-        *significance.view(rows, ["test_accuracy"], False, width),
+        *significance.view(rows, [], False, width)[1:],
+        *significance.view(rows, ["test_accuracy"], False, width)[1:],
         *significance.view(rows, [], False, width, covered=True)[1:],
     ]:
         text = printed(part, width)
@@ -179,6 +180,13 @@ def test_no_number_is_cut_off_in_60_or_80_columns(width):
         cut = [line for line in text.splitlines() if "…" in line]
         assert all(line.count("…") == 1 and line.startswith("a_name") for line in cut)
         assert cut
+
+
+def test_a_long_comparison_opens_with_its_first_answers_and_the_number_of_the_others():
+    rows = [usual("baseline"), *(usual(f"l2_{number}") for number in range(answers.MOST + 2))]
+    text = printed(significance.view(rows, [], False, 80)[0])
+    assert text.count("\n- l2_") + text.startswith("- l2_") == answers.MOST
+    assert "- and 2 more, in the tables below" in text
 
 
 def test_the_view_of_changes_has_the_key_numbers_beside_them():
