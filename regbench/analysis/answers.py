@@ -38,7 +38,7 @@ def sentences(
     told = []
     for row, label in zip(rows, labels, strict=True):
         found = {name: row.value(name).versus_baseline for name in metrics}
-        known = {name: each for name, each in found.items() if each and each.p_holm is not None}
+        known = {name: each for name, each in found.items() if each and each.pairs > 1}
         if known:
             told.append(_sentence(label, baseline or "the baseline", known))
     return told
