@@ -55,6 +55,12 @@ def decimals(*values: float) -> int:
     return next((each for limit, each in limits if largest >= limit), 6 if largest else 3)
 
 
+def raised(error: BaseException) -> str:
+    """Return an error's type and the first line of its message."""
+    message = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {message[0] if message else 'no message'}"
+
+
 def clock(seconds: float | None) -> str:
     """Return a duration as "2:05" or "1:02:05"; a dash if it is not known yet."""
     if seconds is None:

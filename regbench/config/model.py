@@ -21,7 +21,7 @@ from regbench.builders import BUILDERS, DEFAULT, Builder
 from regbench.builders.cnn import CNN
 
 
-class Stored(Builder):
+class StoredBuilder(Builder):
     """A network known only by name and keys: that of a run whose plugin is not loaded."""
 
     model_config = ConfigDict(extra="allow")
@@ -33,7 +33,7 @@ def _validated(value: object, info: ValidationInfo) -> Builder:
         return value
     name = value.get("name", DEFAULT) if isinstance(value, dict) else DEFAULT
     if isinstance(name, str) and name not in BUILDERS and (info.context or {}).get("stored"):
-        return Stored.model_validate(value)
+        return StoredBuilder.model_validate(value)
     if not isinstance(name, str) or name not in BUILDERS:
         error = ValueError(plugins.unknown(name, BUILDERS))
         detail = InitErrorDetails(

@@ -13,10 +13,10 @@ import numpy as np
 
 from regbench.doctor import batches as rules
 from regbench.doctor import network
-from regbench.doctor.check import Check, Rule, close, count, drawn, equal, number, share_error
+from regbench.doctor.check import Check, Rule, close, count, drawn, equal, share_error
+from regbench.doctor.losses import measured_and_trained
 from regbench.doctor.network import Array
 from regbench.regularizers import Regularizer
-from regbench.training.evaluate import Curves
 
 PADDING, SIZE, FILL, EPSILON, ALPHA, SHARE = 2, 4, 0.5, 0.2, 0.7, 0.6
 AREAS = (0.1, 0.3)
@@ -158,15 +158,8 @@ def active(name: str) -> Check:
 def losses(name: str) -> tuple[Check, Check]:
     """Measuring sees images and labels as they are; updates see what the technique made of them."""
     of = network.experiment(model=network.MLP, **{name: SETTINGS[name]})
-    model, splits = network.made(of), network.splits()
-    images, targets = network.epoch(of)[0]
-    found = Curves(splits, of.seed).measure(model).number("train_loss")
-    outputs = network.forward(model, splits.train_images)
-    expected = network.cross_entropy(outputs, splits.train_labels)
-    measured = number(name, "measured on unchanged images and labels", found, expected)
-    expected = network.cross_entropy(network.forward(model, images), targets)
-    found = network.step(model, (images, targets))["loss"]
-    return measured, number(name, "trained loss", found, expected)
+    said = ("measured on unchanged images and labels", "trained loss")
+    return measured_and_trained(name, of, network.made(of), "train", said)
 
 
 def by_rule(name: str, rule: Callable[[str, Regularizer], Check]) -> Check:

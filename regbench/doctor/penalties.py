@@ -8,8 +8,8 @@ import numpy as np
 
 from regbench.doctor import network
 from regbench.doctor.check import Check, Rule, close, number
+from regbench.doctor.losses import measured_and_trained
 from regbench.models import evaluate
-from regbench.training.evaluate import Curves
 
 STRENGTH, P = 0.1, 1.5
 SETTINGS: dict[str, Any] = {"l1": STRENGTH, "l2": STRENGTH, "lp": {"p": P, "strength": STRENGTH}}
@@ -44,17 +44,10 @@ def gradient(name: str) -> tuple[Check, Check]:
 
 def losses(name: str) -> tuple[Check, Check]:
     """The loss that is trained on contains the penalty, and the one that is measured does not."""
-    of, splits = _experiment(name, network.MLP), network.splits()
+    of = _experiment(name, network.MLP)
     model = network.with_biases(network.made(of))
-    images, labels = network.epoch(of)[0]
-    found = Curves(splits, of.seed).measure(model).number("test_loss")
-    outputs = network.forward(model, splits.test_images)
-    expected = network.cross_entropy(outputs, splits.test_labels)
-    measured = number(name, "measured loss is without the penalty", found, expected)
-    expected = network.cross_entropy(network.forward(model, images), labels)
-    expected += evaluate.penalty(model)
-    found = network.step(model, (images, labels))["loss"]
-    return measured, number(name, "trained loss is cross-entropy + penalty", found, expected)
+    said = ("measured loss is without the penalty", "trained loss is cross-entropy + penalty")
+    return measured_and_trained(name, of, model, "test", said)
 
 
 CHECKS: dict[str, tuple[Rule, ...]] = dict.fromkeys(SETTINGS, (penalty, gradient, losses))

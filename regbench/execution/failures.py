@@ -8,6 +8,7 @@ import traceback
 from dataclasses import dataclass
 
 from regbench.errors import RegbenchError
+from regbench.text import raised
 
 # Also the names in TensorFlow and torch, neither of which is imported here.
 OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
@@ -71,7 +72,7 @@ def message(error: BaseException) -> str:
         advice = _advice(error)
         where = error.filename or "input or output"
         return f"{where}: {error.strerror}" + (f"; {advice}" if advice else "")
-    return f"{name}: {text.splitlines()[0] if text else 'no message'}"
+    return raised(error)
 
 
 def _advice(error: BaseException) -> str | None:

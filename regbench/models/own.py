@@ -11,7 +11,7 @@ import numpy as np
 
 from regbench import seeding
 from regbench.errors import RegbenchError
-from regbench.text import one_line
+from regbench.text import one_line, raised
 
 if TYPE_CHECKING:
     import keras
@@ -60,8 +60,8 @@ def checked(
         images = np.random.default_rng(0).random((2, *input_shape), np.float32)
         outputs = keras.ops.convert_to_numpy(model(images, training=False))
     except Exception as error:  # a user's layers can raise anything
-        reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
-        raise _error(name, f"a model of images of {input_shape}, received {reason}") from error
+        text = f"a model of images of {input_shape}, received {raised(error)}"
+        raise _error(name, text) from error
     if outputs.shape != (2, classes):
         raise _error(name, f"an output (n, {classes}), received (n, {outputs.shape[1:]})")
     if outputs.min() < 0 or not np.allclose(outputs.sum(axis=1), 1, atol=TOLERANCE):
@@ -69,8 +69,7 @@ def checked(
     try:
         keras.saving.serialize_keras_object(model)
     except Exception as error:  # a user's get_config can raise anything
-        reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
-        raise _error(name, f"layers that can be saved, received {reason}") from error
+        raise _error(name, f"layers that can be saved, received {raised(error)}") from error
     return model
 
 

@@ -16,7 +16,7 @@ from regbench.models import evaluate
 from regbench.models.layers import kernels, leaves
 from regbench.runs import probe_results
 from regbench.runs.files import MODEL
-from regbench.text import one_line
+from regbench.text import one_line, raised
 
 if TYPE_CHECKING:
     import keras
@@ -83,7 +83,7 @@ def load_model(run: str | Path) -> LoadedModel:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a damaged or hostile archive can raise anything in Keras
-        reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+        reason = raised(error)
         raise RegbenchError(
             f"{one_line(str(path))}: can't be loaded ({one_line(reason)}); "
             "train the run again with --force"

@@ -13,6 +13,7 @@ from typing import Any
 
 from regbench import text
 from regbench.errors import RegbenchError
+from regbench.text import raised
 
 VARIABLE = "REGBENCH_PLUGINS"
 HOW = f"--plugin FILE, or the variable {VARIABLE}"
@@ -135,10 +136,7 @@ def unknown(name: object, known: Iterable[str]) -> str:
 
 def blame(error: BaseException) -> str:
     """Return an error in one line, with the last place in a plugin that raised it."""
-    message = str(error).strip().splitlines()
-    said = f"{type(error).__name__}: {message[0] if message else 'no message'}"
-    if isinstance(error, RegbenchError):
-        said = str(error)
+    said = str(error) if isinstance(error, RegbenchError) else raised(error)
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
     places = {each.place for each in LOADED.values()} | {_loading.place if _loading else ""}
