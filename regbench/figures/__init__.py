@@ -45,6 +45,7 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "differences": differences,
     "cost": cost,
     "sources": sources,
+    "interactions": interactions,
     "ledger": ledger,
     "ensemble": ensemble,
     "reliability": reliability,

@@ -14,6 +14,8 @@ from regbench.analysis.rows import Difference
 from regbench.figures import FIGURES, OF_TRIALS, Shared, probes, tuning, variants
 from regbench.figures import style as colors
 from regbench.figures.differences import compared
+from regbench.figures.interactions import points
+from regbench.runs import results_of
 from regbench.studies import variances
 
 if TYPE_CHECKING:
@@ -239,6 +241,14 @@ def _source_table(frame: pandas.DataFrame, shared: Shared) -> Table:
     return Table(["variant, metric, what varies", *variances.HEADINGS], rows)
 
 
+def _interaction_table(frame: pandas.DataFrame, shared: Shared) -> Table:
+    rows = [
+        [*(f"{row[key]}" for key in ("panel", "level", "other")), f"{row['gap']:.3f}"]
+        for row in points(results_of(frame))
+    ]
+    return Table(["factors", "level of the first", "of the second", "gap"], rows)
+
+
 def _ledger_table(frame: pandas.DataFrame, shared: Shared) -> Table:
     balanced = [
         (f"{variant}, {metric}", terms)
@@ -338,6 +348,12 @@ PLANS: dict[str, _Plan] = {
         "a technique draws. The sources' sum need not be the variance of all together.",
         _source_table,
         {each.replace("_", " "): {"metric": each} for each in variances.METRICS},
+    ),
+    "interactions": _Plan(
+        "How factors work together",
+        "The mean final gap at each two levels of each two factors. Parallel lines: the effects "
+        "add up. Lines that cross or converge: one changes what the other does.",
+        _interaction_table,
     ),
     "ledger": _Plan(
         "The gap ledger",

@@ -81,7 +81,7 @@ def test_no_tag_has_an_address_outside_of_the_page(text):
 def test_every_figure_has_a_table_and_a_name(text):
     outline = Outline(text)
     drawn = [each["data-figure"] for each in outline.all("figure")]
-    assert drawn == [name for name in FIGURES if name != "sources"]
+    assert drawn == [name for name in FIGURES if name not in ("sources", "interactions")]
     assert text.count("<figure") == text.count("</details>\n</figure>")
     images = [each for each in outline.all("div") if each.get("class") == "chart"]
     assert all(each["role"] == "img" and each["aria-label"] for each in images)
@@ -311,7 +311,7 @@ def test_the_figures_of_a_paper_compare_once_and_read_each_run_once(results, tmp
     compared = counted(monkeypatch, compare, "compare")
     read = counted(monkeypatch, probe_results, "read")
     assert len(figures.save_all(runs.load(results), tmp_path)) == 2 * (
-        len(FIGURES) - 1
-    )  # all but the sources of variance
+        len(FIGURES) - 2
+    )  # all but the sources of variance and the interactions
     assert len(compared) == 1
     assert len(read) == len(set(read)) == len(list(results.iterdir()))

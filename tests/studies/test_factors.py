@@ -7,6 +7,7 @@ import pytest
 
 from regbench import figures, runs
 from regbench.config import ConfigError
+from regbench.report import page
 from regbench.studies import file as study_file
 from regbench.studies import markdown
 from regbench.studies import run as study
@@ -111,6 +112,14 @@ def test_the_figure_has_a_panel_for_each_two_factors(write, tmp_path):
     (rows,) = drawn["datasets"].values()
     assert len(rows) == 3 * 4
     assert len({row["panel"] for row in rows}) == 3
+
+
+def test_the_report_draws_how_factors_work_together(write, tmp_path):
+    for experiment in study_file.read(write(profile="seeds: 0-1")).experiments:
+        write_run(tmp_path / "runs", experiment, 3, 2, False)
+    html = page.render(runs.load(tmp_path / "runs"))
+    assert 'data-figure="interactions"' in html
+    assert '<th scope="col">level of the first</th>' in html
 
 
 def test_a_half_fraction_says_what_it_cannot_tell_apart(write, tmp_path):
