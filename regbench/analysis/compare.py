@@ -9,7 +9,7 @@ fingerprints that they recorded show that they did not, they are not paired: see
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from regbench.analysis.gap import gap
 from regbench.analysis.mcnemar import Disagreement, Stored, Tested
 from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
 from regbench.analysis.rows import USUAL, ConfigRow, Difference, Value
+from regbench.analysis.statistics import Interval
 from regbench.analysis.widths import Paired
 from regbench.config.changes import changes
 from regbench.errors import RegbenchError, Warn
@@ -98,13 +99,26 @@ def compare(
         key: mcnemar.by_seed(mine.tested(), theirs.tested(), read, warn)
         for key, (mine, theirs) in (pairing.items() if examples else ())
     }
+    order = [*references, *(key for key in runs if key not in references)]
+    means = _means([runs[key] for key in order])
     return [
         _row(
-            key, runs[key], _changes(key, nearest[key], configs), versus.get(key), metrics,
+            key, runs[key], mean, _changes(key, nearest[key], configs), versus.get(key), metrics,
             disagreed.get(key),
         )
-        for key in [*references, *(key for key in runs if key not in references)]
+        for key, mean in zip(order, means, strict=True)
     ]  # fmt: skip
+
+
+def _means(runs: Sequence[_Runs]) -> Iterator[dict[str, Interval]]:
+    """Yield the usual metrics of each config's runs that did not diverge."""
+    finals = [each.metrics[each.completed] for each in runs]
+    columns = range(len(USUAL))
+    found = statistics.intervals(
+        [statistics.finite(each[:, column]) for each in finals for column in columns]
+    )
+    for start in range(0, len(found), len(USUAL)):
+        yield dict(zip(USUAL, found[start : start + len(USUAL)], strict=True))
 
 
 @dataclass(frozen=True)
@@ -200,6 +214,7 @@ def _baseline_name(names: list[str], asked: str | None) -> str | None:
 def _row(
     key: Key,
     runs: _Runs,
+    means: Mapping[str, Interval],
     changes: Mapping[str, object] | None,
     versus: Sequence[Difference] | None,
     asked: Sequence[str],
@@ -216,7 +231,7 @@ def _row(
         parameters=runs.parameters,
         seconds=float(runs.seconds.mean()),
         changes=changes,
-        **{name: statistics.interval(finals[:, column]) for column, name in enumerate(USUAL)},
+        **means,
         versus_baseline=dict(zip(USUAL, versus, strict=False)) if versus else None,
         metrics=_further(finals, versus, asked) if asked else None,
         mcnemar=disagreed,
@@ -331,27 +346,26 @@ def _versus(pairs: Mapping[Key, np.ndarray], names: Sequence[str]) -> dict[Key, 
     versus: dict[Key, list[Difference]] = {key: [] for key in pairs}
     for column in range(len(names)):
         samples = [_sample(differences[:, column]) for differences in pairs.values()]
-        adjusted = statistics.holm([statistics.paired_p(sample) for sample in samples])
-        flips = statistics.sign_flips(samples)
+        adjusted = statistics.holm(statistics.paired_ps(samples))
+        means, flips = statistics.intervals(samples), statistics.sign_flips(samples)
         needed = _pairs_needed(samples)
-        found = zip(pairs, samples, adjusted, flips, needed, strict=True)
-        for key, sample, p_holm, p_value, pairs_needed in found:
-            versus[key].append(_difference(sample, p_value, p_holm, pairs_needed))
+        found = zip(pairs, map(len, samples), means, adjusted, flips, needed, strict=True)
+        for key, count, mean, p_holm, p_value, pairs_needed in found:
+            versus[key].append(_difference(count, mean, p_value, p_holm, pairs_needed))
     return versus
 
 
 def _difference(
-    sample: np.ndarray, p_value: float | None, p_holm: float | None, needed: PairsNeeded
+    pairs: int, mean: Interval, p_value: float | None, p_holm: float | None, needed: PairsNeeded
 ) -> Difference:
-    mean = statistics.interval(sample)
     return Difference(
         mean.mean,
         mean.low,
         mean.high,
         p_value=p_value,
-        p_floor=statistics.sign_flip_floor(len(sample)) if len(sample) > 1 else None,
+        p_floor=statistics.sign_flip_floor(pairs) if pairs > 1 else None,
         p_holm=p_holm,
-        pairs=len(sample),
+        pairs=pairs,
         pairs_needed=needed[0],
         pairs_needed_low=needed[1],
         pairs_needed_high=needed[2],

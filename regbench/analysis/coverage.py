@@ -102,9 +102,15 @@ def over_samples(
         pool: how many there are to draw from.
         confidence: how often the interval is to cover the truth.
     """
+    found = statistics.interval(values, confidence)
+    return from_seeds(found, len(statistics.finite(values)), chosen, pool)
+
+
+def from_seeds(over_seeds: Interval, seeds: int, chosen: int, pool: int) -> Interval:
+    """Return the interval over new training samples, given that over so many seeds."""
     if not 0 < chosen < pool:
-        return statistics.interval(values, confidence).point
-    return corrected(values, chosen / (pool - chosen), confidence)
+        return over_seeds.point
+    return _wider(over_seeds, seeds, chosen / (pool - chosen))
 
 
 def corrected(values: Sample, ratio: float, confidence: float = CONFIDENCE) -> Interval:
@@ -119,10 +125,13 @@ def corrected(values: Sample, ratio: float, confidence: float = CONFIDENCE) -> I
     Source: Nadeau and Bengio, "Inference for the Generalization Error", 2003, section 3.2.
     """
     found = statistics.interval(values, confidence)
+    return _wider(found, len(statistics.finite(values)), ratio)
+
+
+def _wider(found: Interval, count: int, ratio: float) -> Interval:
     if found.mean is None or found.low is None or found.high is None:
         return found.point
-    wider = math.sqrt(1 + len(statistics.finite(values)) * ratio)
-    half = (found.high - found.low) / 2 * wider
+    half = (found.high - found.low) / 2 * math.sqrt(1 + count * ratio)
     return Interval(found.mean, found.mean - half, found.mean + half)
 
 

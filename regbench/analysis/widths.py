@@ -54,13 +54,12 @@ def _extended(versus: Difference, name: str, column: int, paired: Paired) -> Dif
         versus = replace(versus, correlation=found.correlation, variance_ratio=found.variance_ratio)
     if versus.low is None:
         return versus
-    with np.errstate(invalid="ignore"):
-        sample = mine - theirs
     if name in metrics.PREDICTED and paired.scores:
-        ends = _over_images(sample, paired.scores, paired.shared)
+        with np.errstate(invalid="ignore"):
+            ends = _over_images(mine - theirs, paired.scores, paired.shared)
         versus = replace(versus, images_low=ends.low, images_high=ends.high)
     if name in OF_SAMPLES and paired.samples:
-        ends = coverage.over_samples(sample, *paired.samples)
+        ends = coverage.from_seeds(versus, versus.pairs, *paired.samples)
         versus = replace(versus, samples_low=ends.low, samples_high=ends.high)
     return versus
 

@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from regbench.analysis import statistics
@@ -179,3 +181,10 @@ def test_skew_is_seen_in_few_normal_samples_and_in_more_of_skewed_ones():
     assert seen(5) == pytest.approx([0.04, 0.15, 0.22], abs=0.04)  # five seeds show little
     assert seen(20) == pytest.approx([0.05, 0.70, 0.87], abs=0.04)
     assert not is_skewed(np.array([1.0] * 5))
+
+
+@given(st.lists(st.lists(st.floats(-1e300, 1e300) | st.just(0.25), max_size=9), max_size=6))
+def test_many_samples_at_once_give_the_numbers_of_each(values):
+    samples = [np.array(each, np.float64) for each in values]
+    assert statistics.intervals(samples) == [statistics.interval(each) for each in samples]
+    assert statistics.paired_ps(samples) == [statistics.paired_p(each) for each in samples]
