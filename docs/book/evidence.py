@@ -85,23 +85,28 @@ class Evidence:
         return [each["name"] for each in self.stored["variants"]]
 
     @functools.cached_property
-    def data(self) -> str:
-        """The data of the first variant: "1,000 drawn shapes"."""
-        chosen = self._config().data
-        name = NAMES.get(chosen.name, chosen.name)
-        if not isinstance(chosen.train_examples, int):
-            return name
-        of = name if chosen.name == DRAWN else f"images of {name}"
-        return f"{chosen.train_examples:,} {of}"
-
-    def _config(self) -> config.Experiment:
+    def _chosen(self) -> config.Data:
+        """The data of the first variant."""
         first = self.run(self.variants[0])
-        return config.parse(storage.text(first, CONFIG), str(first / CONFIG))
+        return config.parse(storage.text(first, CONFIG), str(first / CONFIG)).data
 
     @property
     def drawn(self) -> bool:
         """True if the images are drawn, false if they are real."""
-        return NAMES[DRAWN] in self.data
+        return self._chosen.name == DRAWN
+
+    @property
+    def images(self) -> str:
+        """The name of its data set: "CIFAR-10"."""
+        return NAMES.get(self._chosen.name, self._chosen.name)
+
+    @property
+    def data(self) -> str:
+        """The data set, with the number of training images: "1,000 drawn shapes"."""
+        count = self._chosen.train_examples
+        if not isinstance(count, int):
+            return self.images
+        return f"{count:,} {self.images if self.drawn else f'images of {self.images}'}"
 
     @functools.cached_property
     def verdicts(self) -> dict[str, Verdict]:
@@ -190,9 +195,13 @@ def key(claim: Claim) -> str:
     return f"{name}: ({own}) - ({claim.beyond.variant} - {claim.beyond.against})"
 
 
-@functools.cache
-def of_study(name: str, results: Path = RESULTS) -> tuple[Evidence, ...]:
+def of_study(name: str) -> tuple[Evidence, ...]:
     """Return the shipped results of a study, those on real images first."""
+    return _of_study(name, RESULTS)
+
+
+@functools.cache
+def _of_study(name: str, results: Path) -> tuple[Evidence, ...]:
     found = []
     for path in sorted(results.glob(f"{name}*/{VERDICTS}")):
         stored = json.loads(path.read_text(encoding="utf-8"))
@@ -206,8 +215,8 @@ def of_study(name: str, results: Path = RESULTS) -> tuple[Evidence, ...]:
 def measured(verdict: Verdict) -> str:
     """Return what the runs say of a claim, and what makes it doubtful, as Markdown."""
     remark = markdown.remark(verdict)
-    doubt = f" ({remark})" if remark else ""
-    return f"{plain_markdown(sentences.sentence(verdict))}{doubt}"
+    doubt = f" {remark[:1].upper()}{remark[1:]}." if remark else ""
+    return plain_markdown(f"{sentences.sentence(verdict)}.{doubt}")
 
 
 def _verdict(stored: Mapping[str, Any]) -> Verdict:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).with_name("figures")
 WIDTH = 660
-LABELS = 190  # the part of the width that the names of variants take
+LABELS = 150  # the part of the width that the names of variants take
 # From this ratio on, the values of a metric are on a logarithmic axis.
 WIDE = 20
 
@@ -76,8 +76,9 @@ def draw(plot: Plot) -> None:
     light, dark = plot.files()
     figures.save(chart.properties(background="transparent"), light)
     drawing = light.read_text(encoding="utf-8")
+    # The dark colors are in lower case and the light ones are not, so that no color is met twice.
     for color, other in DARK.items():
-        drawing = drawing.replace(color, other).replace(color.lower(), other)
+        drawing = drawing.replace(color, other)
     dark.write_text(drawing, encoding="utf-8")
 
 
@@ -134,7 +135,7 @@ def _panel(alt: Any, plot: Plot, name: str, labeled: bool) -> Any:
     axis = alt.Axis(title=name.replace("_", " "), tickCount=3 if wide else 4)
     scale = alt.Scale(type="log") if wide else alt.Scale(zero=metric(name).exact)
     x = alt.X("value:Q", axis=axis, scale=scale)
-    names = alt.Axis(title=None, labelLimit=LABELS, domain=False, ticks=False)
+    names = alt.Axis(title=None, labelPadding=10, domain=False, ticks=False, minExtent=LABELS)
     y = alt.Y("variant:N", sort=list(plot.variants), axis=names if labeled else None)
     layers = [
         alt.Chart(pandas.DataFrame(points)).mark_point(

@@ -82,10 +82,7 @@ class Line:
 
     def answer(self) -> str:
         """Return the verdicts on it as Markdown: "supported", or "2 supported, 1 undecided"."""
-        answers = list(self._answers())
-        if self.loose:
-            answers.append(f"**{self.loose}**")
-        return "; ".join(answers)
+        return "; ".join([*([f"**{self.loose}**"] if self.loose else []), *self._answers()])
 
     def _answers(self) -> Iterator[str]:
         if self.by:
@@ -94,9 +91,7 @@ class Line:
         for claim in self.claims:
             study, _, name = claim.partition(" | ")
             for each in evidence.of_study(study):
-                on.setdefault(each.data if each.drawn else "CIFAR-10", []).append(
-                    said(each.verdict(name))
-                )
+                on.setdefault(each.images, []).append(said(each.verdict(name)))
         for data, decisions in on.items():
             found = [f"{decisions.count(each)} {each}" for each in dict.fromkeys(decisions)]
             text = decisions[0] if len(decisions) == 1 else ", ".join(found)
@@ -234,7 +229,9 @@ def verdict(study: str, body: str) -> str:
     title = "; ".join(f"{said(of)} on {each.data}" for each, of in found)
     lines = [f"````{{admonition}} {title[:1].upper()}{title[1:]}", f":class: {LOOKS[lead.decision]}"]
     lines += ["", f"**{plain_markdown(lead.claim.text)}.**", ""]
-    lines += [f"On {each.data}, {measured(of)}.\n" for each, of in found]
+    alone = len(found) == 1
+    for each, of in found:
+        lines += [f"{'Measured' if alone else f'On {each.data}'}: {measured(of)}", ""]
     lines += [meaning[lead.decision]]
     if len({of.decision for _, of in found}) > 1:
         lines += ["", "**The two data sets disagree.**"]
@@ -243,11 +240,16 @@ def verdict(study: str, body: str) -> str:
 
 def verdicts(study: str, body: str) -> str:
     """Return claims as a list, each with its verdict on each data set."""
+    found = evidence.of_study(study)
     lines = []
     for claim in body.strip().splitlines():
-        found = [(each, each.verdict(claim)) for each in evidence.of_study(study)]
-        answers = "; ".join(f"**{said(of)}** on {each.data}: {measured(of)}" for each, of in found)
-        lines.append(f"- *{plain_markdown(found[0][1].claim.text)}*: {answers}.")
+        answers = [
+            f"**{said(each.verdict(claim))}**{f' on {each.data}' if len(found) > 1 else ''}: "
+            f"{measured(each.verdict(claim))}"
+            for each in found
+        ]
+        text = plain_markdown(found[0].verdict(claim).claim.text)
+        lines.append(f"- *{text}*: {' '.join(answers)}")
     return "\n".join(lines)
 
 
