@@ -215,7 +215,8 @@ def _of_study(name: str, results: Path) -> tuple[Evidence, ...]:
 def measured(verdict: Verdict) -> str:
     """Return what the runs say of a claim, and what makes it doubtful, as Markdown."""
     remark = markdown.remark(verdict)
-    doubt = f" {remark[:1].upper()}{remark[1:]}." if remark else ""
+    named = "_" in remark.partition(" ")[0]  # a metric, which is written in lower case
+    doubt = f" {remark if named else remark[:1].upper() + remark[1:]}." if remark else ""
     return plain_markdown(f"{sentences.sentence(verdict)}.{doubt}")
 
 

@@ -63,7 +63,7 @@ NO_PROSE = [
     for each in (r"```.*?```", r"\$\$.*?\$\$", r"`[^`]*`", r"\$[^$]*\$", r"\]\([^)]*\)", r"\b(19|20)\d\d\b")
 ]
 # A number as a word of its own: not that of L2 or CIFAR-10.
-NUMBER = re.compile(r"(?<![\w.-])\d[\d.,]*%?")
+NUMBER = re.compile(r"(?<![\w.-])[-−]?\d[\d.,]*%?")
 TITLE = re.compile(r"^# .*\n", re.MULTILINE)
 
 
