@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from scipy import stats
 
 from docs.book import __main__ as make_book
@@ -25,8 +24,12 @@ from docs.book import evidence, figures, pages
 from docs.book.evidence import BookError
 from docs.book.pages import Page
 from regbench.cli import cli
+from regbench.runs import bundle
+from regbench.studies import file as study_file
 
 WRITTEN = pages.pages()
+BY_NAME = {page.name: page for page in WRITTEN}
+SHIPPED = evidence.RESULTS
 NAMED = pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
 
 
@@ -58,10 +61,10 @@ FOUND = {
 COUNTED = ("parameters", "multiply_adds", "pooling_parameters")
 
 
-def in_bundle(bundle, metric, variant):
+def in_bundle(path, metric, variant):
     """Return a metric of a variant's runs from the files of a bundle."""
     found = []
-    with zipfile.ZipFile(bundle) as archive:
+    with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             if not re.fullmatch(rf"{re.escape(variant)}-[0-9a-f]{{8}}-s\d+/summary\.json", name):
                 continue
@@ -88,19 +91,26 @@ def shown_numbers():
 
 
 @pytest.fixture
-def copied(tmp_path, monkeypatch):
-    """A study's results in a folder of its own, which the book then reads."""
-
-    def copy(study, name=None):
-        folder = tmp_path / "studies" / (name or study)
-        shutil.copytree(evidence.of_study(study)[0].folder, folder)
-        return folder
-
-    shipped = evidence.RESULTS
-    shutil.copytree(shipped, tmp_path / "studies")
+def results(tmp_path, monkeypatch):
+    """A folder for results of a study, which the book then reads in place of those shipped."""
     monkeypatch.setattr(evidence, "RESULTS", tmp_path / "studies")
-    monkeypatch.setattr(figures, "FOLDER", tmp_path / "figures")
-    return copy
+    return tmp_path / "studies"
+
+
+def changed(study, folder, change, data=None):
+    """Copy a study, with its verdicts changed, and with the name of another data set."""
+    shutil.copytree(SHIPPED / study, folder)
+    stored = json.loads((folder / "verdicts.json").read_text())
+    change(stored)
+    (folder / "verdicts.json").write_text(json.dumps(stored))
+    if data:
+        made = bundle.extract(folder / "runs.zip", folder.parent.parent / data).written
+        for run in made:
+            text = (run / "config.yaml").read_text()
+            (run / "config.yaml").write_text(
+                re.sub("name: (shapes|cifar10)", f"name: {data}", text)
+            )
+        bundle.write(made, folder / "runs.zip")
 
 
 @NAMED
@@ -134,35 +144,41 @@ def test_every_verdict_of_the_book_is_that_of_the_runs_in_its_bundle():
 
 @pytest.mark.parametrize(("page", "study", "metric", "variant"), shown_numbers())
 def test_every_number_in_the_text_is_the_number_in_the_bundle(page, study, metric, variant):
-    bundle = evidence.of_study(study)[0].bundle
-    expected = as_written(metric, in_bundle(bundle, metric, variant))
+    values = in_bundle(evidence.of_study(study)[0].bundle, metric, variant)
+    expected = as_written(metric, values)
     assert pages.mean(f"{study} {metric} {variant}") == expected
-    assert expected in pages.filled(next(each for each in WRITTEN if each.name == page))
+    assert expected in pages.filled(BY_NAME[page])
 
 
-def test_differences_in_the_text_are_those_of_paired_runs():
-    values = [
-        in_bundle(evidence.of_study("overfitting")[0].bundle, "train_accuracy", name)
-        for name in ("dropout", "baseline")
+def test_a_difference_in_the_text_is_that_of_runs_paired_by_seed():
+    lead = evidence.of_study("overfitting")[0]
+    means = [
+        in_bundle(lead.bundle, "train_accuracy", name).mean() for name in ("dropout", "baseline")
     ]
-    (found,) = evidence.of_study("overfitting")
-    text = pages.filled(next(page for page in WRITTEN if page.name == "simpler_models"))
-    gap = found.verdict("gap: dropout - baseline")
-    test = found.values("test_accuracy", "dropout"), found.values("test_accuracy", "baseline")
-    of_test = np.mean([test[0][seed] - test[1][seed] for seed in test[0]])
-    assert gap.mean == pytest.approx((values[0] - values[1]).mean() - of_test)
-    assert f"dropout narrows the gap against baseline by {-gap.mean:.3f}" in text
+    tests = [lead.values("test_accuracy", name) for name in ("dropout", "baseline")]
+    of_test = np.mean([tests[0][seed] - tests[1][seed] for seed in tests[0]])
+    gap = lead.verdict("gap: dropout - baseline")
+    assert gap.mean == pytest.approx(means[0] - means[1] - of_test)
+    assert f"{abs(gap.mean):.3f} ({min(abs(gap.low), abs(gap.high)):.3f}" in pages.filled(
+        BY_NAME["simpler_models"]
+    )
 
 
-def test_the_book_is_not_made_where_a_number_is_not_that_of_the_bundle(copied, capsys):
-    path = evidence.RESULTS / "dropout_rate" / "verdicts.json"
-    stored = json.loads(path.read_text())
-    stored["verdicts"][0]["mean"] -= 0.001
-    path.write_text(json.dumps(stored))
+def test_the_book_is_not_made_where_a_number_is_not_that_of_the_bundle(
+    results, monkeypatch, capsys
+):
+    def change(stored):
+        stored["verdicts"][0]["mean"] -= 0.001
+
+    changed("dropout_rate", results / "dropout_rate", change)
+    monkeypatch.setattr(pages, "order", lambda: ["dropout_rates"])
+    monkeypatch.setattr(pages, "draw", lambda: pytest.fail("nothing may be drawn"))
     assert make_book.main() == 1
     said = capsys.readouterr().err
-    assert "test_loss: rate-dense_0.2 - baseline: expected -0.10905, the mean of the runs" in said
-    assert "received -0.11005" in said
+    claim = "test_loss: rate-dense_0.2 - baseline"
+    found = evidence.of_study("dropout_rate")[0].verdict(claim).mean
+    assert f"{claim}: expected {found + 0.001:.6g}, the mean of the runs in runs.zip" in said
+    assert f"received {found:.6g}" in said
 
 
 @NAMED
@@ -201,17 +217,20 @@ def test_every_command_of_a_page_is_valid(page):
     for each in found:
         _, name, *arguments = shlex.split(each)
         command = cli.get_command(None, name)
-        command.make_context(name, arguments)  # an option that it does not have raises
+        command.make_context(name, list(arguments))  # an option that it does not have raises
         if name == "study":
             assert Path(arguments[0]).exists()
 
 
-def test_the_command_of_a_page_would_train_its_runs_again():
-    (command, *_) = commands(next(page for page in WRITTEN if page.name == "dropout_rates"))
-    done = CliRunner().invoke(cli, [*shlex.split(command)[1:], "--dry-run"], standalone_mode=False)
-    assert done.exception is None, done.output
-    assert "25 runs" in done.output
-    assert not Path("again").exists()
+@NAMED
+def test_the_command_of_a_page_trains_the_runs_that_are_shipped(page):
+    command = next(each for each in commands(page) if each.startswith("regbench study"))
+    words = shlex.split(command)
+    profile = words[words.index("--profile") + 1] if "--profile" in words else None
+    study = study_file.read(words[2], profile)
+    lead = evidence.of_study(study.name)[0]
+    made = {experiment.hash for experiment in study.variants.values()}
+    assert made == {each["config_hash"] for each in lead.stored["variants"]}
 
 
 def test_the_contents_list_every_line_with_its_page_and_verdict():
@@ -239,44 +258,35 @@ def test_every_line_of_the_notes_has_a_page(line):
     assert line in pages.contents()
 
 
-def test_a_study_on_real_images_leads_and_says_where_the_drawn_ones_disagree(copied):
-    folder = copied("penalties", "penalties_cifar10")
-    stored = json.loads((folder / "verdicts.json").read_text())
-    stored["profile"] = "full"
-    chosen = "sparseness: l1 - l2"
-    (changed,) = [
-        each
-        for each in stored["verdicts"]
-        if (each["claim"]["metric"], each["claim"]["against"]) == ("sparseness", "l2")
-    ]
-    changed["decision"] = "undecided"
-    (folder / "verdicts.json").write_text(json.dumps(stored))
-    replace(folder / "runs.zip", b"name: shapes", b"name: cifar10")
-    assert [each.images for each in evidence.of_study("penalties")] == ["CIFAR-10", "drawn shapes"]
-    page = pages.read(pages.FOLDER / "p_norms.md")
-    text = pages.filled(page)
-    assert "Undecided on 1,000 images of CIFAR-10; supported on 1,000 drawn shapes" in text
+def test_a_study_on_real_images_leads_and_says_where_the_drawn_ones_disagree(results):
+    def decide(decision, profile):
+        def change(stored):
+            stored["profile"] = profile
+            for each in stored["verdicts"]:
+                each["decision"] = decision
+
+        return change
+
+    changed("penalties", results / "penalties", decide("supported", "quick"), "shapes")
+    changed("penalties", results / "penalties_real", decide("undecided", "full"), "cifar10")
+    real, drawn = evidence.of_study("penalties")
+    assert (real.images, drawn.images) == ("CIFAR-10", "drawn shapes")
+    text = pages.filled(BY_NAME["p_norms"])
+    assert f"Undecided on {real.data}; supported on {drawn.data}" in text
     assert "**The two data sets disagree.**" in text
     assert "L1 is not seen to make the weights sparser" in text
-    assert "--profile full" in text
-    assert evidence.of_study("penalties")[0].verdict(chosen).decision == "undecided"
-    assert "CIFAR-10: 2 supported, 1 undecided" in pages.contents().replace(
-        "CIFAR-10: 1 supported, 1 undecided, 1 contradicted", "CIFAR-10: 2 supported, 1 undecided"
-    )
+    assert "penalties.yaml --profile full" in text
+    answer = BY_NAME["p_norms"].lines[-1].answer()
+    assert answer == "CIFAR-10: 3 undecided; drawn shapes: 3 supported"
 
 
-def replace(bundle, old, new):
-    with zipfile.ZipFile(bundle) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(bundle, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content.replace(old, new))
+MEANING = "supported: Yes.\nundecided: Perhaps.\ncontradicted: No."
 
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("gap: dropout - baseline", "expected one of the claims"),
+        (f"gap: dropout - baseline\n{MEANING}", "expected one of the claims"),
         ("sparseness: l1 - l2\nsupported: Yes.", "expected a line for each of"),
     ],
 )

@@ -239,5 +239,3 @@ def _read(folder: Path) -> Run:
         name: np.array([float(row[name] or "nan") for row in rows], np.float64) for name in rows[0]
     }
     return Run(folder, history, summaries.read(folder).parameters)
-
-

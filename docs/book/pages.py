@@ -60,10 +60,17 @@ INLINE = re.compile(r"\{mean\}`([^`]+)`")
 # Blocks of code and of formulas, code, formulas, targets of links, and years.
 NO_PROSE = [
     re.compile(each, re.DOTALL)
-    for each in (r"```.*?```", r"\$\$.*?\$\$", r"`[^`]*`", r"\$[^$]*\$", r"\]\([^)]*\)", r"\b(19|20)\d\d\b")
+    for each in (
+        r"```.*?```",
+        r"\$\$.*?\$\$",
+        r"`[^`]*`",
+        r"\$[^$]*\$",
+        r"\]\([^)]*\)",
+        r"\b(19|20)\d\d\b",
+    )
 ]
 # A number as a word of its own: not that of L2 or CIFAR-10.
-NUMBER = re.compile(r"(?<![\w.-])[-−]?\d[\d.,]*%?")
+NUMBER = re.compile(r"(?<![\w.-])-?\d[\d.,]*%?")
 TITLE = re.compile(r"^# .*\n", re.MULTILINE)
 
 
@@ -134,7 +141,9 @@ class Page:
         for kind, arguments, _ in self.blocks():
             named.append(arguments.split()[-1] if kind == "plot" else arguments)
         named += [claim.split(" | ")[0] for line in self.lines for claim in line.claims]
-        return list(dict.fromkeys(each for each in named if (ROOT / STUDIES / f"{each}.yaml").exists()))
+        return list(
+            dict.fromkeys(each for each in named if (ROOT / STUDIES / f"{each}.yaml").exists())
+        )
 
 
 def setup(app: Any) -> dict[str, Any]:
@@ -161,9 +170,7 @@ def order() -> list[str]:
     """Return the names of the pages in the order of the contents."""
     text = (FOLDER / f"{CONTENTS}.md").read_text(encoding="utf-8")
     tree = re.search(r"^```\{toctree\}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return [
-        name for name in (tree[1].split() if tree else []) if (FOLDER / f"{name}.md").exists()
-    ]
+    return [name for name in (tree[1].split() if tree else []) if (FOLDER / f"{name}.md").exists()]
 
 
 def pages() -> list[Page]:
@@ -227,7 +234,10 @@ def verdict(study: str, body: str) -> str:
     found = [(each, each.verdict(claim)) for each in evidence.of_study(study)]
     lead = found[0][1]
     title = "; ".join(f"{said(of)} on {each.data}" for each, of in found)
-    lines = [f"````{{admonition}} {title[:1].upper()}{title[1:]}", f":class: {LOOKS[lead.decision]}"]
+    lines = [
+        f"````{{admonition}} {title[:1].upper()}{title[1:]}",
+        f":class: {LOOKS[lead.decision]}",
+    ]
     lines += ["", f"**{plain_markdown(lead.claim.text)}.**", ""]
     alone = len(found) == 1
     for each, of in found:
@@ -275,7 +285,8 @@ def shown(arguments: str, body: str) -> str:
     description = " ".join(drawn.caption.split())
     text = f"{drawn.caption} ({of})"
     return "\n\n".join(
-        f"```{{figure}} figures/{path.name}\n:figclass: only-{side}\n:alt: {description}\n\n{text}\n```"
+        f"```{{figure}} figures/{path.name}\n:figclass: only-{side}\n:alt: {description}\n\n"
+        f"{text}\n```"
         for side, path in zip(("light", "dark"), drawn.files(), strict=True)
     )
 
@@ -285,7 +296,9 @@ def command(study: str, _: str) -> str:
     path, profile = STUDIES / f"{study}.yaml", evidence.of_study(study)[0].stored["profile"]
     text = (ROOT / path).read_text(encoding="utf-8")
     # A profile that is not the first has to be named.
-    named = "" if profile == next(iter(yaml.safe_load(text)["profiles"])) else f" --profile {profile}"
+    named = (
+        "" if profile == next(iter(yaml.safe_load(text)["profiles"])) else f" --profile {profile}"
+    )
     return f"```sh\nregbench study {path}{named} --results {AGAIN}/{study}\n```"
 
 
