@@ -22,6 +22,7 @@ from regbench import config
 from regbench.analysis import metrics
 from regbench.analysis.effects import Effects
 from regbench.analysis.metrics import Metric, Run
+from regbench.analysis.sequential import Look
 from regbench.analysis.statistics import Interval
 from regbench.runs import storage
 from regbench.runs import summary as summaries
@@ -221,11 +222,12 @@ def measured(verdict: Verdict) -> str:
 
 
 def _verdict(stored: Mapping[str, Any]) -> Verdict:
-    """Return a verdict as it was before it was stored; looks are left out."""
-    own = {name: value for name, value in stored.items() if name not in ("look", "across")}
-    effects = own["effects"] and Effects(**own["effects"])
-    claim = Claim.model_validate(own["claim"])
-    return Verdict(**own | {"claim": claim, "effects": effects})
+    """Return a verdict as it was before it was stored."""
+    own = {name: value for name, value in stored.items() if name != "across"}
+    parts: dict[str, Any] = {"claim": Claim.model_validate(own["claim"])}
+    for name, form in (("effects", Effects), ("look", Look)):
+        parts[name] = form(**own[name]) if own.get(name) else None
+    return Verdict(**own | parts)
 
 
 def _less(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:

@@ -30,6 +30,8 @@ WIDTH = 660
 LABELS = 150  # the part of the width that the names of variants take
 # From this ratio on, the values of a metric are on a logarithmic axis.
 WIDE = 20
+# From this number on, an axis counts in thousands or millions: "10M".
+LARGE = 100_000
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,8 @@ def _seeds(plot: Plot) -> Any:
 
     panels = [_panel(alt, plot, name, n == 0) for n, name in enumerate(plot.metrics)]
     chart = alt.hconcat(*panels, spacing=24)
+    if all(name.endswith("accuracy") for name in plot.metrics):
+        chart = chart.resolve_scale(x="shared")
     return styled(chart, WIDTH)
 
 
@@ -132,8 +136,9 @@ def _panel(alt: Any, plot: Plot, name: str, labeled: bool) -> Any:
         means.append({"variant": variant, "value": found.mean} | ends)
     numbers = [each["value"] for each in points]
     wide = min(numbers, default=0) > 0 and max(numbers) > WIDE * min(numbers)
-    axis = alt.Axis(title=name.replace("_", " "), tickCount=3 if wide else 4)
-    scale = alt.Scale(type="log") if wide else alt.Scale(zero=metric(name).exact)
+    form = {"format": "~s"} if max(numbers, default=0) >= LARGE else {}
+    axis = alt.Axis(title=name.replace("_", " "), tickCount=3 if wide else 4, **form)
+    scale = alt.Scale(type="log") if wide else alt.Scale(zero=metric(name).exact, padding=8)
     x = alt.X("value:Q", axis=axis, scale=scale)
     names = alt.Axis(title=None, labelPadding=10, domain=False, ticks=False, minExtent=LABELS)
     y = alt.Y("variant:N", sort=list(plot.variants), axis=names if labeled else None)
