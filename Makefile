@@ -22,7 +22,7 @@ TORCH_VENV := .venv-torch
 BUILD_TOOLS := build==1.6.1 twine==7.0.0
 BUILD_VENV := .venv-build
 
-.PHONY: help install demo build test test-browser test-configs test-docs test-exports test-pairs test-processes bench docs evidence faults fuzz lint format lock clean results
+.PHONY: help install demo book build test test-browser test-configs test-docs test-exports test-pairs test-processes bench docs evidence faults fuzz lint format lock clean results
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,11 @@ lint: install  ## check style, formatting, import layers and types
 docs: install  ## build the guide into docs/_build (warnings are errors)
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs docs/_build
 	@echo "Open docs/_build/index.html"
+
+book: install  ## check the numbers of the course notes' book, draw its figures, build the guide with it
+	$(BIN)/python -m docs.book
+	@$(MAKE) --no-print-directory docs
+	@echo "Open docs/_build/book/index.html"
 
 bench: install $(TORCH_VENV)/.installed  ## measure speed against plain Keras and PyTorch (40 minutes on a quiet machine)
 	PYTHONPATH=. $(BIN)/python benchmarks/bench.py --torch-python $(TORCH_VENV)/bin/python \

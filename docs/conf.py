@@ -13,7 +13,7 @@ project = "regbench"
 author = "regbench contributors"
 html_title = "regbench"
 
-extensions = ["myst_parser", "docs.techniques"]
+extensions = ["myst_parser", "docs.techniques", "docs.book.pages"]
 myst_enable_extensions = ["amsmath", "attrs_inline", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]

@@ -162,9 +162,7 @@ def ensemble(
     tooltip = ["variant:N", "passes:Q", "accuracy:Q", "scaled:Q"]
     chart = alt.layer(
         base.mark_line(strokeDash=[1, 3], strokeWidth=2).encode(y="scaled:Q"),
-        base.mark_line(point=True).encode(
-            y=y, strokeDash=dash(alt, styles, legend=None), tooltip=tooltip
-        ),
+        base.mark_line(point=True).encode(y=y, strokeDash=dash(alt, styles), tooltip=tooltip),
     )
     return single(chart, width, round(width * 0.4))
 

@@ -172,6 +172,14 @@ def test_every_figure_of_probed_runs_is_a_valid_chart(probed, name):
     assert "data" in FIGURES[name](probed).to_dict()
 
 
+def test_the_curves_of_averaged_passes_are_told_apart_by_a_legend(tmp_path):
+    made_up_runs.write(
+        tmp_path, [config.load(f"configs/{name}.yaml") for name in ("dropout", "dropout_conv")]
+    )
+    save(probes.ensemble(runs.load(tmp_path)), tmp_path / "ensemble.svg")
+    assert ">dropout_conv</text>" in (tmp_path / "ensemble.svg").read_text()
+
+
 def test_the_waterfall_leads_from_the_training_number_to_the_test_number(probed):
     for variant, terms in probes.ledgers(probes.found_in(probed), "loss"):
         bars = list(probes._waterfall(variant, terms))
