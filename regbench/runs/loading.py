@@ -88,6 +88,7 @@ class _Reader:
         self._read: list[tuple[Path, Entry]] = []
         self._configs: dict[str, Mapping[str, object]] = {}
         self._tables: list[tuple[pandas.DataFrame, list[str]]] = []
+        self._elsewhere: list[Path] = []
 
     def read(self, folder: Path, cache: ReadingCache) -> None:
         """Read a finished run, or find it in the cache."""
@@ -106,6 +107,7 @@ class _Reader:
     def read_elsewhere(self, path: Path) -> None:
         """Read runs that another tool made."""
         self._tables.append(elsewhere.read(path, self._warn))
+        self._elsewhere.append(path)
 
     def results(self) -> Results:
         """Return the collected runs."""
@@ -121,7 +123,8 @@ class _Reader:
         frames = [*([frame] if runs else []), *(each for each, _ in self._tables)]
         measures = dict.fromkeys(name for _, names in self._tables for name in names)
         joined = pandas.concat(frames, ignore_index=True)
-        return Results(joined, self._configs, recorded, tuple(measures))
+        places = tuple(dict.fromkeys(str(path) for path in self._elsewhere))
+        return Results(joined, self._configs, recorded, tuple(measures), places)
 
     def _note_config(self, folder: Path, config_hash: str, cache: ReadingCache) -> None:
         """Read the config of the first run that has it, or find it in the cache."""
