@@ -21,7 +21,7 @@ from regbench.analysis import metrics as metrics_of_runs
 from regbench.analysis.gap import gap
 from regbench.analysis.mcnemar import Disagreement, Stored, Tested
 from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
-from regbench.analysis.rows import USUAL, ConfigRow, Difference, Value
+from regbench.analysis.rows import USUAL, ConfigRow, Difference, Rows, Value
 from regbench.analysis.widths import Paired
 from regbench.config.changes import changes
 from regbench.errors import RegbenchError, Warn
@@ -51,7 +51,7 @@ def compare(
     metrics: Sequence[str] = (),
     warn: Warn | None = None,
     examples: bool = True,
-) -> list[ConfigRow]:
+) -> Rows:
     """Return a row for each config, the baseline first.
 
     Args:
@@ -98,13 +98,13 @@ def compare(
         key: mcnemar.by_seed(mine.tested(), theirs.tested(), read, warn)
         for key, (mine, theirs) in (pairing.items() if examples else ())
     }
-    return [
+    return Rows([
         _row(
             key, runs[key], _changes(key, nearest[key], configs), versus.get(key), metrics,
             disagreed.get(key),
         )
         for key in [*references, *(key for key in runs if key not in references)]
-    ]  # fmt: skip
+    ])  # fmt: skip
 
 
 @dataclass(frozen=True)
