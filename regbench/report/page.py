@@ -70,7 +70,7 @@ def render(
     labeled = variants.labeled(frame)
     looks = {style.variant: style for style in variants.looks(labeled)}
     headline = _headline(rows, labeled)
-    found = probes.found_in(results.own, warn)
+    found = probes.found_in(results, warn)
     figures = charts.figures(frame, Shared(rows, found))
     scripts = [_vega(), _asset("page.js")]
     environment = jinja2.Environment(
