@@ -44,7 +44,11 @@ def executed(path: Path, folder: str) -> list[str]:
     """Run a notebook in a folder; return what none of its cells shows. A cell's error is raised."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=SECONDS, resources={"metadata": {"path": folder}}, kernel_name="python3"
+        notebook,
+        timeout=SECONDS,
+        startup_timeout=SECONDS,  # a kernel takes a minute on a busy machine
+        resources={"metadata": {"path": folder}},
+        kernel_name="python3",
     )
     client.execute()
     shown = [data for cell in notebook.cells for data in _data(cell)]
