@@ -110,7 +110,8 @@ def compare(
     examples = form is not None or intervals or "test_accuracy" in shown
     examples = examples and not loaded.elsewhere
     with busy("Comparing the runs"):
-        rows = comparison.compare(loaded, baseline, asked, warn=warn, examples=examples)
+        compared = comparison.compare(loaded, baseline, asked, warn=warn, examples=examples)
+    rows: Sequence[ConfigRow] = compared
     if sort:
         rows = evidence.ordered(rows, sort)
     _print(rows, form, shown, changes, intervals)
