@@ -11,8 +11,10 @@ from regbench import config, runs
 from regbench.exports import paper
 from tests import made_up_runs
 
+# As wide as both columns of a paper; the text of a plain article is too narrow for the table.
 DOCUMENT = r"""\documentclass{article}
 \usepackage{booktabs}
+\setlength{\textwidth}{17cm}
 \begin{document}
 %s
 \end{document}
