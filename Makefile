@@ -22,7 +22,7 @@ TORCH_VENV := .venv-torch
 BUILD_TOOLS := build==1.6.1 twine==7.0.0
 BUILD_VENV := .venv-build
 
-.PHONY: help install demo book build test test-browser test-configs test-docs test-exports test-pairs test-processes bench docs evidence faults fuzz lint format lock clean results
+.PHONY: help install demo book build test test-browser test-configs test-docs test-exports test-pairs test-processes bench docs evidence faults fuzz lint format lock clean notebook results
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,13 @@ book: install  ## check the numbers of the course notes' book, draw its figures,
 	$(BIN)/python -m docs.book
 	@$(MAKE) --no-print-directory docs
 	@echo "Open docs/_build/book/index.html"
+
+# Jupyter's parts are in a folder of their own and in no lock: nothing else needs them.
+notebook: install  ## execute the guide's notebook in a kernel of its own
+	@install="$(BIN)/python -m pip install --disable-pip-version-check"; \
+	if command -v uv >/dev/null; then install="uv pip install --python $(BIN)/python"; fi; \
+	test -d $(VENV)/notebook || $$install --quiet --only-binary :all: --target $(VENV)/notebook nbclient ipykernel
+	PYTHONPATH=$(VENV)/notebook JUPYTER_PLATFORM_DIRS=1 $(BIN)/python docs/notebooks/execute.py
 
 bench: install $(TORCH_VENV)/.installed  ## measure speed against plain Keras and PyTorch (40 minutes on a quiet machine)
 	PYTHONPATH=. $(BIN)/python benchmarks/bench.py --torch-python $(TORCH_VENV)/bin/python \

@@ -4,22 +4,23 @@ The calls behind the commands, for scripts and notebooks:
 
     import regbench
 
-    experiments = [regbench.config.load("configs/dropout.yaml")]
-    regbench.sweep.run(experiments, "results")  # train what is missing
+    results = regbench.run(["baseline", "dropout"], seeds="0-4")  # train what is missing
     results = regbench.load("results")  # .frame, .runs, .configs
     rows = regbench.compare(results)  # intervals, and differences from the baseline
     regbench.figures.curves(results)  # an Altair chart
     regbench.report.write(results, "report.html")
     outcome = regbench.study("configs/studies/overfitting.yaml")  # .verdicts
     regbench.bundle.write("results", "runs.zip")
-    regbench.load_model("results/dropout-c554be80-s0").predict(images)
+    model = regbench.Run("results/dropout-c554be80-s0").model()  # as regbench.load_model
+    model.predict_folder("photos", resize=True)  # a frame; .predict(images) takes pixels
 
-Functions: `compare`, `load`, `load_model`, `study`. Modules, each with a docstring of its own:
-`bundle`, `config`, `datasets`, `figures`, `inspection`, `plugins`, `regularizers`, `report`,
-`runs`, `sweep`. In a plugin, a file of one's own: the decorators `dataset`, `executor`, `figure`,
-`metric`, `model` and `regularizer`, with `Toggle` and `Splits`. Mistakes of a caller, such as a
-path that does not exist, raise `RegbenchError`. Runs are trained in worker processes, which import
-the script that starts them: call `sweep.run` and `study` under `if __name__ == "__main__":`.
+Functions: `compare`, `load`, `load_model`, `run`, `study`; a class: `Run`. Modules, each with a
+docstring of its own: `bundle`, `config`, `datasets`, `figures`, `inspection`, `plugins`,
+`regularizers`, `report`, `runs`, `sweep`. In a plugin, a file of one's own: the decorators
+`dataset`, `executor`, `figure`, `metric`, `model` and `regularizer`, with `Toggle` and `Splits`.
+Mistakes of a caller, such as a path that does not exist, raise `RegbenchError`. Runs are trained in
+worker processes, which import the script that starts them: call `run` and `study` under
+`if __name__ == "__main__":`. A notebook's cell needs no such guard.
 """
 
 from __future__ import annotations
@@ -33,20 +34,21 @@ if TYPE_CHECKING:
     from regbench.datasets import Splits
     from regbench.errors import RegbenchError
     from regbench.inspection import inspect as inspection
+    from regbench.models.run import Run
     from regbench.models.saving import load_model
     from regbench.plugins import dataset, executor, figure, metric, model, regularizer
     from regbench.regularizers import Regularizer, Toggle
     from regbench.runs import Results, bundle, load
-    from regbench.studies.run import run as study
     from regbench.sweeps import sweep
+    from regbench.terminal.interactive import run, study
 
     __version__: str
 
 __all__ = [
-    "RegbenchError", "Regularizer", "Results", "Splits", "Toggle", "__version__", "bundle",
+    "RegbenchError", "Regularizer", "Results", "Run", "Splits", "Toggle", "__version__", "bundle",
     "compare", "config", "dataset", "datasets", "executor", "figure", "figures", "inspection",
     "load", "load_model", "metric", "model", "plugins", "regularizer", "regularizers", "report",
-    "runs", "study", "sweep",
+    "run", "runs", "study", "sweep",
 ]  # fmt: skip
 
 # Imported when first used, so that `import regbench` costs nothing: names of modules, and modules.
@@ -59,7 +61,9 @@ _NAMES = {
     "compare": ("regbench.analysis.compare", "compare"),
     "load": ("regbench.runs", "load"),
     "load_model": ("regbench.models.saving", "load_model"),
-    "study": ("regbench.studies.run", "run"),
+    "Run": ("regbench.models.run", "Run"),
+    "run": ("regbench.terminal.interactive", "run"),
+    "study": ("regbench.terminal.interactive", "study"),
     # Decorators for plugins.
     "dataset": ("regbench.plugins", "dataset"),
     "executor": ("regbench.plugins", "executor"),

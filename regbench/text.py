@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -98,6 +99,16 @@ def plain_markdown(text: str) -> str:
 def markdown_table(lines: Iterable[Sequence[str]]) -> str:
     """Return lines of cells as the rows of a Markdown table."""
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def html_table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return lines of cells as an HTML table, everything in it escaped, as a notebook shows it."""
+    rows = [_html_row("th", headings), *(_html_row("td", line) for line in lines)]
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _html_row(tag: str, cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:

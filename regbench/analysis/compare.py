@@ -21,7 +21,7 @@ from regbench.analysis import metrics as metrics_of_runs
 from regbench.analysis.gap import gap
 from regbench.analysis.mcnemar import Disagreement, Stored, Tested
 from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
-from regbench.analysis.rows import USUAL, ConfigRow, Difference, Value
+from regbench.analysis.rows import USUAL, ConfigRow, Difference, Rows, Value
 from regbench.analysis.statistics import Interval
 from regbench.analysis.widths import Paired
 from regbench.config.changes import changes
@@ -52,7 +52,7 @@ def compare(
     metrics: Sequence[str] = (),
     warn: Warn | None = None,
     examples: bool = True,
-) -> list[ConfigRow]:
+) -> Rows:
     """Return a row for each config, the baseline first.
 
     Args:
@@ -101,13 +101,13 @@ def compare(
     }
     order = [*references, *(key for key in runs if key not in references)]
     means = _means([runs[key] for key in order])
-    return [
+    return Rows([
         _row(
             key, runs[key], mean, _changes(key, nearest[key], configs), versus.get(key), metrics,
             disagreed.get(key),
         )
         for key, mean in zip(order, means, strict=True)
-    ]  # fmt: skip
+    ])  # fmt: skip
 
 
 def _means(runs: Sequence[_Runs]) -> Iterator[dict[str, Interval]]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 from regbench.analysis.mcnemar import Disagreement
 from regbench.analysis.statistics import Interval
+from regbench.text import html_table, number
 
 # The metrics that every comparison has, in their order.
 USUAL = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "gap")
@@ -118,3 +119,21 @@ class ConfigRow:
                 if versus and versus[name] is None:
                     del versus[name]
         return own
+
+
+class Rows(list[ConfigRow]):
+    """The rows of a comparison, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        metrics = ("train_accuracy", "test_accuracy", "gap")
+        more = list(self[0].metrics or {}) if self else []
+        headings = ["config", "seeds", *metrics, "Δ test_accuracy", "Δ gap", *more]
+        return html_table(
+            headings,
+            [
+                [row.name, str(row.runs), *(number(row.mean(each)) for each in metrics)]
+                + [number(row.versus(each), "+") for each in ("test_accuracy", "gap")]
+                + [number(row.value(each)) for each in more]
+                for row in self
+            ],
+        )

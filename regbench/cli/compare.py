@@ -15,10 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from regbench.analysis.rows import ConfigRow
+    from regbench.runs import Results
 
 
 # More columns of another tool's table are not shown unless they are asked for.
 MOST_MEASURES = 6
+# Columns that mean the same everywhere.
+ELSEWHERE = (
+    "test_accuracy", "test_loss", "train_accuracy", "train_loss", "validation_accuracy",
+    "validation_loss",
+)  # fmt: skip
 
 
 @click.command()
@@ -78,6 +84,7 @@ def compare(
       regbench compare results/ --intervals
       regbench compare results/ --json | jq '.[] | {name, gap}'
       regbench compare elsewhere.csv --metric accuracy
+      regbench compare mlruns/
       regbench compare anna.zip ben.zip cleo.zip
     """
     from regbench.analysis import compare as comparison
@@ -97,13 +104,14 @@ def compare(
         figures.check_format(plot)
     with busy("Reading the runs"):
         loaded = reading.load(results, with_tables=True)
-    shown = evidence.spelled_out(metrics or loaded.measures[:MOST_MEASURES], loaded.measures)
+    shown = evidence.spelled_out(metrics or _measured(loaded), loaded.measures)
     by = evidence.sort_key(sort or "name", loaded.measures)
     asked = list(dict.fromkeys([*shown, *([] if by == "name" else [by])]))
     examples = form is not None or intervals or "test_accuracy" in shown
-    examples = examples and not loaded.measures
+    examples = examples and not loaded.elsewhere
     with busy("Comparing the runs"):
-        rows = comparison.compare(loaded, baseline, asked, warn=warn, examples=examples)
+        compared = comparison.compare(loaded, baseline, asked, warn=warn, examples=examples)
+    rows: Sequence[ConfigRow] = compared
     if sort:
         rows = evidence.ordered(rows, sort)
     _print(rows, form, shown, changes, intervals)
@@ -114,6 +122,16 @@ def compare(
         with busy("Drawing the curves"):
             figures.save(figures.curves(loaded, metric="loss" if loss else "accuracy"), plot)
         click.echo(f"The curves are in {plot}", err=True)
+
+
+def _measured(loaded: Results) -> list[str]:
+    """Return what to show unasked of runs made elsewhere, if the usual table has too little."""
+    known = [
+        name for name in ELSEWHERE if name in loaded.frame and loaded.frame[name].notna().any()
+    ]
+    if not loaded.elsewhere or not (loaded.measures or "test_accuracy" not in known):
+        return []
+    return [*known, *loaded.measures[:MOST_MEASURES]]
 
 
 def _print(

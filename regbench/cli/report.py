@@ -50,7 +50,7 @@ def report(
     from regbench import report as page
 
     with busy("Reading the runs") as status:
-        loaded = reading.load(results)
+        loaded = reading.load(results, with_tables=True)
         separate = by_origin.load(results) if by_origin.wanted(results, apart) else None
         status.update("Drawing the report: some seconds for each figure")
         page.write(loaded, output, baseline, warn=warn, separate=separate)

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     "--results",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Folder of the runs; with --no-run also a bundle, or a folder of bundles.  "
+    help="Folder of the runs; with --no-run also a bundle, a folder of bundles, or runs that "
+    "another tool made, whose names are those of the variants.  "
     "[default: results/studies/STUDY]",
 )
 @options.training

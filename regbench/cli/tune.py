@@ -11,8 +11,10 @@ import click
 from regbench.cli import options
 from regbench.cli.json_schemas import versioned
 from regbench.cli.printing import console, perhaps_unread, print_json
+from regbench.cli.spent import check_budget, print_spent, stopping
 from regbench.cli.training import observer_for, print_plan, resuming
 from regbench.execution import signals
+from regbench.execution.budget import Spent
 
 if TYPE_CHECKING:
     from regbench.studies.trials import ContestResult
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     help="Folder of the trials.",
 )
 @options.training
+@options.budget
 @options.as_json
 @options.quiet
 @options.plugins
@@ -69,12 +72,14 @@ def tune(
     dry_run: bool,
     as_json: bool,
     quiet: bool,
+    budget: int | None,
     **options: Any,
 ) -> int:
     """Search good values for a CONFIG, judged on validation examples.
 
     The test set is not read: train the winner with seeds of its own, and then compare it. A
-    finished trial is not trained again, and more trials extend a search.
+    finished trial is not trained again, and more trials extend a search. A budget of time that is
+    spent before every trial is finished chooses no winner.
 
     \b
     Examples:
@@ -93,10 +98,15 @@ def tune(
     if dry_run:
         return print_plan(contest.runs, results, as_json, options)
     command, observer = environment.command_line(), observer_for(quiet)
+    check_budget(budget, options)
     options |= {"command": command, "observer": observer}
     try:
-        with signals.raised(observer.stopping):
+        with stopping(observer, budget):
             trial_runs.train(contest, results, **options)
+    except Spent:
+        # Trials that were chosen by their speed would make an unfair contest.
+        if trial_runs.missing(contest, results):
+            return print_spent(contest.runs, results, command)
     except KeyboardInterrupt as error:
         click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
         return signals.exit_code(error)

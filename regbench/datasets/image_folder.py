@@ -205,6 +205,11 @@ def _sorted(
     return images[order], labels
 
 
+def decoded(content: bytes, where: str) -> NDArray[np.uint8]:
+    """Return one image as uint8 (height, width, 1 or 3). Raises DataError, which names `where`."""
+    return _pixels(content, where)
+
+
 def _pixels(content: bytes, where: str) -> NDArray[np.uint8]:
     """Decode one image to uint8 (height, width, 1 or 3); of 16 bits the upper 8 are kept."""
     from PIL import Image

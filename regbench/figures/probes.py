@@ -26,7 +26,7 @@ from regbench.figures.style import (
     styled,
 )
 from regbench.figures.variants import labeled, looks, order
-from regbench.runs import Results, probe_results
+from regbench.runs import Results, probe_results, results_of
 from regbench.runs.probe_results import Findings
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def found_in(frame: Results | pandas.DataFrame, warn: Callable[[str], None] | No
     """
     table = labeled(frame)
     last = table.drop_duplicates(["variant", "seed"]).sort_values("seed")
+    last = last[~last["results"].isin(results_of(frame).elsewhere)]  # which have no folders
     found: dict[str, list[Findings]] = {}
     for variant in order(table):
         for row in last[last["variant"] == variant].itertuples():

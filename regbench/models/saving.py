@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from regbench.datasets import loose_images
 from regbench.errors import RegbenchError
 from regbench.models import evaluate
 from regbench.models.layers import kernels, leaves
@@ -20,6 +21,7 @@ from regbench.text import one_line, raised
 
 if TYPE_CHECKING:
     import keras
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,27 @@ class LoadedModel:
                 f"images: expected uint8 of {expected}, received {images.dtype} of {received}"
             )
         return evaluate.predict(self.model, images)
+
+    def predict_folder(self, folder: str | Path, resize: bool = False) -> pandas.DataFrame:
+        """Return a row for each image of a folder: its file, class, confidence, and probabilities.
+
+        Args:
+            folder: with PNG and JPEG files, in any folders below it; gray or in color.
+            resize: whether images of another size than the model's are scaled.
+
+        Raises:
+            RegbenchError: no image, one of another size, or one that can't be decoded.
+        """
+        import pandas
+
+        height, width, channels = self.model.input_shape[1:]
+        names, images = loose_images.load(Path(folder), (height, width, channels), resize)
+        probabilities = self.predict(images)
+        classes = self.classes or tuple(map(str, range(probabilities.shape[1])))
+        best = probabilities.argmax(axis=1)
+        found = pandas.DataFrame({"file": names, "predicted": [classes[each] for each in best]})
+        found["confidence"] = probabilities.max(axis=1)
+        return found.join(pandas.DataFrame(probabilities, columns=list(classes)), rsuffix="_")
 
 
 def save(model: keras.Model, path: Path) -> None:

@@ -18,9 +18,9 @@ from regbench.analysis import answers, compare, origins, run_time
 from regbench.analysis.rows import ConfigRow
 from regbench.errors import Warn
 from regbench.figures import Shared, probes, variants
-from regbench.report import charts, model_cards, provenance
+from regbench.report import charts, measures, model_cards, provenance
 from regbench.report.policy import policy
-from regbench.runs.results import Results
+from regbench.runs.results import Results, results_of
 
 if TYPE_CHECKING:
     import pandas
@@ -63,11 +63,14 @@ def render(
     import jinja2
 
     # By origin, runs of the same config and seed are expected: the page itself says what counts.
-    rows = compare.compare(frame, baseline, warn=None if separate else warn, examples=False)
+    results = results_of(frame)
+    rows = compare.compare(
+        frame, baseline, results.measures, warn=None if separate else warn, examples=False
+    )
     labeled = variants.labeled(frame)
     looks = {style.variant: style for style in variants.looks(labeled)}
     headline = _headline(rows, labeled)
-    found = probes.found_in(frame, warn)
+    found = probes.found_in(results, warn)
     figures = charts.figures(frame, Shared(rows, found))
     scripts = [_vega(), _asset("page.js")]
     environment = jinja2.Environment(
@@ -96,7 +99,10 @@ def render(
         time_note=run_time.note([line.row for line in headline]),
         runs=len(labeled.drop_duplicates(["variant", "seed"])),
         epochs=int(frame["epoch"].max()),
-        origins=provenance.of(frame, warn),
+        origins=provenance.of(results.own.frame, warn),
+        elsewhere=[text.one_line(each) for each in results.elsewhere],
+        measures=measures.tables(rows, [line.variant for line in headline], results.measures),
+        measure_headings=measures.HEADINGS,
         side_by_side=_SideBySide.of(separate, baseline, warn) if separate else None,
     )
 

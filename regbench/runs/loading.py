@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from regbench import config
 from regbench.errors import RegbenchError, Warn
-from regbench.runs import environments, reading_cache, storage, tables
+from regbench.runs import elsewhere, environments, reading_cache, storage
 from regbench.runs import summary as summaries
 from regbench.runs.files import (
     COLUMNS,
@@ -58,19 +58,20 @@ def load(
     in it: see `regbench.runs.reading_cache`.
 
     Args:
-        paths: results folders, bundles, run folders, or tables of runs that other tools made: see
-            `regbench.runs.tables`. A results folder's own bundle, `runs.zip`,
-            is part of it. A results folder inside a results folder is skipped.
+        paths: results folders, bundles, run folders, or runs that other tools made: tables (see
+            `regbench.runs.tables`) and what trackers keep (`regbench.runs.trackers`). A results
+            folder's own bundle, `runs.zip`, is part of it. A results folder inside a results folder
+            is skipped.
         warn: called with a line for each folder that is broken, unfinished or no run at all.
-        with_tables: whether tables are accepted; they lack the files of a run.
+        with_tables: whether runs made elsewhere are accepted; they lack the files of a run.
 
     Raises:
         RegbenchError: a path does not exist, or a bundle is none.
     """
     reader = _Reader(warn or (lambda message: None))
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
-        if with_tables and tables.is_table(path):
-            reader.read_table(path)
+        if with_tables and elsewhere.is_elsewhere(path):
+            reader.read_elsewhere(path)
             continue
         folders = run_folders(path)
         with reading_cache.opened(path, len(folders)) as cache:
@@ -87,6 +88,7 @@ class _Reader:
         self._read: list[tuple[Path, Entry]] = []
         self._configs: dict[str, Mapping[str, object]] = {}
         self._tables: list[tuple[pandas.DataFrame, list[str]]] = []
+        self._elsewhere: list[Path] = []
 
     def read(self, folder: Path, cache: ReadingCache) -> None:
         """Read a finished run, or find it in the cache."""
@@ -102,9 +104,10 @@ class _Reader:
         self._note_config(folder, entry.run[CONFIG_HASH], cache)
         self._read.append((folder, entry))
 
-    def read_table(self, path: Path) -> None:
+    def read_elsewhere(self, path: Path) -> None:
         """Read runs that another tool made."""
-        self._tables.append(tables.read(path, self._warn))
+        self._tables.append(elsewhere.read(path, self._warn))
+        self._elsewhere.append(path)
 
     def results(self) -> Results:
         """Return the collected runs."""
@@ -120,7 +123,8 @@ class _Reader:
         frames = [*([frame] if runs else []), *(each for each, _ in self._tables)]
         measures = dict.fromkeys(name for _, names in self._tables for name in names)
         joined = pandas.concat(frames, ignore_index=True)
-        return Results(joined, self._configs, recorded, tuple(measures))
+        places = tuple(dict.fromkeys(str(path) for path in self._elsewhere))
+        return Results(joined, self._configs, recorded, tuple(measures), places)
 
     def _note_config(self, folder: Path, config_hash: str, cache: ReadingCache) -> None:
         """Read the config of the first run that has it, or find it in the cache."""
@@ -167,10 +171,11 @@ def _run(folder: Path, summary: Summary) -> tuple[object, ...]:
 
 def run_folders(path: Path) -> list[Path]:
     """Return the runs in a results folder or a bundle, by name, or the run folder itself."""
-    if tables.is_table(path):
+    if elsewhere.is_elsewhere(path):
         raise RegbenchError(
-            f"{one_line(str(path))}: expected run folders or a bundle, received a table of runs, "
-            "which has too little for this; it can be compared with: regbench compare"
+            f"{one_line(str(path))}: expected run folders or a bundle, received "
+            f"{elsewhere.named(path)}, which has too little for this; it can be compared with: "
+            "regbench compare"
         )
     if storage.is_bundled(path):
         return [path]

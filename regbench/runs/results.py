@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,8 @@ class Results:
 
     `frame` is a tidy pandas frame, a row per run and epoch, `configs` maps the hash of a config to
     its values, and `environments` holds the environment of each run, if known. `measures` names the
-    metrics of tables that other tools made; they are columns of the frame.
+    metrics of tables that other tools made; they are columns of the frame. `elsewhere` are those
+    values of the column `results` whose runs regbench did not make, which have no folders.
     `len(results)` is the number of runs, and iteration yields them. For convenience in notebooks,
     results also have the frame's columns and methods: `results["name"]` and
     `results.groupby("name")` are `results.frame["name"]` and `results.frame.groupby("name")`. Type
@@ -73,6 +74,7 @@ class Results:
     configs: Configs = field(default_factory=dict)
     environments: Environments = field(default_factory=dict, repr=False)
     measures: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
@@ -96,7 +98,14 @@ class Results:
         `results.only(results["seed"] < 5)` keeps the configs, which a slice of the frame would
         lose.
         """
-        return Results(self.frame[rows], self.configs, self.environments, self.measures)
+        return replace(self, frame=self.frame[rows])
+
+    @property
+    def own(self) -> Results:
+        """Those runs that regbench made, whose folders can be read."""
+        if not self.elsewhere:
+            return self
+        return self.only(~self.frame["results"].isin(self.elsewhere))
 
     def __len__(self) -> int:
         return len(self.runs)

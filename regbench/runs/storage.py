@@ -18,6 +18,8 @@ from regbench.runs.files import BEGUN, LIMITS, SUMMARY
 BUNDLE = "runs.zip"
 # The suffixes of tables of runs that other tools made.
 TABLES = (".csv", ".parquet")
+# And those of files in which they keep runs themselves.
+TRACKED = (".db", ".wandb")
 
 
 def read(path: Path, limit: int) -> str:
@@ -53,8 +55,8 @@ def changed(path: Path) -> int:
 
 
 def is_bundle(path: Path) -> bool:
-    """True if the path is a file, but no table: in the place of a results folder, a bundle."""
-    return path.is_file() and path.suffix.lower() not in TABLES
+    """True if the path is a file, but not another tool's: in the place of a folder, a bundle."""
+    return path.is_file() and path.suffix.lower() not in (*TABLES, *TRACKED)
 
 
 def is_bundled(run: Path) -> bool:

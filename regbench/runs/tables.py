@@ -41,6 +41,10 @@ DIGEST = {
 }
 
 
+def _line(row: int) -> str:
+    return f"line {row + 2}"  # after the header, and from 1
+
+
 def is_table(path: Path) -> bool:
     """True if the path is a file with the suffix of a table."""
     return path.suffix.lower() in storage.TABLES and path.is_file()
@@ -60,9 +64,31 @@ def read(path: Path, warn: Warn) -> tuple[pandas.DataFrame, list[str]]:
         RegbenchError: the file is not such a table; the line says what was expected.
     """
     shown = one_line(str(path))
-    written = _written(path, shown)
-    _check_columns(written, shown)
-    frame = _identity(written, path, warn)
+    frame, measured = framed(_written(path, shown), path, warn)
+    warn(
+        f"{shown}: made elsewhere: runs of one seed are taken for pairs, and how their numbers "
+        "were measured is not known"
+    )
+    return frame, measured
+
+
+def framed(
+    written: pandas.DataFrame, path: Path, warn: Warn, place: Callable[[int], str] = _line
+) -> tuple[pandas.DataFrame, list[str]]:
+    """Return a tidy table as `read` does.
+
+    Args:
+        written: the table.
+        path: where it is from.
+        warn: called with a line for columns that are left out and names that are changed.
+        place: tells people where a row is.
+
+    Raises:
+        RegbenchError: it is not such a table.
+    """
+    shown = one_line(str(path))
+    _check_columns(written, shown, place)
+    frame = _identity(written, path, warn, place)
     numeric = [
         name
         for name in map(str, written.columns)
@@ -75,15 +101,11 @@ def read(path: Path, warn: Warn) -> tuple[pandas.DataFrame, list[str]]:
     for name in dict.fromkeys([*HISTORY, *VALIDATION, *measured]):
         if name in numeric:
             frame[name] = written[name].astype("float64").to_numpy()
-            _check_numbers(frame[name].to_numpy(), name, shown)
+            _check_numbers(frame[name].to_numpy(), name, shown, place)
         elif name not in frame and name not in VALIDATION:
             frame[name] = np.nan
     if not numeric:
         raise RegbenchError(f"{shown}: expected a column of numbers beside name and seed")
-    warn(
-        f"{shown}: made elsewhere: runs of one seed are taken for pairs, and how their numbers "
-        "were measured is not known"
-    )
     return frame, measured
 
 
@@ -119,7 +141,7 @@ def _written(path: Path, shown: str) -> pandas.DataFrame:
     return table
 
 
-def _check_columns(table: pandas.DataFrame, shown: str) -> None:
+def _check_columns(table: pandas.DataFrame, shown: str, place: Callable[[int], str]) -> None:
     lacking = [name for name in NEEDED if name not in table.columns]
     if lacking:
         raise RegbenchError(
@@ -136,13 +158,15 @@ def _check_columns(table: pandas.DataFrame, shown: str) -> None:
                 f"{shown}: {name}: expected whole numbers from {least} in every row"
             )
     if table["name"].isna().any():
-        row = int(np.flatnonzero(table["name"].isna().to_numpy())[0]) + 2
+        where = place(int(np.flatnonzero(table["name"].isna().to_numpy())[0]))
         raise RegbenchError(
-            f"{shown}: name: expected a name in every row, received none in line {row}"
+            f"{shown}: name: expected a name in every row, received none in {where}"
         )
 
 
-def _identity(table: pandas.DataFrame, path: Path, warn: Warn) -> pandas.DataFrame:
+def _identity(
+    table: pandas.DataFrame, path: Path, warn: Warn, place: Callable[[int], str]
+) -> pandas.DataFrame:
     """Return the columns of `RUN` and `epoch`; each run and epoch is there once."""
     import pandas
 
@@ -174,7 +198,7 @@ def _identity(table: pandas.DataFrame, path: Path, warn: Warn) -> pandas.DataFra
     frame["wall_seconds"] = waited.astype("float64").to_numpy() if timed else np.nan
     epochs = table.get("epoch")
     frame["epoch"] = 0 if epochs is None else epochs.astype("int64").to_numpy()
-    _check_distinct(frame, one_line(str(path)))
+    _check_distinct(frame, one_line(str(path)), place)
     return frame[[*RUN, "epoch"]]
 
 
@@ -198,7 +222,7 @@ def _plain_names(names: pandas.Series, shown: str, warn: Warn) -> list[str]:
     return [plain[name] for name in names]
 
 
-def _check_distinct(frame: pandas.DataFrame, shown: str) -> None:
+def _check_distinct(frame: pandas.DataFrame, shown: str, place: Callable[[int], str]) -> None:
     again = frame.duplicated(["run", "epoch"]).to_numpy()
     if again.any():
         row = frame[again].iloc[0]
@@ -206,20 +230,20 @@ def _check_distinct(frame: pandas.DataFrame, shown: str) -> None:
         at = f", epoch {row['epoch']}," if frame["epoch"].any() else ""
         raise RegbenchError(
             f"{shown}: expected a row per name, seed and epoch; {what}{at} is there twice "
-            f"(line {int(np.flatnonzero(again)[0]) + 2})"
+            f"({place(int(np.flatnonzero(again)[0]))})"
         )
 
 
-def _check_numbers(values: np.ndarray, name: str, shown: str) -> None:
+def _check_numbers(values: np.ndarray, name: str, shown: str, place: Callable[[int], str]) -> None:
     share = name.endswith("accuracy") and name in COLUMNS
     low, high = (0.0, 1.0) if share else (-MOST, MOST)
     wrong = ~np.isnan(values) & ~((values >= low) & (values <= high))
     if wrong.any():
-        line = int(np.flatnonzero(wrong)[0])
+        row = int(np.flatnonzero(wrong)[0])
         wanted = "a share from 0 to 1" if share else f"a number from {-MOST:g} to {MOST:g}"
         raise RegbenchError(
-            f"{shown}: {one_line(name)}: expected {wanted}, received {values[line]:g} in line "
-            f"{line + 2}"
+            f"{shown}: {one_line(name)}: expected {wanted}, received {values[row]:g} in "
+            f"{place(row)}"
         )
 
 

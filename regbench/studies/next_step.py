@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from regbench.runs import storage
+from regbench.runs import elsewhere, storage
 from regbench.studies import looks
 from regbench.studies.result import StudyResult
 
@@ -20,6 +20,7 @@ State = Literal["train", "look", "fresh seeds", "decided", "undecided"]
 NOT_TRAINING = ("--no-run", "--json", "--markdown", "--dry-run", "--force")
 # Beyond this, fresh seeds are no plan.
 MOST_SEEDS = 1000
+DECIDED = "every claim is decided, by evidence or by arithmetic"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ def after(result: StudyResult, results: Path, command: Sequence[str]) -> NextSte
         command: the one that asked for the judgement, its options kept in what is proposed.
     """
     study, training = result.study, [part for part in command if part not in NOT_TRAINING]
+    if elsewhere.is_elsewhere(results):
+        return _of_elsewhere(result)
     wanted = looks.planned(study, result.verdicts)[0] if study.looks else study.experiments
     missing = [each for each in wanted if storage.find(results, each.run_name) is None]
     still_open = [each for each in result.verdicts if looks.is_open(each)]
@@ -52,7 +55,7 @@ def after(result: StudyResult, results: Path, command: Sequence[str]) -> NextSte
             return NextStep("look", f"{reason} for the look after {judged} seeds", training)
         return NextStep("train", reason, training)
     if not still_open:
-        return NextStep("decided", "every claim is decided, by evidence or by arithmetic")
+        return NextStep("decided", DECIDED)
     needed = [each.needed for each in still_open]
     known = [each for each in needed if each is not None]
     if study.looks or result.contest or len(known) < len(needed) or max(known) > MOST_SEEDS:
@@ -64,6 +67,12 @@ def after(result: StudyResult, results: Path, command: Sequence[str]) -> NextSte
     more = ["--seeds", f"{first}-{last}", "--results", str(own)]
     reason = f"{max(known)} fresh seeds, judged by themselves, would decide it with 80% power"
     return NextStep("fresh seeds", reason, [*fresh, *more])
+
+
+def _of_elsewhere(result: StudyResult) -> NextStep:
+    if any(looks.is_open(each) for each in result.verdicts):
+        return NextStep("undecided", "runs made elsewhere are judged as they are")
+    return NextStep("decided", DECIDED)
 
 
 def _without(command: Sequence[str], option: str) -> list[str]:

@@ -32,7 +32,9 @@ class Pairs:
             warn: called with a line for each reason why runs make no pair, and for runs that differ
                 in data, versions or machines (see `regbench.analysis.consistency`).
         """
-        runs = results_of(frame).frame.drop_duplicates(["results", "run"])
+        results = results_of(frame)
+        self.made_elsewhere = bool(results.elsewhere)
+        runs = results.frame.drop_duplicates(["results", "run"])
         columns = (runs[each] for each in ("name", "config_hash", "seed", *DATA))
         self._study = study
         self._read = {

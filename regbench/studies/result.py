@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import get_args
@@ -13,8 +14,9 @@ from regbench.studies.data_sets import Interquartile
 from regbench.studies.factor_effects import EffectResult
 from regbench.studies.file import Study
 from regbench.studies.trials import ContestResult
-from regbench.studies.verdicts import Decision, Verdict
+from regbench.studies.verdicts import HEADINGS, Decision, Verdict
 from regbench.sweeps.sweep import Outcome
+from regbench.text import html_table
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class StudyResult:
         return {each: sampled.count(each) for each in get_args(Decision)} | {
             "by_arithmetic": sum(each.exact for each in self.verdicts)
         }
+
+    def _repr_html_(self) -> str:
+        """Return question and verdicts as a notebook shows them."""
+        lines = [each.cells() for each in self.verdicts]
+        return f"<p>{html.escape(self.study.question)}</p>{html_table(HEADINGS, lines)}"
 
     def as_dict(self) -> dict[str, object]:
         """Return the JSON of `--json` and of `verdicts.json`."""

@@ -17,11 +17,12 @@ from typing import Any
 from regbench import files, runs
 from regbench.analysis import metrics
 from regbench.config.changes import changes
-from regbench.runs import Warn, storage
+from regbench.runs import Results, Warn, elsewhere, storage
 from regbench.studies import (
     data_sets,
     factor_effects,
     looks,
+    made_elsewhere,
     markdown,
     trials,
     variances,
@@ -90,15 +91,14 @@ def judge(
     Two runs of a seed are compared if `regbench.analysis.pairing` finds that they make a pair.
 
     Args:
-        results: the folder of its runs, with or without a bundle of its own, or a bundle.
+        results: the folder of its runs, with or without a bundle of its own, or a bundle; or runs
+            that regbench did not make, see `regbench.studies.made_elsewhere`.
     """
     contest = None
-    if study.contest:
+    if study.contest and not elsewhere.is_elsewhere(Path(results)):
         contest = trials.read(study.contest, trials.folder(Path(results)))
         study = trials.settled(study, contest)
-    found = [storage.find(Path(results), each.run_name) for each in study.experiments]
-    # Only the study's own runs: the folder may hold others. Missing ones are counted.
-    frame = runs.load([each for each in found if each], warn)
+    frame = _load(study, Path(results), warn)
     named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
     table = metrics.table(frame, list(named), warn)
     pairs = Pairs(study, frame, warn)
@@ -118,6 +118,14 @@ def judge(
         interquartile=data_sets.interquartile(study, Runs(study, table)),
         effects=factor_effects.judge(study, list(named), table, pairs),
     )
+
+
+def _load(study: Study, results: Path, warn: Warn | None) -> Results:
+    """Return the study's own runs: the folder may hold others. Missing ones are counted."""
+    if elsewhere.is_elsewhere(results):
+        return made_elsewhere.load(study, results, warn)
+    found = [storage.find(results, each.run_name) for each in study.experiments]
+    return runs.load([each for each in found if each], warn)
 
 
 def save(result: StudyResult, results: Path) -> None:

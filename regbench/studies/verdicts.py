@@ -39,10 +39,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from regbench import text
 from regbench.analysis import metrics, power, statistics
 from regbench.analysis.effects import Effects
 from regbench.analysis.sequential import Look
-from regbench.analysis.statistics import ALPHA, CONFIDENCE, Floor, Sample
+from regbench.analysis.statistics import ALPHA, CONFIDENCE, Floor, Interval, Sample
 from regbench.errors import Warn
 from regbench.studies import data_sets, effects
 from regbench.studies import differences as paired
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
 Decision = Literal["supported", "contradicted", "undecided"]
 Leaning = Literal["supported", "contradicted"]
+HEADINGS = ("claim", "verdict", "difference", "p", "pairs")
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,14 @@ class Verdict:
         if self.across is None:
             del own["across"]
         return own
+
+    def cells(self) -> list[str]:
+        """Return claim, verdict, difference and p-value as text, under `HEADINGS`."""
+        known = text.number(Interval(self.mean, self.low, self.high), "+")
+        return [self.claim.text, self.decision, known, text.p_value(self.adjusted), str(self.pairs)]
+
+    def _repr_html_(self) -> str:
+        return text.html_table(HEADINGS, [self.cells()])
 
 
 @dataclass(frozen=True)

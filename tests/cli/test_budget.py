@@ -116,3 +116,17 @@ def test_a_run_goes_on_where_the_time_was_up(tmp_path):
     assert "The time is up: 1 of 1 runs are left (smoke s0)." in done.stderr
     (run,) = tmp_path.glob("smoke-*")
     assert list(Path(run).glob("checkpoint*"))
+
+
+def test_a_search_stops_at_the_time_and_names_no_winner(endless, tmp_path, monkeypatch):
+    asked = [
+        "tune", "configs/smoke.yaml", "--set=data.validation_examples=50",
+        "--tune=l2=log:1e-4:1e-2",
+        "--trials=3", f"--results={tmp_path}",
+    ]  # fmt: skip
+    done = regbench(monkeypatch, *asked, "--executor=endless", "--budget=1h", "--quiet")
+    assert done.return_value == 0, done.output
+    assert endless == [3]
+    assert "The time is up: 3 of 3 runs are left" in done.stderr
+    assert "Resume with: regbench tune configs/smoke.yaml" in done.stderr
+    assert "Train the winner" not in done.stderr

@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import regbench
 from regbench import config, datasets
@@ -96,3 +97,34 @@ def test_importing_regbench_stays_cheap():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     loaded = set(done.stdout.split())
     assert not loaded & {"numpy", "keras", "tensorflow", "pandas", "pydantic"}
+
+
+def test_a_run_is_opened_by_its_folder_and_its_model_predicts_on_a_folder_of_images(
+    finished, tmp_path
+):
+    folder, summary = finished
+    run = regbench.Run(folder)
+    assert (run.name, run.seed, run.folder) == (summary["name"], summary["seed"], folder)
+    drawn = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    (tmp_path / "more").mkdir()
+    for place, pixels in zip(("b.png", "a.png", "more/c.png"), drawn, strict=True):
+        Image.fromarray(pixels).save(tmp_path / place)
+    model = run.model()
+    found = model.predict_folder(tmp_path)
+    assert found["file"].tolist() == ["a.png", "b.png", "more/c.png"]
+    expected = model.predict(drawn[[1, 0, 2]])
+    np.testing.assert_allclose(found[list(model.classes)].to_numpy(), expected, rtol=1e-6)
+    best = [model.classes[each] for each in expected.argmax(axis=1)]
+    assert found["predicted"].tolist() == best
+    # Gray images and other sizes are made to fit only if that is asked for.
+    Image.fromarray(drawn[0, ..., 0]).resize((48, 40)).save(tmp_path / "d.png")
+    with pytest.raises(RegbenchError, match=r"expected 32 x 32 pixels.*received 48 x 40.*resize"):
+        model.predict_folder(tmp_path)
+    assert len(model.predict_folder(tmp_path, resize=True)) == 4
+
+
+def test_a_folder_that_is_no_run_or_has_no_images_ends_in_a_line(finished, tmp_path):
+    with pytest.raises(RegbenchError, match="expected the folder of a finished run"):
+        regbench.Run(tmp_path)
+    with pytest.raises(RegbenchError, match="expected a folder with PNG or JPEG files"):
+        regbench.Run(finished[0]).model().predict_folder(tmp_path)

@@ -131,7 +131,7 @@ def test_a_metric_that_is_not_there_names_those_that_are(written, command):
     assert "did you mean accuracy?" in result.err
 
 
-@pytest.mark.parametrize("reader", ["report", "bundle", "export"])
+@pytest.mark.parametrize("reader", ["bundle", "export"])
 def test_what_needs_run_folders_says_so_of_a_table(reader, written, tmp_path, command):
     options = {"export": ["--to", "trackio"]}.get(reader, [])
     if reader == "export":
