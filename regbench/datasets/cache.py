@@ -36,11 +36,26 @@ class CacheError(DataError):
 
 
 def folder() -> Path:
-    """Return the cache folder: `REGBENCH_DATA`, else the platform's cache folder."""
+    """Return the cache folder: `REGBENCH_DATA`, else the platform's cache folder.
+
+    Raises CacheError for a user without a home: the platform's folder would be one in the current
+    folder, where a stranger's files may be, the key of the cache of results among them.
+    """
     import platformdirs
 
     chosen = os.environ.get("REGBENCH_DATA")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("regbench"))
+    try:
+        if chosen:
+            return Path(chosen).expanduser()
+        found = Path(platformdirs.user_cache_dir("regbench"))
+    except RuntimeError:
+        found = Path(str(chosen))
+    if not found.is_absolute():
+        raise CacheError(
+            f"expected a cache folder in your home, received {found}: no home folder is known; "
+            "set REGBENCH_DATA to a folder of your own"
+        )
+    return found
 
 
 def entry(dataset: str, key: str) -> Path:

@@ -242,3 +242,15 @@ def test_a_damaged_memory_of_checksums_is_forgotten(tmp_path, folder, content, s
     path.write_bytes(b"abc")
     assert checksums.sha256(path).startswith("ba7816bf")
     assert str(path) in json.loads((folder / "checksums.json").read_text())
+
+
+@pytest.mark.parametrize("chosen", [None, "~/data"])
+def test_without_a_home_there_is_no_cache_in_the_current_folder(chosen, monkeypatch):
+    monkeypatch.delenv("REGBENCH_DATA")
+    if chosen:
+        monkeypatch.setenv("REGBENCH_DATA", chosen)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # a user whom the system does not know
+    with pytest.raises(CacheError, match=r"no home folder is known; set REGBENCH_DATA"):
+        cache.folder()
