@@ -41,6 +41,10 @@ import os, sys
 _log = os.open(os.environ["TRACE"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 def _hook(event, arguments):
     if event == "open" and isinstance(arguments[0], (str, bytes)):
+        # os.open says nothing of the folder a name is relative to, which rmtree gives it.
+        by_os = arguments[1] is None and not (arguments[2] or 0) & os.O_CREAT
+        if by_os and not os.path.lexists(arguments[0]):
+            return
         kind, what = "open", os.fsdecode(arguments[0])
     elif event == "subprocess.Popen":
         kind, what = "start", os.fsdecode(arguments[0])
