@@ -12,7 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.faults import configs, damage, disks, guards, kills, memory, sweeps, values, victims
+from tests.faults import (
+    configs,
+    damage,
+    disks,
+    guards,
+    kills,
+    memory,
+    strangers,
+    sweeps,
+    values,
+    victims,
+)
 from tests.faults.report import Line, table
 
 
@@ -30,6 +41,8 @@ def main() -> int:
         "configs": lambda folder: configs.fuzz(folder, asked.configs),
         "damage": damage.cut_at_every_byte,
         "values": lambda folder: values.replaced(folder, asked.values, asked.seed),
+        "strangers": strangers.in_every_place,
+        "names": strangers.under_every_name,
         "kills": lambda folder: kills.at_random_moments(folder, asked.kills, asked.seed),
         "points": kills.at_every_write_point,
         "sweep": sweeps.kill_a_worker,
