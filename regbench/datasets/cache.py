@@ -9,12 +9,15 @@ import os
 import shutil
 import tempfile
 import time
+import tokenize
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from regbench import files
 from regbench.datasets import fingerprint
 from regbench.datasets.errors import DataError
 from regbench.datasets.splits import ARRAYS, Splits
@@ -27,6 +30,13 @@ FORMAT = 2
 SETTLED_SECONDS = 2.0
 # Longer than any decoding takes: older temporary files are leftovers of a killed process.
 ABANDONED_SECONDS = 86_400.0
+# The names of a hundred thousand classes.
+MAX_DESCRIPTION_BYTES = 2**24
+# Errors that reading a damaged entry raises: it is decoded again.
+DAMAGED = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, OverflowError),
+    *(RecursionError, SyntaxError, tokenize.TokenError, DataError),
+)
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +111,7 @@ def read(place: Path) -> Splits | None:
     try:
         about = description(place)
         states = {name: settled_state(place / f"{name}.npy") for name in ARRAYS}  # before the check
-        arrays = {name: np.load(place / f"{name}.npy", "r").view(np.ndarray) for name in ARRAYS}
+        arrays = {name: _mapped(place / f"{name}.npy") for name in ARRAYS}
         if any(list(array.shape) != about["shapes"][name] for name, array in arrays.items()):
             return None
         found = Splits(**arrays, classes=tuple(about["classes"]), pool=about["fingerprint"])
@@ -110,13 +120,20 @@ def read(place: Path) -> Splits | None:
                 return None
             _remember(place, about | {"checked": states})
         return found
-    except (OSError, ValueError, KeyError, TypeError, EOFError, DataError):
+    except DAMAGED:
         return None
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """Map an array read-only. Raises OSError for a pipe, or one of `DAMAGED`."""
+    with files.open_regular(path) as file:
+        np.lib.format.read_magic(file)  # of an archive of arrays NumPy would return another type
+    return np.load(path, "r").view(np.ndarray)
 
 
 def description(place: Path) -> dict[str, Any]:
     """Return what was recorded with an entry: classes, shapes, fingerprint, source, key."""
-    return json.loads((place / "description.json").read_text(encoding="utf-8"))
+    return json.loads(files.read(place / "description.json", MAX_DESCRIPTION_BYTES))
 
 
 def settled_state(path: Path) -> list[int] | None:

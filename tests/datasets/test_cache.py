@@ -178,6 +178,32 @@ def test_an_array_of_objects_in_the_cache_is_not_unpickled(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "put"),
+    [
+        ("description.json", lambda path: path.write_text("[" * 100_000)),
+        ("description.json", os.mkfifo),
+        ("train_images.npy", os.mkfifo),
+        ("train_labels.npy", lambda path: np.savez(path.open("wb"), a=np.zeros(3))),
+        ("test_images.npy", lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\x02\x00(\n")),
+    ],
+)
+def test_what_is_no_file_of_the_cache_is_decoded_again(name, put):
+    cache.splits("toy", "key", toy)
+    path = cache.entry("toy", "key") / name
+    path.unlink()
+    put(path)
+    assert cache.read(cache.entry("toy", "key")) is None
+    assert cache.splits("toy", "key", toy).pool == TOY
+
+
+def test_a_file_with_holes_is_not_read_for_its_checksum(tmp_path):
+    with (tmp_path / "images.tar").open("wb") as holes:
+        holes.truncate(2**40)
+    with pytest.raises(DataError, match="expected at most 68719476736 bytes"):
+        checksums.sha256(tmp_path / "images.tar")
+
+
 def test_a_decoder_that_fails_leaves_nothing_behind(folder):
     def fail() -> Splits:
         raise DataError("damaged")
@@ -234,7 +260,7 @@ def test_a_file_of_the_same_size_and_time_is_read_again(tmp_path, request, late)
         checksums.verified(path, (pinned,))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"x": 1}', "\x00"])
+@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, '{"x": 1}', "\x00"])
 def test_a_damaged_memory_of_checksums_is_forgotten(tmp_path, folder, content, settled):
     folder.mkdir()
     (folder / "checksums.json").write_text(content)
