@@ -35,7 +35,7 @@ MAX_DESCRIPTION_BYTES = 2**24
 # Errors that reading a damaged entry raises: it is decoded again.
 DAMAGED = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, OverflowError),
-    *(RecursionError, SyntaxError, tokenize.TokenError, DataError),
+    *(MemoryError, RecursionError, SyntaxError, tokenize.TokenError, DataError),
 )
 
 log = logging.getLogger(__name__)
