@@ -34,7 +34,7 @@ ABANDONED_SECONDS = 86_400.0
 MAX_DESCRIPTION_BYTES = 2**24
 # Errors that reading a damaged entry raises: it is decoded again.
 DAMAGED = (
-    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, OverflowError),
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, ArithmeticError),
     *(MemoryError, RecursionError, SyntaxError, tokenize.TokenError, DataError),
 )
 
@@ -126,9 +126,9 @@ def read(place: Path) -> Splits | None:
 
 def _mapped(path: Path) -> NDArray[Any]:
     """Map an array read-only. Raises OSError for a pipe, or one of `DAMAGED`."""
-    with files.open_regular(path) as file:
-        np.lib.format.read_magic(file)  # of an archive of arrays NumPy would return another type
-    return np.load(path, "r").view(np.ndarray)
+    files.open_regular(path).close()
+    with np.errstate(over="raise"):  # of the sizes in its header
+        return np.load(path, "r").view(np.ndarray)
 
 
 def description(place: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from regbench.datasets import cache, checksums, fingerprint
 from regbench.datasets.cache import CacheError
 from regbench.datasets.errors import DataError
 from regbench.datasets.splits import Splits
+from tests.faults import hostile
 
 
 @pytest.fixture(autouse=True)
@@ -185,6 +186,14 @@ def test_an_array_of_objects_in_the_cache_is_not_unpickled(tmp_path):
         ("description.json", os.mkfifo),
         ("train_images.npy", os.mkfifo),
         ("train_labels.npy", lambda path: np.savez(path.open("wb"), a=np.zeros(3))),
+        (
+            "test_images.npy",
+            lambda path: path.write_bytes(
+                hostile.npy(
+                    f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({2**62}, {2**62})}}"
+                )
+            ),
+        ),
         ("test_labels.npy", lambda path: path.write_bytes(b"\x93NUMPY\x02\x00\xff\xff\xff\xff")),
         ("test_images.npy", lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\x02\x00(\n")),
     ],
