@@ -25,6 +25,7 @@ from tests.faults import (
     surroundings,
     sweeps,
     values,
+    versions,
     victims,
 )
 from tests.faults.report import Line, table
@@ -49,6 +50,7 @@ def main() -> int:
         "names": strangers.under_every_name,
         "sizes": sizes.beyond_every_machine,
         "surroundings": surroundings.everywhere,
+        "versions": versions.mixed,
         "kills": lambda folder: kills.at_random_moments(folder, asked.kills, asked.seed),
         "points": kills.at_every_write_point,
         "processes": lambda folder: processes.disturbed(folder, asked.disturbances),

@@ -202,6 +202,9 @@ def _become(
         for limit, most in around.limits.items():
             resource.setrlimit(limit, (most, most))
         around.setup()
+        # As Python makes them at its start, of what the descriptors are by then.
+        sys.stdout = open(1, "w", closefd=False)  # noqa: PTH123
+        sys.stderr = open(2, "w", closefd=False)  # noqa: PTH123
         from regbench import cli
 
         try:
