@@ -203,8 +203,8 @@ def _become(
             resource.setrlimit(limit, (most, most))
         around.setup()
         # As Python makes them at its start, of what the descriptors are by then.
-        sys.stdout = open(1, "w", closefd=False)  # noqa: PTH123
-        sys.stderr = open(2, "w", closefd=False)  # noqa: PTH123
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), write_through=True)
+        sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), write_through=True)
         from regbench import cli
 
         try:
