@@ -126,7 +126,8 @@ def read(place: Path) -> Splits | None:
 
 def _mapped(path: Path) -> NDArray[Any]:
     """Map an array read-only. Raises OSError for a pipe, or one of `DAMAGED`."""
-    files.open_regular(path).close()
+    with files.open_regular(path) as file:
+        np.lib.format.read_magic(file)  # an archive of arrays would be opened as one
     with np.errstate(over="raise"):  # of the sizes in its header
         return np.load(path, "r").view(np.ndarray)
 

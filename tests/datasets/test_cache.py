@@ -185,6 +185,7 @@ def test_an_array_of_objects_in_the_cache_is_not_unpickled(tmp_path):
         ("description.json", lambda path: path.write_text("[" * 100_000)),
         ("description.json", os.mkfifo),
         ("train_images.npy", os.mkfifo),
+        ("train_labels.npy", lambda path: path.write_bytes(b"PK\x03\x04")),
         ("train_labels.npy", lambda path: np.savez(path.open("wb"), a=np.zeros(3))),
         (
             "test_images.npy",
