@@ -73,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RegbenchError as error:
         complain(str(error))
         code = error.exit_code
-    except SystemExit:
-        # click answers a closed pipe (regbench compare | head) with 1, and with another stdout.
-        if sys.stdout is stdout:
+    except SystemExit as end:
+        # Of a closed pipe (regbench compare | head) rich and click make 1; click changes stdout.
+        if sys.stdout is stdout and not isinstance(end.__context__, BrokenPipeError):
             raise
         code = 0
     except BrokenPipeError:
