@@ -22,7 +22,12 @@ TORCH_VENV := .venv-torch
 BUILD_TOOLS := build==1.6.1 twine==7.0.0
 BUILD_VENV := .venv-build
 
-.PHONY: help install demo book build test test-browser test-configs test-docs test-exports test-pairs test-processes bench docs evidence faults fuzz lint format lock clean notebook results
+# And the one that asks the package index for known vulnerabilities.
+AUDIT_TOOLS := pip-audit==2.10.1
+AUDIT_VENV := .venv-audit
+ADVISORIES ?=
+
+.PHONY: help install demo audit book build test test-browser test-configs test-docs test-exports test-pairs test-processes bench docs evidence faults fuzz licenses lint format lock clean notebook results
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +43,15 @@ build: install $(BUILD_VENV)/.installed  ## make wheel and source distribution, 
 	$(BUILD_VENV)/bin/python -m build
 	$(BUILD_VENV)/bin/twine check --strict dist/*
 	$(BIN)/python tests/distribution/check.py dist $(ARGS)
+	$(BIN)/python -m tests.supply_chain sbom build/regbench.cdx.json
+
+# ADVISORIES=all.zip takes a copy of OSV's advisories for PyPI instead, and needs no network.
+audit: $(if $(ADVISORIES),install,$(AUDIT_VENV)/.installed)  ## fail on a known vulnerability in requirements.lock
+	$(if $(ADVISORIES),$(BIN)/python -m tests.supply_chain audit $(ADVISORIES),\
+	  $(AUDIT_VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict $(ARGS))
+
+licenses: install  ## list the license of each package; fail on one that is not allowed
+	$(BIN)/python -m tests.supply_chain licenses
 
 test: install  ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
@@ -122,13 +136,18 @@ $(BUILD_VENV)/.installed: | $(INSTALLED)
 	$(BUILD_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(BUILD_TOOLS)
 	@touch $@
 
+$(AUDIT_VENV)/.installed: | $(INSTALLED)
+	$(BIN)/python -m venv $(AUDIT_VENV)
+	$(AUDIT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(AUDIT_TOOLS)
+	@touch $@
+
 lock:  ## update requirements.lock after a change of pyproject.toml (needs uv; ARGS=--upgrade for all)
 	uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	  --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" --group dev --group browser --group docs --output-file requirements.lock $(ARGS) pyproject.toml
 
 clean:  ## remove the environment and all that tools left behind
-	rm -rf $(VENV) $(TORCH_VENV) $(BUILD_VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(TORCH_VENV) $(BUILD_VENV) $(AUDIT_VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find configs regbench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is touched last: an installation that was interrupted is taken up again.

@@ -165,15 +165,20 @@ def open_regular(path: Path) -> io.BufferedReader:
         NotRegular: it is a pipe or a device, which can keep a reader waiting, or have no end.
         OSError: it can't be opened; IsADirectoryError for a folder.
     """
-    descriptor = os.open(
-        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    )
+    reason = "expected a regular file, received a pipe or a device"
+    try:
+        descriptor = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.EOPNOTSUPP):  # a socket, or a device without a driver
+            raise NotRegular(errno.EINVAL, reason, str(path)) from error
+        raise
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(mode):
-            reason = "expected a regular file, received a pipe or a device"
             raise NotRegular(errno.EINVAL, reason, str(path))
         return os.fdopen(descriptor, "rb")
     except BaseException:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,15 @@ def test_a_pipe_or_a_device_in_place_of_a_file_is_refused(tmp_path):
         assert caught.value.filename == str(path)
     with pytest.raises(IsADirectoryError):
         files.read(tmp_path, 10)
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs sockets in folders")
+def test_a_socket_in_place_of_a_file_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the path of a socket has at most 107 bytes
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+    with pytest.raises(files.NotRegular, match="expected a regular file"):
+        files.read(Path("socket"), 10)
 
 
 def test_a_link_to_a_file_is_read(tmp_path):

@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # tables have characters that some encodings lack
             stream.reconfigure(errors="replace")
+    stdout = sys.stdout
     try:
         code = cli.main(arguments, prog_name="regbench", standalone_mode=False)
     except click.ClickException as error:
@@ -72,7 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RegbenchError as error:
         complain(str(error))
         code = error.exit_code
-    except BrokenPipeError:  # regbench compare | head
+    except SystemExit as end:
+        # Of a closed pipe (regbench compare | head) rich and click make 1; click changes stdout.
+        if sys.stdout is stdout and not isinstance(end.__context__, BrokenPipeError):
+            raise
+        code = 0
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except (OSError, MemoryError) as error:

@@ -95,9 +95,12 @@ def watched(results: Path, wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
+    # `-m` looks in the current folder first, where a config from a stranger may lie beside modules:
+    # only if this process imports from there, as `python -m regbench` does, may the server.
+    safely = [] if str(Path.cwd()) in sys.path else ["-P"]
     # A session of its own: Ctrl-C is for the runs, which end in order before the page does.
     server = subprocess.Popen(
-        [sys.executable, "-m", "regbench", "watch", str(results)], start_new_session=True
+        [sys.executable, *safely, "-m", "regbench", "watch", str(results)], start_new_session=True
     )
     try:
         yield

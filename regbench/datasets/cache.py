@@ -9,12 +9,15 @@ import os
 import shutil
 import tempfile
 import time
+import tokenize
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from regbench import files
 from regbench.datasets import fingerprint
 from regbench.datasets.errors import DataError
 from regbench.datasets.splits import ARRAYS, Splits
@@ -27,6 +30,13 @@ FORMAT = 2
 SETTLED_SECONDS = 2.0
 # Longer than any decoding takes: older temporary files are leftovers of a killed process.
 ABANDONED_SECONDS = 86_400.0
+# The names of a hundred thousand classes.
+MAX_DESCRIPTION_BYTES = 2**24
+# Errors that reading a damaged entry raises: it is decoded again.
+DAMAGED = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, ArithmeticError),
+    *(MemoryError, RecursionError, SyntaxError, tokenize.TokenError, DataError),
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +46,26 @@ class CacheError(DataError):
 
 
 def folder() -> Path:
-    """Return the cache folder: `REGBENCH_DATA`, else the platform's cache folder."""
+    """Return the cache folder: `REGBENCH_DATA`, else the platform's cache folder.
+
+    Raises CacheError for a user without a home: the platform's folder would be one in the current
+    folder, where a stranger's files may be, the key of the cache of results among them.
+    """
     import platformdirs
 
     chosen = os.environ.get("REGBENCH_DATA")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("regbench"))
+    try:
+        if chosen:
+            return Path(chosen).expanduser()
+        found = Path(platformdirs.user_cache_dir("regbench"))
+    except RuntimeError:
+        found = Path(str(chosen))
+    if not found.is_absolute():
+        raise CacheError(
+            f"expected a cache folder in your home, received {found}: no home folder is known; "
+            "set REGBENCH_DATA to a folder of your own"
+        )
+    return found
 
 
 def entry(dataset: str, key: str) -> Path:
@@ -86,7 +111,7 @@ def read(place: Path) -> Splits | None:
     try:
         about = description(place)
         states = {name: settled_state(place / f"{name}.npy") for name in ARRAYS}  # before the check
-        arrays = {name: np.load(place / f"{name}.npy", "r").view(np.ndarray) for name in ARRAYS}
+        arrays = {name: _mapped(place / f"{name}.npy") for name in ARRAYS}
         if any(list(array.shape) != about["shapes"][name] for name, array in arrays.items()):
             return None
         found = Splits(**arrays, classes=tuple(about["classes"]), pool=about["fingerprint"])
@@ -95,13 +120,21 @@ def read(place: Path) -> Splits | None:
                 return None
             _remember(place, about | {"checked": states})
         return found
-    except (OSError, ValueError, KeyError, TypeError, EOFError, DataError):
+    except DAMAGED:
         return None
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """Map an array read-only. Raises OSError for a pipe, or one of `DAMAGED`."""
+    with files.open_regular(path) as file:
+        np.lib.format.read_magic(file)  # an archive of arrays would be opened as one
+    with np.errstate(over="raise"):  # of the sizes in its header
+        return np.load(path, "r").view(np.ndarray)
 
 
 def description(place: Path) -> dict[str, Any]:
     """Return what was recorded with an entry: classes, shapes, fingerprint, source, key."""
-    return json.loads((place / "description.json").read_text(encoding="utf-8"))
+    return json.loads(files.read(place / "description.json", MAX_DESCRIPTION_BYTES))
 
 
 def settled_state(path: Path) -> list[int] | None:

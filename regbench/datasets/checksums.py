@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from regbench import files
 from regbench.datasets import cache
 from regbench.datasets.errors import DataError
+
+# More than any data set that fits in memory; a file with holes can claim any size, and takes hours.
+MAX_BYTES = 2**36
+MAX_STORE_BYTES = 2**24
 
 
 def sha256(path: Path) -> str:
@@ -37,6 +42,9 @@ def of_content(path: Path, read: Callable[[Path], bytes]) -> str:
 
 def _of_file(path: Path) -> str:
     with files.open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_BYTES:
+            raise DataError(f"{path}: expected at most {MAX_BYTES} bytes, received {size}")
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -61,8 +69,8 @@ def _store() -> Path:
 
 def _remembered() -> dict[str, object]:
     try:
-        content = json.loads(_store().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(files.read(_store(), MAX_STORE_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

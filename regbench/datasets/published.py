@@ -8,6 +8,7 @@ decoded.
 from __future__ import annotations
 
 import abc
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -162,4 +163,7 @@ def _shifted(progress: Progress | None, before: int, total: int) -> Progress | N
 
 def keras_folder() -> Path:
     """Return the folder where Keras keeps downloaded data sets."""
-    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets"
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras"))
+    with contextlib.suppress(RuntimeError):  # no home is known
+        home = home.expanduser()
+    return home / "datasets"

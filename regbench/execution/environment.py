@@ -15,7 +15,7 @@ from pathlib import Path
 
 from regbench import plugins
 from regbench.errors import RegbenchError
-from regbench.execution import git, processor
+from regbench.execution import git, processor, programs
 
 BACKENDS = ("tensorflow", "jax", "torch")
 DEVICES = ("auto", "cpu", "gpu")
@@ -35,6 +35,8 @@ class Runtime:
         threads = str(self.threads)
         variables = {
             "KERAS_BACKEND": self.backend,
+            "KERAS_HOME": keras_home(),
+            "KERAS_NNX_ENABLED": "false",  # a user's keras.json may enable it, on JAX
             "TF_NUM_INTRAOP_THREADS": threads,
             # More than one inter-op thread gains nothing on a network without branches.
             "TF_NUM_INTEROP_THREADS": "1",
@@ -89,8 +91,11 @@ def free_gpu_memory() -> int:
     """
     if importlib.util.find_spec("nvidia") is None:  # the libraries that GPU builds depend on
         return 0
+    program = programs.find("nvidia-smi")
+    if program is None:
+        return 0
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
-    query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    query = [program, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(
             [*query, f"--id={first}"], capture_output=True, text=True, timeout=10, check=True
@@ -98,6 +103,20 @@ def free_gpu_memory() -> int:
         return int(done.stdout) * 2**20
     except (OSError, ValueError, subprocess.SubprocessError):
         return 0
+
+
+def keras_home() -> str:
+    """Return the folder in which Keras looks for its `keras.json`.
+
+    Without `KERAS_HOME`, and with a home that is read-only, Keras would read, and obey,
+    `/tmp/.keras/keras.json`, which anyone on the machine can write. Where there is no home, no file
+    can be at the path returned.
+    """
+    try:
+        home = Path("~").expanduser()
+    except RuntimeError:
+        home = Path(os.devnull)
+    return os.environ.get("KERAS_HOME") or str(home / ".keras")
 
 
 def settle(runtime: Runtime) -> None:
@@ -109,6 +128,7 @@ def settle(runtime: Runtime) -> None:
 
     # A user's keras.json may set other values, which would silently change every result.
     keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
     if runtime.backend == "tensorflow":
         import tensorflow

@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from regbench.execution import programs
+
 # A repository's configuration can name programs: `status` and `diff` run a file system monitor and
 # filters. So only the commit is read, and whether files differ from it stays unknown. Bare
 # repositories are ignored: any folder of a clone can look like one.
@@ -22,10 +24,13 @@ FIXED = {
 
 def commit(folder: Path) -> str | None:
     """Return the commit that is checked out in a folder or a parent; None without one."""
+    program = programs.find("git")
+    if program is None:
+        return None
     environment = {key: os.environ[key] for key in KEPT if key in os.environ} | FIXED
     try:
         done = subprocess.run(
-            ["git", *QUESTION],
+            [program, *QUESTION],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,

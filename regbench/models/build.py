@@ -13,7 +13,7 @@ from regbench.builders import Builder
 from regbench.builders.own import OwnModel
 from regbench.config import Experiment
 from regbench.errors import RegbenchError
-from regbench.models import optimizer
+from regbench.models import memory, optimizer
 from regbench.models.own import checked, fresh
 from regbench.models.weights import constrain, draw, penalize, seed_noise
 from regbench.text import one_line
@@ -39,6 +39,8 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
     kit = builder.kit(techniques)
     own = isinstance(builder, OwnModel)
     try:
+        if not own:
+            memory.check(builder, input_shape, lambda: builder.build(kit, input_shape, classes))
         with fresh(experiment.seed_of("init")) if own else contextlib.nullcontext():
             model = builder.build(kit, input_shape, classes)
     except RegbenchError:

@@ -188,9 +188,16 @@ def run_folders(path: Path) -> list[Path]:
     if _is_run(path):
         return [path]
     with os.scandir(path) as entries:
-        names = [each.name for each in entries if each.name[0] != "." and each.is_dir()]
+        names = [each.name for each in entries if each.name[0] != "." and _is_folder(each)]
     folders = [folder for name in names if not _holds_runs(folder := path / name)]
     return sorted([*folders, *storage.runs(path)], key=lambda run: run.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _is_run(folder: Path) -> bool:

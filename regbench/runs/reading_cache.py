@@ -284,7 +284,10 @@ def _check_folder(folder: Path) -> None:
 
 def _key() -> bytes | None:
     """Return this user's secret, made at the first call; None if it can't be stored."""
-    path = datasets.folder() / "reading" / "key"
+    try:
+        path = datasets.folder() / "reading" / "key"
+    except datasets.CacheError:
+        return None
     with contextlib.suppress(OSError, ValueError):
         key = files.read_bytes(path, KEY_BYTES)
         if len(key) == KEY_BYTES:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +45,9 @@ COSTLY_SECONDS, PAUSE = 1.0, 20
 KEPT = 2  # a spare, in case the last one turns out to be damaged
 CONTENT = ("arrays.npz", "state.json")
 MAX_STATE_BYTES = 64 * 2**20
+# Read for a checksum before the model's own size is known; a file with holes can claim any.
+MAX_ARRAYS_BYTES = 2**36
+LIMITS = dict(zip(CONTENT, (MAX_ARRAYS_BYTES, MAX_STATE_BYTES), strict=True))
 # The names, sizes and shapes of a few hundred arrays in an .npz.
 MAX_OVERHEAD_BYTES = 2**20
 
@@ -293,7 +297,7 @@ def _newest_first(folder: Path) -> list[Path]:
 
 def _refuse_links(path: Path) -> None:
     # In a folder from a stranger, links could lead anywhere.
-    for each in (path.parent, path, *(path / name for name in CONTENT)):
+    for each in (path.parent, path, *(path / name for name in (*CONTENT, "SHA256SUMS"))):
         if each.is_symlink():
             raise ValueError(f"{each.name} is a link")
 
@@ -335,6 +339,8 @@ def _checksums(folder: Path) -> str:
 def _checksum(path: Path) -> str:
     """Return a file's line in SHA256SUMS."""
     with files.open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > LIMITS[path.name]:
+            raise ValueError(f"{path.name} is too large")
         return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n"
 
 

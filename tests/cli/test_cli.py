@@ -552,6 +552,16 @@ def test_what_nobody_reads_results_of_ends_with_its_own_exit_code(monkeypatch):
     assert end.value.code == 1
 
 
+def test_output_that_nobody_reads_is_no_failure():
+    """As of `regbench schema | head -1`, which must not end a script."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*REGBENCH, "schema"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_nothing_in_the_current_folder_is_imported(tmp_path):
     """`python -m` puts it first; a config from a stranger may lie beside a module from the same."""
     hostile = "from pathlib import Path\nPath(__file__).with_name('hacked').touch()\n"

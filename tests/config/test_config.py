@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regbench import config
-from regbench.config import ConfigError, yaml12
+from regbench.config import ConfigError, seeds, yaml12
 from regbench.regularizers import REGULARIZERS
 
 CONFIGS = sorted(Path("configs").glob("*.yaml"))
@@ -379,6 +379,12 @@ def test_a_wrong_option_is_cited_as_it_was_typed(override, expected):
 def test_a_file_whose_stem_is_no_name_asks_for_one(write):
     (message,) = messages(write("{}", "my config.yaml"))
     assert "name: expected a name of at most 64 letters, digits, _, . and -, received" in message
+
+
+def test_a_long_text_of_seeds_is_cut_in_its_message():
+    with pytest.raises(ValueError, match="expected seeds") as found:
+        seeds.parse("9" * 5000)
+    assert len(str(found.value)) < 200
 
 
 def test_sgd_has_momentum_unless_told_otherwise(write):

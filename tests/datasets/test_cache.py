@@ -15,6 +15,7 @@ from regbench.datasets import cache, checksums, fingerprint
 from regbench.datasets.cache import CacheError
 from regbench.datasets.errors import DataError
 from regbench.datasets.splits import Splits
+from tests.faults import hostile
 
 
 @pytest.fixture(autouse=True)
@@ -178,6 +179,42 @@ def test_an_array_of_objects_in_the_cache_is_not_unpickled(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "put"),
+    [
+        ("description.json", lambda path: path.write_text("[" * 100_000)),
+        ("description.json", os.mkfifo),
+        ("train_images.npy", os.mkfifo),
+        ("train_labels.npy", lambda path: path.write_bytes(b"PK\x03\x04")),
+        ("train_labels.npy", lambda path: np.savez(path.open("wb"), a=np.zeros(3))),
+        (
+            "test_images.npy",
+            lambda path: path.write_bytes(
+                hostile.npy(
+                    f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({2**62}, {2**62})}}"
+                )
+            ),
+        ),
+        ("test_labels.npy", lambda path: path.write_bytes(b"\x93NUMPY\x02\x00\xff\xff\xff\xff")),
+        ("test_images.npy", lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\x02\x00(\n")),
+    ],
+)
+def test_what_is_no_file_of_the_cache_is_decoded_again(name, put):
+    cache.splits("toy", "key", toy)
+    path = cache.entry("toy", "key") / name
+    path.unlink()
+    put(path)
+    assert cache.read(cache.entry("toy", "key")) is None
+    assert cache.splits("toy", "key", toy).pool == TOY
+
+
+def test_a_file_with_holes_is_not_read_for_its_checksum(tmp_path):
+    with (tmp_path / "images.tar").open("wb") as holes:
+        holes.truncate(2**40)
+    with pytest.raises(DataError, match="expected at most 68719476736 bytes"):
+        checksums.sha256(tmp_path / "images.tar")
+
+
 def test_a_decoder_that_fails_leaves_nothing_behind(folder):
     def fail() -> Splits:
         raise DataError("damaged")
@@ -234,7 +271,7 @@ def test_a_file_of_the_same_size_and_time_is_read_again(tmp_path, request, late)
         checksums.verified(path, (pinned,))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"x": 1}', "\x00"])
+@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, '{"x": 1}', "\x00"])
 def test_a_damaged_memory_of_checksums_is_forgotten(tmp_path, folder, content, settled):
     folder.mkdir()
     (folder / "checksums.json").write_text(content)
@@ -242,3 +279,15 @@ def test_a_damaged_memory_of_checksums_is_forgotten(tmp_path, folder, content, s
     path.write_bytes(b"abc")
     assert checksums.sha256(path).startswith("ba7816bf")
     assert str(path) in json.loads((folder / "checksums.json").read_text())
+
+
+@pytest.mark.parametrize("chosen", [None, "~/data"])
+def test_without_a_home_there_is_no_cache_in_the_current_folder(chosen, monkeypatch):
+    monkeypatch.delenv("REGBENCH_DATA")
+    if chosen:
+        monkeypatch.setenv("REGBENCH_DATA", chosen)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # a user whom the system does not know
+    with pytest.raises(CacheError, match=r"no home folder is known; set REGBENCH_DATA"):
+        cache.folder()

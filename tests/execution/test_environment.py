@@ -36,12 +36,13 @@ def test_variables_fix_backend_threads_and_device():
 
 def test_a_users_keras_json_changes_nothing(tmp_path):
     (tmp_path / "keras.json").write_text(
-        '{"floatx": "float16", "image_data_format": "channels_first", "backend": "tensorflow"}'
+        '{"floatx": "float16", "image_data_format": "channels_first", "backend": "tensorflow", '
+        '"epsilon": 0.1}'
     )
     program = (
         "from regbench.execution.environment import Runtime, settle; import keras;"
         "settle(Runtime('tensorflow', 'cpu', 1));"
-        "print(keras.config.floatx(), keras.config.image_data_format())"
+        "print(keras.config.floatx(), keras.config.image_data_format(), keras.config.epsilon())"
     )
     printed = subprocess.run(
         [sys.executable, "-c", program],
@@ -49,7 +50,19 @@ def test_a_users_keras_json_changes_nothing(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert printed.stdout.split() == ["float32", "channels_last"]
+    assert printed.stdout.split() == ["float32", "channels_last", "1e-07"]
+
+
+def test_keras_looks_for_its_configuration_at_home_or_nowhere(tmp_path, monkeypatch):
+    """With a home that is read-only it would obey a file in /tmp, which is anyone's."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "mine"))
+    assert Runtime("jax", "cpu", 1).variables()["KERAS_HOME"] == str(tmp_path / "mine")
+    monkeypatch.delenv("KERAS_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "missing"))
+    assert environment.keras_home() == str(tmp_path / "missing" / ".keras")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # a user whom the system does not know
+    assert environment.keras_home() == f"{os.devnull}/.keras"
 
 
 def test_a_gpu_that_is_not_there_is_an_error_with_a_way_out():

@@ -12,7 +12,22 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.faults import configs, damage, disks, guards, kills, memory, sweeps, values, victims
+from tests.faults import (
+    configs,
+    damage,
+    disks,
+    guards,
+    kills,
+    memory,
+    processes,
+    sizes,
+    strangers,
+    surroundings,
+    sweeps,
+    values,
+    versions,
+    victims,
+)
 from tests.faults.report import Line, table
 
 
@@ -22,6 +37,7 @@ def main() -> int:
     parser.add_argument("--configs", type=int, default=10_000)
     parser.add_argument("--values", type=int, default=1000, help="of results files")
     parser.add_argument("--runs", type=int, default=200, help="one after the other, for memory")
+    parser.add_argument("--disturbances", type=int, default=10, help="of each kind")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments and values")
     parser.add_argument("--only", default="", help="the campaigns whose name contains this")
     asked = parser.parse_args()
@@ -30,8 +46,14 @@ def main() -> int:
         "configs": lambda folder: configs.fuzz(folder, asked.configs),
         "damage": damage.cut_at_every_byte,
         "values": lambda folder: values.replaced(folder, asked.values, asked.seed),
+        "strangers": strangers.in_every_place,
+        "names": strangers.under_every_name,
+        "sizes": sizes.beyond_every_machine,
+        "surroundings": surroundings.everywhere,
+        "versions": versions.mixed,
         "kills": lambda folder: kills.at_random_moments(folder, asked.kills, asked.seed),
         "points": kills.at_every_write_point,
+        "processes": lambda folder: processes.disturbed(folder, asked.disturbances),
         "sweep": sweeps.kill_a_worker,
         "disks": disks.full_at_every_size,
         "calls": disks.full_at_every_call,

@@ -58,9 +58,14 @@ def experiment(epochs: int, *overrides: str) -> Experiment:
 
 
 def start(
-    run: Experiment, results: Path, before: Callable[[], object] = lambda: None
+    run: Experiment,
+    results: Path,
+    before: Callable[[], object] = lambda: None,
+    restart: bool = False,
 ) -> tuple[int, int]:
     """Fork a victim that calls `before` and trains; return its process id and a pipe.
+
+    With `restart` it trains a finished run again.
 
     The number of every epoch comes through the pipe at its end, as a byte. The exit code is 0 for a
     run that finished, 1 for one that raised; the traceback is then in `<results>.log`.
@@ -76,7 +81,7 @@ def start(
         os.dup2(log, 1)
         os.dup2(log, 2)
         before()
-        train.train(Job(run, results, RUNTIME, ["regbench", "run"]), _tell(told))
+        train.train(Job(run, results, RUNTIME, ["regbench", "run"], restart), _tell(told))
         code = 0
     except BaseException:
         traceback.print_exc()

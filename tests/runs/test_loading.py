@@ -337,6 +337,12 @@ def test_a_history_that_lacks_a_column_or_has_one_twice_is_damaged(tmp_path, col
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no permissions to take away")
+def test_a_link_to_itself_leaves_the_other_runs(tmp_path):
+    written(tmp_path, "fine")
+    (tmp_path / "circle").symlink_to("circle")
+    assert set(loaded(tmp_path)[0].name) == {"fine"}
+
+
 def test_a_run_folder_that_may_not_be_opened_is_named_and_the_others_are_read(
     tmp_path, monkeypatch
 ):

@@ -332,3 +332,19 @@ def test_the_cache_is_in_no_bundle_and_version_control_leaves_it_out(results, tm
         run.folder.parts[-2] for run in loaded(tmp_path / "runs.zip")[0]
     }
     assert b"regbench-cache" not in (tmp_path / "runs.zip").read_bytes()
+
+
+def test_a_key_in_the_current_folder_is_not_believed(results, tmp_path, monkeypatch):
+    """Whose home is unknown has no cache folder: `~` would be a folder beside the results."""
+    monkeypatch.delenv("REGBENCH_DATA")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    monkeypatch.chdir(tmp_path)
+    planted = tmp_path / "~" / ".cache" / "regbench" / "reading" / "key"
+    planted.parent.mkdir(parents=True)
+    planted.write_bytes(bytes(reading_cache.KEY_BYTES))
+    assert reading_cache._key() is None
+    found, warnings = loaded(results)
+    assert (len(found) > 0, warnings) == (True, [])
+    assert not cache_of(results).exists()

@@ -344,7 +344,9 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, file):
 
 
 @pytest.mark.parametrize("file", ["arrays.npz", "state.json", "SHA256SUMS", "."])
-@pytest.mark.parametrize("kind", [Path.mkdir, os.mkfifo, Path.touch])
+@pytest.mark.parametrize(
+    "kind", [Path.mkdir, os.mkfifo, Path.touch, lambda path: path.symlink_to(path.name)]
+)
 def test_what_is_no_file_of_a_checkpoint_is_a_damaged_one(tmp_path, file, kind):
     model, kept = saved(tmp_path, steps=2)
     path = tmp_path / "000001-000000001" / file
@@ -355,6 +357,15 @@ def test_what_is_no_file_of_a_checkpoint_is_a_damaged_one(tmp_path, file, kind):
     for step in (2, 3):
         kept.save(model, Position([row(0)], step))
     assert sorted(each.name[-1] for each in tmp_path.iterdir()) == ["2", "3"]
+
+
+@pytest.mark.parametrize("file", ["arrays.npz", "state.json"])
+def test_a_file_with_holes_is_not_read_for_its_checksum(tmp_path, file):
+    """A terabyte of zeros takes no room on the disk, and hours to read."""
+    _, kept = saved(tmp_path, steps=2)
+    with (tmp_path / "000001-000000001" / file).open("wb") as holes:
+        holes.truncate(2**40)
+    assert kept.latest().position.step == 0
 
 
 def test_a_peek_reads_the_state_alone(tmp_path):
