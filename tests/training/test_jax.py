@@ -53,6 +53,8 @@ EACH = [
     pytest.param(name, marks=() if name == "all" else pytest.mark.processes) for name in TECHNIQUES
 ]
 EPOCHS = range(1, 6)
+# `make gpu` runs all of this on a GPU.
+DEVICE = os.environ.get("REGBENCH_TEST_DEVICE", "cpu")
 
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is that process")
@@ -73,7 +75,7 @@ def experiment(*overrides):
 def run(results, *overrides, restart=False, probes=False):
     """Train in this process; return the notes."""
     notes = []
-    runtime = Runtime("jax", "cpu", 1)
+    runtime = Runtime("jax", DEVICE, 1)
     made = experiment(*overrides)
     train.train(
         Job(made, results, runtime, ["regbench", "run"], restart, probes=probes),
