@@ -177,8 +177,8 @@ class _Program:
             return state, losses, accuracies.at[index].set(logs["accuracy"])
 
         # A row for each step of the epoch: the shape must not depend on the piece.
-        logs = jax.numpy.zeros(data[-1].shape[0], "float32")
-        return jax.lax.fori_loop(start, stop, update, (state, logs, logs))
+        blank = jax.numpy.zeros(data[-1].shape[0], "float32")
+        return jax.lax.fori_loop(start, stop, update, (state, blank, blank))
 
 
 def _pick_examples(data: Any, index: Any) -> tuple[Any, Any]:

@@ -51,7 +51,7 @@ class Trainer(Protocol):
     ) -> contextlib.AbstractContextManager[Iterator[Any]]:
         """Open an iterator over the calls of an epoch, except for its first `done` updates."""
 
-    def train(self, call: Any) -> list[Update]:
+    def train(self, call: Any, /) -> list[Update]:
         """Make the updates of a call; return what Keras reports of each."""
 
 

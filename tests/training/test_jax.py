@@ -136,7 +136,8 @@ def test_a_run_repeats_to_the_byte_and_is_paired_with_the_other_variants(tmp_pat
         folder = RunFolder.of(tmp_path, experiment(*overrides)).path
         summary = json.loads((folder / "summary.json").read_text())
         assert "probes_failed" not in summary
-        assert {"gap_ledger", "weights"} <= set(summary["probes"])
+        assert summary["probes"]["ledger"]
+        assert (summary["probes"]["dropout"] is None) == (not overrides)
 
 
 @pytest.fixture(scope="module", params=["resident", "uploaded"])
