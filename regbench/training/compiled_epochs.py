@@ -105,6 +105,9 @@ class ResidentEpochs:
         """Update the model once for each step of a piece; return what Keras reports of each."""
         began = perf_counter()
         updates = self._program.run((*self._data, piece.order), piece.start, piece.stop)
+        # The smaller last batch says little, and is compiled in the middle of training.
+        if piece.order.shape[0] == 1:
+            return updates
         if self._is_compiled:
             seconds = max(perf_counter() - began, 1e-9)
             affordable = int(steps.SECONDS_PER_CALL * len(updates) / seconds)

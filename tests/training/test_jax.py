@@ -167,8 +167,19 @@ def trained(toy, trainer):
     return updates, [np.array(variable) for variable, _ in variables]
 
 
+def follows_rounding(variable, classes):
+    """Return whether a variable is the bias of a hidden layer, or a mean that contains one.
+
+    Batch normalization takes the bias out again: its gradient is what rounding leaves of zero,
+    which Adam scales up to steps of full size.
+    """
+    is_hidden_bias = variable.path.endswith("bias") and variable.shape != (classes,)
+    return is_hidden_bias or variable.path.endswith("moving_mean")
+
+
 @on_jax
 def test_compiled_epochs_are_those_of_single_steps(monkeypatch, toy):
+    monkeypatch.setattr(steps, "SECONDS_PER_CALL", 1e9)  # however busy the machine is
     made, splits, model, _ = toy
     expected, after = trained(toy, Steps(model))
     trainer = compiled_epochs.trainer(model, made, splits)
@@ -178,8 +189,9 @@ def test_compiled_epochs_are_those_of_single_steps(monkeypatch, toy):
     assert [each.examples for each in updates] == [each.examples for each in expected]
     assert [each.loss for each in updates] == pytest.approx([each.loss for each in expected], 1e-6)
     assert [each.accuracy for each in updates] == [each.accuracy for each in expected]
-    for mine, theirs in zip(variables, after, strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+    for (variable, _), mine, theirs in zip(toy[-1], variables, after, strict=True):
+        if not follows_rounding(variable, len(splits.classes)):
+            np.testing.assert_allclose(mine, theirs, 1e-5, 1e-6, err_msg=variable.path)
     # With itself equal to the last bit, wherever its pieces end.
     for module in compiled_epochs, steps:
         monkeypatch.setattr(module, "MOST_STEPS", 2)
