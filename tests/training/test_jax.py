@@ -152,7 +152,11 @@ def toy(request):
     model = build(made, splits.train_images.shape[1:], len(splits.classes))
     compile_model(model, made, 5 * batches.steps(made, splits))
     variables = [*model.variables, *model.optimizer.variables]
-    return made, splits, model, [(each, np.array(each)) for each in variables]
+    return made, splits, model, [(each, values(each)) for each in variables]
+
+
+def values(variable):
+    return keras.ops.convert_to_numpy(variable).copy()
 
 
 def trained(toy, trainer):
@@ -164,7 +168,7 @@ def trained(toy, trainer):
     for epoch in EPOCHS:
         with trainer.epoch(made, splits, epoch) as calls:
             updates += [update for call in calls for update in trainer.train(call)]
-    return updates, [np.array(variable) for variable, _ in variables]
+    return updates, [values(variable) for variable, _ in variables]
 
 
 def follows_rounding(variable, classes):
