@@ -18,6 +18,9 @@ DEMO := results/demo
 TORCH := torch>=2.8
 TORCH_VENV := .venv-torch
 
+JAX := $(VENV)/jax
+GPU_WHEELS := build/gpu-wheels
+
 # So do the tools that make a release.
 BUILD_TOOLS := build==1.6.1 twine==7.0.0
 BUILD_VENV := .venv-build
@@ -27,7 +30,7 @@ AUDIT_TOOLS := pip-audit==2.10.1
 AUDIT_VENV := .venv-audit
 ADVISORIES ?=
 
-.PHONY: help install demo audit book build test test-browser test-configs test-docs test-exports test-pairs test-processes bench docs evidence faults fuzz licenses lint format lock clean notebook results
+.PHONY: help install demo audit book build gpu gpu-wheels test test-browser test-configs test-docs test-exports test-jax test-pairs test-processes bench docs evidence faults fuzz licenses lint format lock clean notebook results
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +80,12 @@ test-exports: install  ## let TensorBoard, MLflow, W&B, trackio and Parquet read
 test-pairs: install  ## train every technique in every network, killed once and resumed (half an hour)
 	$(BIN)/python -m pytest -m pairs tests/models/test_every_pair.py $(ARGS)
 
+# JAX is in a folder of its own and in no lock: nothing else needs it.
+test-jax: install $(JAX)/.installed  ## resume, repeat and compare runs on the JAX backend, on the CPU
+	export PYTHONPATH=$(JAX) KERAS_BACKEND=jax JAX_PLATFORMS=cpu; \
+	$(BIN)/python -m pytest -m "not slow" tests/training/test_jax.py $(ARGS) && \
+	$(BIN)/python -m pytest tests/training/test_checkpoints.py -k "never_was or restart_does"
+
 test-browser: install  ## look at the report in Chromium, where that is installed
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
@@ -122,6 +131,19 @@ bench: install $(TORCH_VENV)/.installed  ## measure speed against plain Keras an
 	PYTHONPATH=. $(BIN)/python benchmarks/bench.py --torch-python $(TORCH_VENV)/bin/python \
 	  --output benchmarks/results.md $(ARGS)
 
+# Nothing is downloaded where there is no GPU. A folder of wheels serves a machine without network:
+# there, `python benchmarks/gpu.py --libraries build/gpu-wheels` needs JAX and torch alone.
+gpu:  ## try JAX on a GPU and measure it, in at most 8 minutes; writes benchmarks/gpu.md
+	@if nvidia-smi -L >/dev/null 2>&1 && ! test -f $(GPU_WHEELS)/.complete; then $(MAKE) gpu-wheels; fi
+	$(or $(PYTHON),python3) benchmarks/gpu.py --libraries $(GPU_WHEELS) --output benchmarks/gpu.md $(ARGS)
+
+# TensorFlow is 700 MB and not used there; jax and torch, built for the card, are the machine's own.
+gpu-wheels: install  ## download what `make gpu` needs besides JAX and torch into build/gpu-wheels
+	mkdir -p $(GPU_WHEELS)
+	$(BIN)/python -m pip download --quiet --only-binary :all: --dest $(GPU_WHEELS) \
+	  $$(sed -n '/^dependencies = \[/,/^\]/s/^ *"\([^"]*\)".*/\1/p' pyproject.toml | grep -v tensorflow) pytest
+	touch $(GPU_WHEELS)/.complete
+
 format: install  ## put the code into shape
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
@@ -129,6 +151,11 @@ format: install  ## put the code into shape
 $(TORCH_VENV)/.installed: | $(INSTALLED)
 	$(BIN)/python -m venv $(TORCH_VENV)
 	$(TORCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" "numpy>=2.1"
+	@touch $@
+
+$(JAX)/.installed: | $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+	  --target $(JAX) "jax>=0.7" jaxlib
 	@touch $@
 
 $(BUILD_VENV)/.installed: | $(INSTALLED)

@@ -1,6 +1,6 @@
 """The rival: a PyTorch loop, written as one who cares for speed writes it.
 
-    python pytorch_loop.py DATA.npz EPOCHS
+    python pytorch_loop.py DATA.npz EPOCHS [DEVICE]
 
 The baseline's layers in channels_last memory, fused Adam, the whole set converted once, no
 synchronization inside an epoch. Prints one line of JSON.
@@ -28,20 +28,21 @@ def network():
     return nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
 
-def main(path, epochs):
+def main(path, epochs, device="cpu"):
     torch.manual_seed(0)
     with np.load(path) as data:
         images = torch.from_numpy(data["images"]).permute(0, 3, 1, 2).float().div_(255)
         labels = torch.from_numpy(data["labels"])
-    images = images.contiguous(memory_format=torch.channels_last)
-    model = network()
+    images = images.contiguous(memory_format=torch.channels_last).to(device)
+    labels = labels.to(device)
+    model = network().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     criterion = nn.CrossEntropyLoss()
     seconds = []
     for _ in range(epochs):
         began = time.perf_counter()
-        total = torch.zeros(())
-        for batch in torch.randperm(len(labels)).split(BATCH):
+        total = torch.zeros((), device=device)
+        for batch in torch.randperm(len(labels)).to(device).split(BATCH):
             optimizer.zero_grad(set_to_none=True)
             loss = criterion(model(images[batch]), labels[batch])
             loss.backward()
@@ -53,4 +54,4 @@ def main(path, epochs):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -52,7 +52,17 @@ class Runtime:
         }
         if self.device == "cpu":
             variables |= {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+        if self.backend == "jax":
+            variables["XLA_FLAGS"] = _deterministic(os.environ.get("XLA_FLAGS", ""))
         return variables
+
+
+def _deterministic(flags: str) -> str:
+    """Return XLA's flags with deterministic kernels on GPUs, unless they already decide that."""
+    # Without it, XLA times several kernels for a convolution and takes the fastest, which may be
+    # another one in the next process; and sums of gradients are added in any order.
+    name = "--xla_gpu_deterministic_ops"
+    return flags if name in flags else f"{flags} {name}=true".strip()
 
 
 def choose_backend(asked: str | None) -> str:

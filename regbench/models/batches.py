@@ -27,15 +27,20 @@ Batch = tuple[NDArray[np.float32], NDArray[np.int64] | Targets]
 
 def batches(experiment: Experiment, splits: Splits, epoch: int, done: int = 0) -> Iterator[Batch]:
     """Yield an epoch's batches, except for the first `done`."""
-    # Each epoch visits every example once, in a new order.
-    rng = seeding.generator(experiment.seed_of("order"), "order", epoch)
-    order = rng.permutation(len(splits.train_labels))
+    order = ordered(experiment, splits, epoch)
     size, classes = experiment.train.batch_size, len(splits.classes)
     for step in range(done, steps(experiment, splits)):
         chosen = order[step * size : (step + 1) * size]
         # Images stay uint8 in memory (a quarter of float32); only a batch at a time is converted.
         images, labels = to_inputs(splits.train_images[chosen]), splits.train_labels[chosen]
         yield trained_on(experiment, images, labels, classes, epoch, step)
+
+
+def ordered(experiment: Experiment, splits: Splits, epoch: int) -> NDArray[np.int64]:
+    """Return the order of the training examples in an epoch, as their indices."""
+    # Each epoch visits every example once, in a new order.
+    rng = seeding.generator(experiment.seed_of("order"), "order", epoch)
+    return rng.permutation(len(splits.train_labels))
 
 
 def steps(experiment: Experiment, splits: Splits) -> int:

@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regbench.models.batches import Batch
+from regbench.config import Experiment
+from regbench.datasets import Splits
+from regbench.models.batches import Batch, batches
 
 if TYPE_CHECKING:
     import keras
@@ -41,6 +43,18 @@ class Update:
     accuracy: float
 
 
+class Trainer(Protocol):
+    """Whatever makes the updates of a model; several of them are a call."""
+
+    def epoch(
+        self, experiment: Experiment, splits: Splits, epoch: int, done: int = 0
+    ) -> contextlib.AbstractContextManager[Iterator[Any]]:
+        """Open an iterator over the calls of an epoch, except for its first `done` updates."""
+
+    def train(self, call: Any, /) -> list[Update]:
+        """Make the updates of a call; return what Keras reports of each."""
+
+
 class Steps:
     """Trains a compiled model with as many updates per call as fit into `SECONDS_PER_CALL`."""
 
@@ -53,6 +67,12 @@ class Steps:
         self._shape: tuple[int, ...] = ()
         # Until a call was timed, a call has one step: the first one also compiles.
         self.per_call = 1
+
+    def epoch(
+        self, experiment: Experiment, splits: Splits, epoch: int, done: int = 0
+    ) -> contextlib.AbstractContextManager[Iterator[list[Batch]]]:
+        """Open an iterator over the calls of an epoch, except for its first `done` updates."""
+        return self.prefetched(batches(experiment, splits, epoch, done))
 
     @contextlib.contextmanager
     def prefetched(self, batches: Iterable[Batch]) -> Iterator[Iterator[list[Batch]]]:

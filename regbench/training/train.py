@@ -24,7 +24,7 @@ from regbench.config import Experiment
 from regbench.datasets import Splits, fingerprint
 from regbench.execution import environment, signals
 from regbench.execution.environment import Runtime
-from regbench.models.batches import batches, steps
+from regbench.models.batches import steps
 from regbench.models.build import build, compile_model
 from regbench.models.evaluate import Outputs
 from regbench.models.saving import save
@@ -32,12 +32,12 @@ from regbench.runs import predictions
 from regbench.runs.files import DETAILS, HISTORY, MODEL, PREDICTIONS, VALIDATION
 from regbench.runs.folder import RunFolder
 from regbench.runs.summary import Summary
-from regbench.training import checkpoints, evaluate, memory
+from regbench.training import checkpoints, compiled_epochs, evaluate, memory
 from regbench.training.averages import Averages
 from regbench.training.checkpoints import Checkpoint, Checkpoints, Position
 from regbench.training.evaluate import Curves
 from regbench.training.selection import Selection
-from regbench.training.steps import Steps
+from regbench.training.steps import Trainer
 from regbench.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class _Run:
 
     experiment: Experiment
     model: keras.Model
-    trainer: Steps
+    trainer: Trainer
     splits: Splits
     curves: Curves
     averages: Averages
@@ -137,8 +137,8 @@ def train(job: Job, emit: Emit) -> dict[str, object]:
             averages = Averages(model, experiment, splits)
             selection = Selection(experiment, model)
         run = _Run(
-            experiment, model, Steps(model), splits, curves, averages, selection, keeper, position,
-            watch, emit,
+            experiment, model, compiled_epochs.trainer(model, experiment, splits), splits, curves,
+            averages, selection, keeper, position, watch, emit,
         )  # fmt: skip
         if checkpoint:
             _resume(run, checkpoint)
@@ -161,7 +161,7 @@ def _resume(run: _Run, checkpoint: Checkpoint) -> None:
     # the two may round their sums differently. An uninterrupted run meets a full batch first. A run
     # that resumes at an epoch's smaller last batch would not, so it trains on a full batch once;
     # restoring the checkpoint then undoes that update.
-    with run.trainer.prefetched(batches(run.experiment, run.splits, epoch=1)) as calls:
+    with run.trainer.epoch(run.experiment, run.splits, epoch=1) as calls:
         run.trainer.train(next(calls))
     checkpoint.restore(run.model, run.further)
     done = run.position.epoch - 1 + run.position.step / run.steps
@@ -189,10 +189,10 @@ def _finish(job: Job, folder: RunFolder, run: _Run, data: dict[str, str]) -> dic
     return summary.as_dict()  # plain values travel between processes
 
 
-def time_epoch(trainer: Steps, experiment: Experiment, splits: Splits) -> float:
+def time_epoch(trainer: Trainer, experiment: Experiment, splits: Splits) -> float:
     """Return the seconds that the model of `trainer` needs for one epoch of updates on `splits`."""
     began = time.perf_counter()
-    with trainer.prefetched(batches(experiment, splits, epoch=1)) as calls:
+    with trainer.epoch(experiment, splits, epoch=1) as calls:
         for call in calls:
             trainer.train(call)
     return time.perf_counter() - began
@@ -225,8 +225,8 @@ def _train_one_epoch(run: _Run) -> dict[str, float]:
     position, watch = run.position, run.watch
     # In a resumed epoch, the seconds of the earlier session still count.
     reported_at, began = time.monotonic(), time.perf_counter() - position.seconds
-    left = batches(run.experiment, run.splits, position.epoch, position.step)
-    with run.trainer.prefetched(left) as calls:
+    left = run.trainer.epoch(run.experiment, run.splits, position.epoch, position.step)
+    with left as calls:
         for call in watch.each("data", calls):
             # The first call also traces and compiles the graph, which takes seconds.
             with watch.time("step" if "compile" in watch.seconds else "compile"):

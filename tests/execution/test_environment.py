@@ -34,6 +34,18 @@ def test_variables_fix_backend_threads_and_device():
     assert "CUDA_VISIBLE_DEVICES" not in Runtime("jax", "auto", 3).variables()
 
 
+def test_kernels_of_jax_are_deterministic_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/tmp/x")
+    flags = Runtime("jax", "auto", 1).variables()["XLA_FLAGS"]
+    assert flags == "--xla_dump_to=/tmp/x --xla_gpu_deterministic_ops=true"
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    assert Runtime("jax", "auto", 1).variables()["XLA_FLAGS"] == flags
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=false")
+    chosen = Runtime("jax", "auto", 1).variables()["XLA_FLAGS"]
+    assert chosen == "--xla_gpu_deterministic_ops=false"
+    assert "XLA_FLAGS" not in Runtime("tensorflow", "auto", 1).variables()
+
+
 def test_a_users_keras_json_changes_nothing(tmp_path):
     (tmp_path / "keras.json").write_text(
         '{"floatx": "float16", "image_data_format": "channels_first", "backend": "tensorflow", '

@@ -21,7 +21,7 @@ from regbench.execution.environment import Runtime
 from regbench.regularizers.dropout import Dropout
 from regbench.runs.files import HISTORY
 from regbench.runs.folder import RunFolder
-from regbench.training import checkpoints, steps, train
+from regbench.training import checkpoints, compiled_epochs, steps, train
 from regbench.training.checkpoints import CheckpointRefused, Checkpoints, Position
 from regbench.training.train import Job
 
@@ -68,6 +68,7 @@ def interrupt(monkeypatch, results, asked, position, *overrides, **options):
     answers = iter(range(1, 10**6))
     with monkeypatch.context() as patch:
         patch.setattr(steps, "MOST_STEPS", 1)
+        patch.setattr(compiled_epochs, "MOST_STEPS", 1)  # on JAX
         patch.setattr(signals, "stop_requested", lambda: next(answers) >= asked)
         with pytest.raises(signals.Stopped, match=f"stopped at {position};"):
             run(results, *overrides, **options)
