@@ -320,7 +320,7 @@ def _connected(cluster: Cluster, cores: int) -> Iterator[None]:
         try:
             os.chdir(empty)
             library.init(**wanted, log_to_driver=False, logging_level="error")
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except Exception as error:  # Ray raises bare ones
             at = cluster.address or "this machine"
             raise RegbenchError(
                 f"--address: expected a Ray cluster at {at}, received: {failures.message(error)}; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from regbench.execution import signals
@@ -33,3 +34,39 @@ def work_until_stopped(path, emit):
         time.sleep(0.01)
     Path(path).write_text("stopped in order")
     raise signals.Stopped("stopped")
+
+
+@dataclass(frozen=True)
+class Named:
+    """In place of an experiment, which a run's name comes from."""
+
+    run_name: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job with a results folder, as training has it."""
+
+    results: Path
+    experiment: Named
+    seconds: float
+    restart: bool = False
+
+
+def rest(job, emit):
+    time.sleep(job.seconds)
+    return job.seconds
+
+
+def count_and_stop(job, emit):
+    """Count to the job's seconds, a count a second, from where the last attempt stopped."""
+    path = job.results / f"{job.experiment.run_name}.count"
+    count = int(path.read_text()) if path.exists() else 0
+    while count < job.seconds:
+        if signals.stop_requested():
+            raise signals.Stopped(f"stopped at {count}; the same command resumes it")
+        time.sleep(1)
+        count += 1
+        path.write_text(str(count))
+        emit("step", {"epoch": 1, "step": count, "steps": job.seconds})
+    return count
