@@ -22,7 +22,7 @@ TORCH_VENV := .venv-torch
 BUILD_TOOLS := build==1.6.1 twine==7.0.0
 BUILD_VENV := .venv-build
 
-.PHONY: help install demo build test test-browser test-configs test-docs test-exports test-pairs test-processes bench docs evidence faults fuzz lint format lock clean results
+.PHONY: help install demo build test test-browser test-configs test-docs test-exports test-pairs test-processes test-ray test-slurm bench docs evidence faults fuzz lint format lock clean results
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,18 @@ test-exports: install  ## let TensorBoard, MLflow, W&B, trackio and Parquet read
 # One process, which the workers are forked from; they use all cores.
 test-pairs: install  ## train every technique in every network, killed once and resumed (half an hour)
 	$(BIN)/python -m pytest -m pairs tests/models/test_every_pair.py $(ARGS)
+
+# Ray and submitit are in a folder of their own and in no lock: nothing else needs them.
+test-ray: $(VENV)/clusters  ## run the executor for Ray on a cluster of three nodes (loopback)
+	PYTHONPATH=$(VENV)/clusters $(BIN)/python -m pytest -m ray tests/execution/test_ray.py -rs $(ARGS)
+
+test-slurm: $(VENV)/clusters  ## run the executor for SLURM on a SLURM that is started for it (Debian, root)
+	PYTHONPATH=$(VENV)/clusters $(BIN)/python -m pytest -m slurm tests/execution/test_slurm.py -rs $(ARGS)
+
+$(VENV)/clusters: | $(INSTALLED)
+	@install="$(BIN)/python -m pip install --disable-pip-version-check"; \
+	if command -v uv >/dev/null; then install="uv pip install --python $(BIN)/python"; fi; \
+	$$install --quiet --only-binary :all: --target $@ "ray>=2.40" "submitit>=1.5"
 
 test-browser: install  ## look at the report in Chromium, where that is installed
 	$(BIN)/python -m pytest -m browser $(ARGS)
