@@ -65,7 +65,7 @@ class Capacity:
         return min(by_cores, math.floor(node.gpus / self.gpus + 1e-9)) if self.gpus else by_cores
 
     def __str__(self) -> str:
-        """Return "Ray cluster at HOST:PORT: 3 nodes, 12 cores"."""
+        """Return "the Ray cluster at HOST:PORT: 3 nodes, 12 cores"."""
         cores, gpus = sum(node.cores for node in self.nodes), sum(n.gpus for n in self.nodes)
         nodes = f"{len(self.nodes)} node{'s' * (len(self.nodes) != 1)}"
         return f"{self.name}: {nodes}, {cores} cores" + (f", {gpus:g} GPUs" if gpus else "")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import time
 import types
@@ -109,8 +110,23 @@ def _taken(wanted: Mapping[str, str]) -> Worker | None:
 
 
 def _started(wanted: dict[str, str]) -> Worker:
-    with _no_main():
+    with _no_main(), _ignored():
         return Worker(wanted)
+
+
+@contextlib.contextmanager
+def _ignored() -> Iterator[None]:
+    """Let processes that start in this block ignore signals which only this one understands.
+
+    SLURM sends those before a time limit to every process of a job, and they would end a worker.
+    """
+    numbers = [getattr(signal, each) for each in ("SIGUSR1", "SIGUSR2") if hasattr(signal, each)]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -107,7 +107,7 @@ def capacity(cluster: Cluster, device: str) -> Capacity:
             nodes = [Node(environment.cores(), 1.0)]
     else:
         with _connected(cluster, 1):
-            nodes, name = _nodes(), f"Ray cluster at {cluster.address}"
+            nodes, name = _nodes(), f"the Ray cluster at {cluster.address}"
     return Capacity(name, nodes, gpus_of_a_run(cluster.gpus, device, nodes))
 
 

@@ -74,7 +74,7 @@ def capacity(cluster: Cluster, device: str) -> Capacity:
     slurm_commands.require()
     slurm_commands.parameters(cluster.slurm)
     partition = cluster.slurm.get("partition")
-    name = f"SLURM partition {partition}" if partition else "SLURM's default partition"
+    name = f"SLURM's partition {partition}" if partition else "SLURM's default partition"
     return Capacity(name, slurm_commands.nodes(partition))
 
 

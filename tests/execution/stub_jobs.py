@@ -27,6 +27,11 @@ def die(path, emit):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def signal_itself(number, emit):
+    os.kill(os.getpid(), number)
+    return "alive"
+
+
 def work_until_stopped(path, emit):
     Path(path).write_text(str(os.getpid()))
     emit("asleep", {})

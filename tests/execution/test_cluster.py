@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import textwrap
@@ -191,6 +192,13 @@ def test_a_job_on_a_node_that_is_to_stop_ends_at_its_next_step(tmp_path):
     node.end()
     assert event.failure.error == "Stopped"
     assert path.read_text() == "stopped in order"
+
+
+def test_a_worker_ignores_the_signals_before_a_time_limit():
+    (sent,) = parcel.pack(stub_jobs.signal_itself, [signal.SIGUSR1], {}, "")
+    event = node.run(sent, {}, print, lambda: False)
+    node.end()
+    assert event.result == "alive"
 
 
 def test_events_are_read_once_they_are_written_whole(tmp_path):
