@@ -75,7 +75,7 @@ def test_a_job_that_was_cancelled_is_submitted_again_and_goes_on_where_it_was(tm
 
 
 def test_a_job_past_its_time_limit_is_queued_again_and_goes_on_where_it_was(tmp_path):
-    # The first job has a minute and a half, of which a busy machine may take half a minute to start.
+    # The first job has a minute and a half; a busy machine may take half a minute to start it.
     limit = {"time": "3", "signal": "USR1@90"}
     events = list(run(stub_jobs.count_and_stop, jobs_of(tmp_path, 110), slurm=limit))
     assert ends(events) == {0: 110}
