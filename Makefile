@@ -30,7 +30,7 @@ AUDIT_TOOLS := pip-audit==2.10.1
 AUDIT_VENV := .venv-audit
 ADVISORIES ?=
 
-.PHONY: help install demo audit book build gpu gpu-wheels test test-browser test-configs test-docs test-exports test-jax test-pairs test-processes bench docs evidence faults fuzz licenses lint format lock clean notebook results
+.PHONY: help install demo audit book build gpu gpu-wheels test test-browser test-configs test-docs test-exports test-jax test-pairs test-processes test-ray test-slurm bench docs evidence faults fuzz licenses lint format lock clean notebook results
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,18 @@ test-jax: install $(JAX)/.installed  ## resume, repeat and compare runs on the J
 	export PYTHONPATH=$(JAX) KERAS_BACKEND=jax JAX_PLATFORMS=cpu; \
 	$(BIN)/python -m pytest -m "not slow" tests/training/test_jax.py $(ARGS) && \
 	$(BIN)/python -m pytest tests/training/test_checkpoints.py -k "never_was or restart_does"
+
+# Ray and submitit are in a folder of their own and in no lock: nothing else needs them.
+test-ray: $(VENV)/clusters  ## run the executor for Ray on a cluster of three nodes (loopback)
+	PYTHONPATH=$(VENV)/clusters $(BIN)/python -m pytest -m ray tests/execution/test_ray.py -rs $(ARGS)
+
+test-slurm: $(VENV)/clusters  ## run the executor for SLURM on a SLURM that is started for it (Debian, root)
+	PYTHONPATH=$(VENV)/clusters $(BIN)/python -m pytest -m slurm tests/execution/test_slurm.py -rs $(ARGS)
+
+$(VENV)/clusters: | $(INSTALLED)
+	@install="$(BIN)/python -m pip install --disable-pip-version-check"; \
+	if command -v uv >/dev/null; then install="uv pip install --python $(BIN)/python"; fi; \
+	$$install --quiet --only-binary :all: --target $@ "ray>=2.40" "submitit>=1.5"
 
 test-browser: install  ## look at the report in Chromium, where that is installed
 	$(BIN)/python -m pytest -m browser $(ARGS)

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from regbench.cli import clusters
+
 
 class SeedRange(click.ParamType[list[int]]):
     """A list of seeds: `0-4`, `0,3,7` or a mixture of both."""
@@ -70,7 +72,11 @@ threads = click.option(
     help="CPU threads of each run.",
 )
 executor = click.option(
-    "--executor", default="local", show_default=True, metavar="NAME", help="Where runs execute."
+    "--executor",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="Where runs execute: local, ray, slurm, or a plugin's.",
 )
 seeds = click.option(
     "--seeds", type=SeedRange(), help="Seeds to train: 0-4 or 0,3,7.  [default: 0]"
@@ -143,8 +149,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def training(command: Any) -> Any:
     """Add the options of `regbench.sweep.run`, and `--dry-run`, to a command that trains runs."""
     # Decorators apply from last to first: reversed, `--help` lists them in the order below.
-    for option in reversed(
-        (backend, device, executor, jobs, threads, force, fail_fast, no_probes, dry_run)
-    ):
+    asked = (backend, device, executor, *clusters.OPTIONS, jobs, threads)
+    for option in reversed((*asked, force, fail_fast, no_probes, dry_run)):
         command = option(command)
-    return command
+    return clusters.collected(command)

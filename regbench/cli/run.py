@@ -101,7 +101,13 @@ def run(
     print_other_backends(outcome.other_backends, options["backend"])
     with perhaps_unread():
         print_outcome(outcome, results, quiet)
-        if outcome.left:
+        if outcome.left and options["cluster"].detach:
+            click.echo(
+                f"{len(outcome.left)} of {len(experiments)} runs are with SLURM. "
+                f"Ask again with: {resuming(command)}",
+                err=True,
+            )
+        elif outcome.left:
             click.echo(
                 f"Stopped at the first failure, with {len(outcome.left)} of {len(experiments)} "
                 f"runs left. Resume with: {resuming(command)}",

@@ -23,7 +23,8 @@ def print_plan(
     from regbench.sweeps import plan as planning
     from regbench.terminal import plan as plan_table
 
-    own = {key: options[key] for key in ("backend", "device", "jobs", "threads", "force")}
+    keys = ("backend", "device", "jobs", "threads", "force", "executor", "cluster")
+    own = {key: options[key] for key in keys if key in options}
     configs = len({each.hash for each in experiments})
     what = f"{configs} config{'s' if configs > 1 else ''}"
     with busy(f"Measuring how fast this machine trains {what}: some seconds for each"):

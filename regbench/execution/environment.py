@@ -19,6 +19,8 @@ from regbench.execution import git, processor, programs
 
 BACKENDS = ("tensorflow", "jax", "torch")
 DEVICES = ("auto", "cpu", "gpu")
+# The variable with which an executor names the node of its cluster.
+NODE = "REGBENCH_NODE"
 PACKAGES = ("regbench", "keras", "tensorflow", "jax", "torch", "numpy", "pandas")
 
 
@@ -171,8 +173,9 @@ def describe(
     `git_commit` is that of regbench's own source, null if it was installed from a package, whose
     version identifies it; `folder_commit` is that of the current folder, which may have configs and
     plugins. Neither shows whether files differ from the commit. `used` are the plugins that the run
-    needs, as `Experiment.plugins` has them.
+    needs, as `Experiment.plugins` has them. `node` is there on a cluster alone.
     """
+    node = os.environ.get(NODE)
     return {
         "command": list(command),
         "backend": runtime.backend,
@@ -188,6 +191,7 @@ def describe(
         "git_commit": git.source_commit(),
         "folder_commit": git.commit(Path()),
         "plugins": plugins.describe(used or {}),
+        **({"node": node} if node else {}),
     }
 
 

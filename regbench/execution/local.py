@@ -73,10 +73,10 @@ def local(
     """
     waiting = deque(range(len(jobs)))
     repeats = dict.fromkeys(waiting, 0)
-    pool: list[_Worker] = []
+    pool: list[Worker] = []
     try:
         for _ in range(min(workers, len(jobs))):
-            pool.append(_taken(variables) or _Worker(variables))
+            pool.append(_taken(variables) or Worker(variables))
         for worker in pool:
             yield worker.begin(waiting.popleft(), function, jobs)
         while busy := [worker for worker in pool if worker.job is not None]:
@@ -96,14 +96,14 @@ def local(
                 if waiting:
                     if not worker.alive:
                         worker.kill()
-                        pool[pool.index(worker)] = worker = _Worker(variables)
+                        pool[pool.index(worker)] = worker = Worker(variables)
                     yield worker.begin(waiting.popleft(), function, jobs)
     finally:
         _end(pool, SECONDS_TO_STOP if patience is None else patience)
 
 
 # Workers that were started ahead of the call of `local` that will take them.
-_ahead: list[_Worker] = []
+_ahead: list[Worker] = []
 
 
 @contextlib.contextmanager
@@ -113,10 +113,10 @@ def started(workers: int, variables: Mapping[str, str], imports: Sequence[str]) 
     They import these modules while the caller does other work: Keras takes seconds. Unused workers
     are ended.
     """
-    begun: list[_Worker] = []
+    begun: list[Worker] = []
     try:
         for _ in range(workers):
-            begun.append(_Worker(variables, imports))
+            begun.append(Worker(variables, imports))
             _ahead.append(begun[-1])
         yield
     finally:
@@ -126,23 +126,13 @@ def started(workers: int, variables: Mapping[str, str], imports: Sequence[str]) 
                 worker.kill()
 
 
-def _taken(variables: Mapping[str, str]) -> _Worker | None:
+def _taken(variables: Mapping[str, str]) -> Worker | None:
     """Return a worker that was started ahead with these variables, if there is one left."""
     for worker in _ahead:
         if worker.variables == variables:
             _ahead.remove(worker)
             return worker
     return None
-
-
-EXECUTORS: dict[str, Executor] = {"local": local}
-
-
-def register(name: str, executor: Executor) -> None:
-    """Add a plugin's executor."""
-    if not callable(executor):
-        raise TypeError(f"expected a function, received {executor!r:.80}")
-    EXECUTORS[name] = executor
 
 
 def makespan(waiting: Sequence[float], busy: Sequence[float]) -> float:
@@ -159,7 +149,7 @@ def makespan(waiting: Sequence[float], busy: Sequence[float]) -> float:
     return max(free, default=0.0)
 
 
-def _end(pool: list[_Worker], patience: float) -> None:
+def _end(pool: list[Worker], patience: float) -> None:
     """Let every worker stop at a point where its job can resume, then end all workers."""
     deadline = time.monotonic() + patience
     try:
@@ -172,7 +162,7 @@ def _end(pool: list[_Worker], patience: float) -> None:
             worker.kill()
 
 
-class _Worker:
+class Worker:
     """A process that takes jobs from a pipe; its output goes to a file, for error messages."""
 
     def __init__(self, variables: Mapping[str, str], imports: Sequence[str] = ()) -> None:

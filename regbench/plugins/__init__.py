@@ -15,7 +15,7 @@ every config that uses one of its names, so that a changed plugin is another exp
 from __future__ import annotations
 
 from regbench.plugins.decorators import dataset, executor, figure, metric, model, regularizer
-from regbench.plugins.loading import load, restore, unload
+from regbench.plugins.loading import load, receive, restore, sources, unload
 from regbench.plugins.registry import (
     HINT,
     KINDS,
@@ -32,7 +32,27 @@ from regbench.plugins.registry import (
 )
 
 __all__ = [
-    "HINT", "KINDS", "NAME", "Plugin", "PluginError", "blame", "dataset", "describe", "digests",
-    "executor", "figure", "load", "loaded", "manifest", "metric", "model", "names", "regularizer",
-    "restore", "unknown", "unload",
+    "HINT",
+    "KINDS",
+    "NAME",
+    "Plugin",
+    "PluginError",
+    "blame",
+    "dataset",
+    "describe",
+    "digests",
+    "executor",
+    "figure",
+    "load",
+    "loaded",
+    "manifest",
+    "metric",
+    "model",
+    "names",
+    "receive",
+    "regularizer",
+    "restore",
+    "sources",
+    "unknown",
+    "unload",
 ]  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import sys
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,9 @@ from regbench.plugins import registry
 from regbench.plugins.registry import KINDS, VARIABLE, Plugin, PluginError, blame, loading_of
 
 MAX_BYTES = 2**20
+
+# The sources of another machine's plugins, by SHA-256.
+_received: dict[str, bytes] = {}
 
 
 def load(*paths: str | Path) -> list[Plugin]:
@@ -68,10 +72,26 @@ def restore(plugins: Sequence[Plugin]) -> None:
                 _load_package(plugin, plugin)
 
 
+def sources() -> dict[str, bytes]:
+    """Return the source of every plugin file that is loaded, by SHA-256, for another machine."""
+    found = {}
+    for plugin in registry.LOADED.values():
+        if plugin.path:
+            with contextlib.suppress(OSError, ValueError):  # used only where the SHA-256 agrees
+                found[plugin.sha256] = files.read_bytes(plugin.path, MAX_BYTES)
+    return found
+
+
+def receive(sources: Mapping[str, bytes]) -> None:
+    """Keep the sources of another machine's plugins, for `restore` to load instead of files."""
+    _received.update(sources)
+
+
 def _load_file(path: Path, origin: str, expected: Plugin | None = None) -> None:
     """Load a file unless it is loaded already; replace it if it has changed."""
     try:
-        source = files.read_bytes(path, MAX_BYTES)
+        sent = _received.get(expected.sha256) if expected else None
+        source = files.read_bytes(path, MAX_BYTES) if sent is None else sent
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PluginError(f"{origin}: {path}: {reason}; expected a Python file") from error

@@ -38,7 +38,7 @@ KINDS = {
     "regularizer": Kind("regbench.config.experiment", "REGULARIZERS"),
     "dataset": Kind("regbench.datasets", "DATASETS"),
     "model": Kind("regbench.builders", "BUILDERS"),
-    "executor": Kind("regbench.execution.local", "EXECUTORS"),
+    "executor": Kind("regbench.execution.executors", "EXECUTORS"),
     "metric": Kind("regbench.analysis.metrics", "METRICS"),
     "figure": Kind("regbench.figures", "FIGURES"),
 }

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from regbench.config import Experiment
+from regbench.execution import environment, executors
+from regbench.execution.cluster import Cluster
 from regbench.execution.failures import Failure
 from regbench.execution.local import makespan
 from regbench.runs.folder import RunFolder
@@ -46,12 +48,14 @@ class Plan:
     """All requested runs. `seconds` is the time of the whole sweep; None if it can't finish.
 
     `other_backends` finished some of the runs earlier, as in `regbench.sweeps.schedule.Schedule`.
+    `machines` names the cluster that the runs share; None for this machine.
     """
 
     runs: list[PlannedRun]
     jobs: int
     seconds: float | None
     other_backends: dict[str, list[str]] = field(default_factory=dict)
+    machines: str | None = None
 
     @property
     def problems(self) -> dict[str, str]:
@@ -72,18 +76,26 @@ def plan(
     jobs: int | None = None,
     threads: int | None = None,
     force: bool = False,
+    executor: str = "local",
+    cluster: Cluster | None = None,
 ) -> Plan:
     """Determine what `sweep.run` would train with the same arguments, and how long that takes.
 
-    Takes a few seconds for every unfinished config: see `estimate.calibrate`.
+    Takes a few seconds for every unfinished config: see `estimate.calibrate`. A cluster's nodes are
+    assumed to be as fast as this machine.
     """
     results = Path(results)
-    planned = schedule(experiments, results, Resources(backend, device, jobs, threads), force)
+    machines = executors.capacity(executor, cluster or Cluster(), device)
+    resources = Resources(backend, device, jobs, threads, machines)
+    planned = schedule(experiments, results, resources, force)
     runs = {each.run_name: _skipped(each, "finished") for each in planned.skipped}
     runs |= {each.run_name: _skipped(each, "diverged") for each in planned.diverged_before}
     seconds = 0.0
     for group in planned.groups:
-        paces = estimate.calibrate(group.experiments, group.runtime, group.workers)
+        # As many processes as a cluster runs at a time would only slow this machine down.
+        most = max(1, environment.cores() // group.runtime.threads) if machines else group.workers
+        at_a_time = min(group.workers, most)
+        paces = estimate.calibrate(group.experiments, group.runtime, at_a_time)
         threads_of_group = group.runtime.threads
         for each in group.experiments:
             position = None if force else _position(results, each)
@@ -97,7 +109,8 @@ def plan(
     ordered = [runs[each.run_name] for each in experiments]
     incomplete = any(run.problem for run in ordered)
     total = None if incomplete else seconds
-    return Plan(ordered, planned.workers, total, planned.other_backends)
+    where = str(machines) if machines else None
+    return Plan(ordered, planned.workers, total, planned.other_backends, where)
 
 
 def _skipped(experiment: Experiment, state: State) -> PlannedRun:

@@ -12,6 +12,7 @@ from pathlib import Path
 from regbench.config import Experiment
 from regbench.errors import RegbenchError
 from regbench.execution import environment
+from regbench.execution.cluster import Capacity
 from regbench.execution.environment import Runtime
 from regbench.runs import environments
 from regbench.runs.folder import RunFolder
@@ -26,13 +27,14 @@ class Resources:
     """What a sweep may use: the options of `regbench run` about the machine.
 
     `jobs` is the number of runs at a time and `threads` the number of CPU threads of each; None
-    leaves them to `share`.
+    leaves them to `share`. `machines` are those of a cluster, None for this one.
     """
 
     backend: str | None = None
     device: str = "auto"
     jobs: int | None = None
     threads: int | None = None
+    machines: Capacity | None = None
 
     def share(self, runs: int, threads: int | None = None) -> tuple[int, int]:
         """Return the number of runs at a time and the threads of each, for this many runs.
@@ -40,6 +42,8 @@ class Resources:
         On a GPU, as many runs share the card as fit in its memory, and they divide up the CPU
         cores. `threads` takes the place of the option.
         """
+        if self.machines:
+            return self.machines.share(runs, self.jobs, threads or self.threads)
         # Two processes of one thread each trained 1.3 to 1.6 times as many images per second as one
         # process of two threads: the operations of a small network are too short to be worth
         # splitting, and whatever runs between them (Python, loading a batch) keeps only one thread

@@ -11,12 +11,13 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from regbench import datasets, plugins
+from regbench import datasets
 from regbench.config import Experiment
 from regbench.errors import RegbenchError
-from regbench.execution import main_guard
+from regbench.execution import executors, main_guard
+from regbench.execution.cluster import Cluster
 from regbench.execution.failures import Failure
-from regbench.execution.local import EXECUTORS, Event, started
+from regbench.execution.local import Event, Executor, started
 from regbench.runs.folder import RunBusy, RunFolder
 from regbench.runs.summary import Summary
 from regbench.sweeps.schedule import Group, Resources, schedule
@@ -99,6 +100,7 @@ def run(
     probes: bool = True,
     fail_fast: bool = False,
     executor: str = "local",
+    cluster: Cluster | None = None,
     command: Sequence[str] = (),
     observer: Observer | None = None,
 ) -> Outcome:
@@ -108,13 +110,15 @@ def run(
     default a single run uses every core, and several share the machine with one thread each. An
     interrupted run resumes from its last checkpoint. `profile` writes `profile.json`; without
     `probes`, trained models are not examined. A failed or diverged run stops the others only with
-    `fail_fast`. Raises RegbenchError if the sweep can't start.
+    `fail_fast`. `executor` says where runs execute, and `cluster` has the options of one for a
+    cluster. Raises RegbenchError if the sweep can't start.
     """
     main_guard.end_if_imported_by_worker()  # check this before reading the data
     results, observer = Path(results), observer or Observer()
-    if executor not in EXECUTORS:
-        raise RegbenchError(f"--executor: {plugins.unknown(executor, EXECUTORS)}")
-    resources = Resources(backend, device, jobs, threads)
+    cluster = cluster or Cluster()
+    chosen = executors.chosen(executor, cluster, device)
+    machines = executors.capacity(executor, cluster, device)
+    resources = Resources(backend, device, jobs, threads, machines)
     # Folders are named by config, hash and seed: a changed config never reuses an old run.
     planned = schedule(experiments, results, resources, force)
     pending = list(planned.pending)
@@ -127,7 +131,7 @@ def run(
         RunFolder.of(results, experiment).tidy()
 
     more = (list(command), force, profile, probes)
-    events = _events(planned.groups, executor, results, more)
+    events = _events(planned.groups, chosen, results, more)
     try:
         # Leaving the block closes the executor, which lets its workers write checkpoints.
         with _ahead(planned.groups, executor), contextlib.closing(events) as happening:
@@ -150,14 +154,14 @@ def run(
 
 def _events(
     groups: Sequence[Group],
-    executor: str,
+    executor: Executor,
     results: Path,
     more: tuple[list[str], bool, bool, bool],
 ) -> Generator[tuple[Experiment, Event], None, None]:
     """Execute one group after the other; yield each event with its run. `more` is for jobs."""
     for group in groups:
         work = [Job(each, results, group.runtime, *more) for each in group.experiments]
-        running = EXECUTORS[executor](train, work, group.workers, group.runtime.variables())
+        running = executor(train, work, group.workers, group.runtime.variables())
         with contextlib.closing(running):
             for event in running:
                 yield group.experiments[event.job], event

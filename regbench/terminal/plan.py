@@ -41,7 +41,8 @@ def summary(plan: Plan) -> str:
     jobs = f"{plan.jobs} job{'s' * (plan.jobs > 1)}"
     of = f"{' or '.join(map(str, threads))} thread{'s' * (threads != [1])}"
     time = "no estimate" if plan.seconds is None else f"about {clock(plan.seconds)}"
-    return f"{line}; {time} with {jobs} of {of}"
+    where = f" on {plan.machines}" if plan.machines else ""
+    return f"{line}; {time} with {jobs} of {of}{where}"
 
 
 def _state(run: PlannedRun) -> str:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from regbench.cli import cli
-from regbench.execution import budget, local, signals
+from regbench.execution import budget, executors, local, signals
 from regbench.studies import file as study_file
 from regbench.sweeps import sweep
 from tests import made_up_runs
@@ -31,7 +31,7 @@ def endless(monkeypatch):
         finally:
             closed.append(len(jobs))
 
-    monkeypatch.setitem(local.EXECUTORS, "endless", run)
+    monkeypatch.setitem(executors.EXECUTORS, "endless", run)
     monkeypatch.setattr(sweep, "_fetch_data", lambda pending, observer: None)
     return closed
 

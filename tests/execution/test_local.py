@@ -190,7 +190,7 @@ def test_a_second_interruption_ends_every_worker_at_once(tmp_path, monkeypatch):
     def interrupt(worker, deadline):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(executor._Worker, "wait_until", interrupt)
+    monkeypatch.setattr(executor.Worker, "wait_until", interrupt)
     with pytest.raises(KeyboardInterrupt):
         events.close()
     assert_ended(pids)

@@ -6,7 +6,7 @@ import pytest
 
 from regbench import config
 from regbench.errors import RegbenchError
-from regbench.execution import environment, local
+from regbench.execution import environment, executors
 from regbench.execution.failures import Failure
 from regbench.execution.local import Event
 from regbench.runs.folder import RunFolder
@@ -74,7 +74,7 @@ def pretend(outcomes, calls=None):
 
 
 def swept(monkeypatch, results, outcomes, calls=None, **options):
-    monkeypatch.setitem(local.EXECUTORS, "pretend", pretend(outcomes, calls))
+    monkeypatch.setitem(executors.EXECUTORS, "pretend", pretend(outcomes, calls))
     asked = experiments(*outcomes)
     return sweep.run(asked, results, executor="pretend", **options)
 
