@@ -16,6 +16,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
     ValidationInfo,
     create_model,
     model_validator,
@@ -32,6 +33,14 @@ from regbench.regularizers.hooks import has_hook
 # A name that is safe in a path, a table and a web page.
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
+
+
+def _rising(epochs: tuple[int, ...]) -> tuple[int, ...]:
+    if list(epochs) != sorted(set(epochs)):
+        raise ValueError(f"expected rising epochs such as [200, 250, 300], received {[*epochs]}")
+    return epochs
+
+
 Count = Annotated[int, Field(ge=1, le=10**9)]
 CountOrAll = Count | Literal["all"]
 Name = Annotated[
@@ -45,7 +54,23 @@ Sha256 = Annotated[
     str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits in lower case")
 ]
 Text = Annotated[str, Field(min_length=1)]
+Milestones = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=100_000)], ...],
+    Strict(False),
+    Field(min_length=1, max_length=100),
+    AfterValidator(_rising),
+]
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+# The schedules that need a key, and what such a key looks like.
+SCHEDULE_KEYS = {"decay": ("exponential", "step"), "milestones": ("step",)}
+EXAMPLES = {"decay": "0.95", "milestones": "[200, 250, 300]"}
+# Keys that configs of runs do not have unless they are used: those are read by older versions too.
+LATER_KEYS = {
+    "data": ("center_crop", "per_image_standardization"),
+    "train": ("decay", "milestones"),
+}
 
 
 # Names that regbench itself has; plugins add theirs.
@@ -99,7 +124,12 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """The data set and how much of it; `path` is relative to the current directory."""
+    """The data set, how much of it, and how it is prepared.
+
+    `path` is relative to the current directory. `center_crop` is the side of the square that is
+    kept of every image, in pixels. With `per_image_standardization`, the network first brings each
+    image to mean 0 and standard deviation 1, over all its pixels and colors.
+    """
 
     name: DataName = "cifar10"
     path: Text | None = None
@@ -108,6 +138,8 @@ class Data(Section):
     test_examples: CountOrAll = "all"
     label_noise: Annotated[float, Field(ge=0, lt=1)] = 0.0
     validation_examples: Count | Share | None = None
+    center_crop: Count | None = None
+    per_image_standardization: bool = False
 
     @model_validator(mode="after")
     def _path_fits_name(self) -> Data:
@@ -127,16 +159,21 @@ class Data(Section):
 class Train(Section):
     """The optimization. `momentum` is for sgd alone, 0.9 unless given.
 
+    With `schedule: exponential` the learning rate is multiplied by `decay` after each epoch, with
+    `step` after each of the epochs in `milestones`, and with `cosine` it falls to 0.
+
     `checkpoint_minutes` is how much of a long epoch an interruption may cost; there is a checkpoint
     after every epoch anyway. It decides nothing of the results, and so is not in the hash.
     """
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 25
     batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "exponential", "step"] = "constant"
+    decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    milestones: Milestones | None = None
     checkpoint_minutes: Annotated[float, Field(gt=0, le=10**6)] = 10.0
 
     @model_validator(mode="before")
@@ -149,6 +186,17 @@ class Train(Section):
     def _momentum_fits_optimizer(self) -> Train:
         if self.momentum is not None and self.optimizer != "sgd":
             raise ValueError("momentum is for optimizer: sgd; leave it out, or set null")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_fit_schedule(self) -> Train:
+        for key, schedules in SCHEDULE_KEYS.items():
+            given, needed = getattr(self, key) is not None, self.schedule in schedules
+            if given and not needed:
+                allowed = " or ".join(f"schedule: {each}" for each in schedules)
+                raise ValueError(f"{key} is for {allowed}; leave it out, or set null")
+            if needed and not given:
+                raise ValueError(f"schedule: {self.schedule} needs {key}, such as {EXAMPLES[key]}")
         return self
 
 
@@ -269,7 +317,14 @@ class Experiment(Section):
         A plugin's technique that is off is left out, since the key does not exist without the
         plugin.
         """
-        return self.model_dump(mode="json", exclude=dict.fromkeys(self._absent(), True))
+        left_out: dict[str, Any] = dict.fromkeys(self._absent(), True)
+        for section, keys in LATER_KEYS.items():
+            kept = getattr(self, section)
+            defaults = type(kept).model_fields
+            left_out[section] = {
+                key for key in keys if getattr(kept, key) == defaults[key].default
+            }
+        return self.model_dump(mode="json", exclude=left_out)
 
     def changed(self) -> dict[str, Any]:
         """Return the values that the hash is computed from.

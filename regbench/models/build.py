@@ -37,6 +37,7 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
     """
     builder, techniques = experiment.model, experiment.regularizers
     kit = builder.kit(techniques)
+    kit.standardized = experiment.data.per_image_standardization
     own = isinstance(builder, OwnModel)
     try:
         with fresh(experiment.seed_of("init")) if own else contextlib.nullcontext():
