@@ -141,8 +141,8 @@ def test_dropout_of_the_input_of_a_convolutional_network_is_before_its_first_con
     ("keys", "toggles", "parameters"),
     [
         # Counted by hand from table 2: 3x3 convolutions of 96 and 192 maps, 1x1 of 192 and 10.
-        ({"convolutions": 2, "pooled": True}, {"pooling": {"size": 3, "stride": 2}}, 955_402),
-        ({"convolutions": 2}, {}, 955_402),
+        ({"convolutions": 2, "pooled": True}, {"pooling": {"size": 3, "stride": 2}}, 954_730),
+        ({"convolutions": 2}, {}, 954_730),
         ({"pooled": True}, {"pooling": {"size": 3, "stride": 2}}, 1_369_738),
         ({}, {}, 1_369_738),
     ],
