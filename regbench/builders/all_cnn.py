@@ -16,10 +16,10 @@ class AllCNN(Builder):
 
     `width` maps in the first block, twice as many in the other two. `convolutions` are those of
     each of the first two blocks, whose last one has stride 2; with `pooled`, `pooling` shrinks the
-    maps instead. So the paper's other networks are `convolutions: 2` (Strided-CNN-C), `pooled: true`
-    (ConvPool-CNN-C) and both (model C), with `pooling: {size: 3, stride: 2}`. The last 3x3 convolution has no
-    padding, as in the paper: maps of 6x6 are left of 32x32 images. The paper's dropout (of the
-    input and after either stride) is left to the toggles.
+    maps instead. So the paper's other networks are `convolutions: 2` (Strided-CNN-C), `pooled:
+    true` (ConvPool-CNN-C) and both (model C), with `pooling: {size: 3, stride: 2}`. The last 3x3
+    convolution has no padding, as in the paper: maps of 6x6 are left of 32x32 images. The paper's
+    dropout (of the input and after either stride) is left to the toggles.
     Source: Springenberg et al., "Striving for Simplicity: The All Convolutional Net", 2015,
     tables 1 and 2.
     """

@@ -34,7 +34,6 @@ from regbench.regularizers.hooks import has_hook
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
-
 def _rising(epochs: tuple[int, ...]) -> tuple[int, ...]:
     if list(epochs) != sorted(set(epochs)):
         raise ValueError(f"expected rising epochs such as [200, 250, 300], received {[*epochs]}")
@@ -321,9 +320,7 @@ class Experiment(Section):
         for section, keys in LATER_KEYS.items():
             kept = getattr(self, section)
             defaults = type(kept).model_fields
-            left_out[section] = {
-                key for key in keys if getattr(kept, key) == defaults[key].default
-            }
+            left_out[section] = {key for key in keys if getattr(kept, key) == defaults[key].default}
         return self.model_dump(mode="json", exclude=left_out)
 
     def changed(self) -> dict[str, Any]:

@@ -89,7 +89,8 @@ def load(data: Data, seed: int, progress: Progress | None = None) -> Splits:
         return with_noise(found, noise, len(whole.classes), rng) if noise else found
 
     def images(pool: NDArray[np.uint8], chosen: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
-        return pool[chosen] if data.center_crop is None else centered(pool, data.center_crop)[chosen]
+        side = data.center_crop
+        return (pool if side is None else centered(pool, side))[chosen]
 
     return Splits(
         train_images=images(whole.train_images, train),

@@ -24,7 +24,8 @@ def make(experiment: Experiment, model: keras.Model, steps_per_epoch: int) -> ke
 
     train = experiment.train
     own = {"learning_rate": _rate(train, steps_per_epoch)} | (
-        {} if train.momentum is None else {"momentum": train.momentum})
+        {} if train.momentum is None else {"momentum": train.momentum}
+    )
     asked = combination.optimizer_arguments(experiment.regularizers)
     kind = {
         "adam": keras.optimizers.Adam,

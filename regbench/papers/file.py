@@ -9,9 +9,12 @@
     differences:
       - {text: Max-norm lowers the error, column: error, row: max_norm, against: l2}
     profiles:
-      quick: {seeds: 0-4, cost: 10 minutes, settings: {train.epochs: {value: 2, status: scaled down}}}
+      quick:
+        seeds: 0-4
+        cost: 10 minutes on two cores
+        settings: {train.epochs: {value: 2, status: scaled down}}
 
-A setting of the file, of a profile and of a row apply in this order, each with its status beside it.
+Settings of the file, of a profile and of a row apply in this order, each with its status beside it.
 Validation is as strict as for a config: each error names file, line and column.
 """
 
@@ -92,9 +95,7 @@ def read(
     if problems:
         raise ConfigError(_lines(problems))
     chosen = _profile(path, file, profile)
-    study = study_file.of_tree(
-        path, _study(file, tree, chosen), problems, chosen, seeds, overrides
-    )
+    study = study_file.of_tree(path, _study(file, tree, chosen), problems, chosen, seeds, overrides)
     return Paper(path.stem, file, chosen, study, tuple(overrides))
 
 
@@ -135,12 +136,7 @@ def _study(file: PaperFile, tree: Node, profile: str) -> Node:
         "question": node(file.title),
         "base": tree.at("base"),
         "set": _values(tree.child("settings"), place),
-        "profiles": node(
-            {
-                name: node({"seeds": each.at("seeds"), "set": _values(each.child("settings"), place)})
-                for name, each in tree.items("profiles")
-            }
-        ),
+        "profiles": node({name: _sized(each) for name, each in tree.items("profiles")}),
         "variants": node(
             {
                 name: node({"set": _values(tree.at("rows", name).child("settings"), place)})
@@ -150,6 +146,12 @@ def _study(file: PaperFile, tree: Node, profile: str) -> Node:
         "claims": node([each.as_dict() for each in claims.of_paper(file, profile)]),
     }
     return Node(content, place)
+
+
+def _sized(profile: Node) -> Node:
+    """Return the study's profile of a paper's."""
+    changed = _values(profile.child("settings"), profile.place)
+    return Node({"seeds": profile.at("seeds"), "set": changed}, profile.place)
 
 
 def _values(written: Node | None, place: Place) -> Node:
@@ -185,7 +187,9 @@ def _unfit(file: PaperFile, tree: Node) -> Iterator[Problem]:
             yield Problem(node.place, _unknown(f"profiles.{profile}.rows", name, file.rows))
     for index, difference in enumerate(file.differences):
         node, where = tree.at("differences", index), f"differences[{index}]"
-        named = {"row": file.rows, "against": file.rows, "column": file.columns}
+        named: dict[str, Mapping[str, Any]] = {
+            "row": file.rows, "against": file.rows, "column": file.columns,
+        }  # fmt: skip
         wrong = False
         for key, known in named.items():
             if getattr(difference, key) not in known:

@@ -20,8 +20,10 @@ def markdown(result: PaperResult) -> str:
     """Return a paper's result as Markdown: source, rows, differences, settings."""
     file, plain = result.paper.file, plain_markdown
     source = file.source
-    rows = [["row", "runs", *row_headings(result)], ["---", *["---:"] * (1 + len(file.columns) * 2)]]
-    rows[1] = ["---", "---:", *[each for _ in file.columns for each in ("---:", "---:", "---")]]
+    rows = [
+        ["row", "runs", *row_headings(result)],
+        ["---", "---:", *["---:", "---:", "---"] * len(file.columns)],
+    ]
     for row in result.rows:
         rows.append([plain(row.label), runs(row), *(plain(each) for each in cells(row, result))])
     differences = [
@@ -31,9 +33,7 @@ def markdown(result: PaperResult) -> str:
     for each in result.differences:
         said = f"{plain(one_line(each.text))} ({plain(compared(each, result))})"
         numbers = [plain(number) for number in numbers_of(each, result)]
-        differences.append(
-            [said, f"**{each.verdict}**", *numbers, plain("; ".join(each.remarks))]
-        )
+        differences.append([said, f"**{each.verdict}**", *numbers, plain("; ".join(each.remarks))])
     parts = [
         f"# {plain(one_line(file.title))}\n",
         f"{plain(cited(result))}, [{source.url}]({source.url}). Profile `{result.paper.profile}`, "
@@ -135,13 +135,13 @@ def legend(result: PaperResult) -> str:
     verdicts = {cell.verdict for row in result.rows for cell in row.cells}
     if "scaled down" in verdicts:
         lines.append("scaled down: smaller than printed, so that only differences are judged")
-    margins = {
-        column.heading: f"{column.heading} within {column.margin:g}"
+    margins = [
+        f"{column.heading} within {column.margin:g}"
         for name, column in file.columns.items()
         if column.margin and _judged(result, name)
-    }
+    ]
     if margins:
-        lines.append(f"a number is reproduced if the interval is near it: {', '.join(margins.values())}")
+        lines.append(f"a number is reproduced if the interval is near: {', '.join(margins)}")
     counted = [
         column.heading
         for name, column in file.columns.items()

@@ -110,9 +110,7 @@ def publish(found: PaperResult, results: str | Path, folder: Path) -> None:
     """
     from regbench.runs import storage
 
-    places = [
-        storage.find(Path(results), each.run_name) for each in found.paper.study.experiments
-    ]
+    places = [storage.find(Path(results), each.run_name) for each in found.paper.study.experiments]
     files.make_folder(folder)
     bundle.write([each for each in places if each], folder / BUNDLE, models=False)
     save(found, folder)

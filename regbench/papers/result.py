@@ -137,9 +137,7 @@ def of_study(paper: Paper, study: StudyResult) -> PaperResult:
     )
     differences = tuple(
         _difference(paper, each, verdict)
-        for each, verdict in zip(
-            claims.shown(paper.file, paper.profile), verdicts, strict=True
-        )
+        for each, verdict in zip(claims.shown(paper.file, paper.profile), verdicts, strict=True)
     )
     return PaperResult(paper, study, rows, differences)
 

@@ -39,8 +39,8 @@ class Dropout(RatesByPlace):
 
     `dense`, for which a bare number is short, drops inputs of every dense layer, the output layer
     included; `conv` drops outputs of every block; `input` drops pixels, and then takes the place of
-    `dense` before a dense layer that reads the image itself. Kept units are scaled by 1 / (1 - p) in training,
-    so inference needs no scaling.
+    `dense` before a dense layer that reads the image itself. Kept units are scaled by 1 / (1 - p)
+    in training, so inference needs no scaling.
     Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from
     Overfitting", 2014.
     """

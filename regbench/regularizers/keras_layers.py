@@ -1,7 +1,7 @@
 """Layers that Keras lacks, in operations of any backend. Importing this imports Keras.
 
-Each that is random has a seed generator, as Keras' own random layers do: its state is in the model's variables, so
-that a checkpoint includes it and a resumed run draws the same numbers.
+Each that is random has a seed generator, as Keras' own random layers do: its state is in the
+model's variables, so that a checkpoint includes it and a resumed run draws the same numbers.
 """
 
 from __future__ import annotations
