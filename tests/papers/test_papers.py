@@ -173,7 +173,7 @@ def test_settings_of_a_row_win_over_those_of_its_profile_and_of_the_file(write):
         ("{error: 28}", "{error: 47}", "differences[0]: expected two different printed numbers"),
         ("margin: 4,", "", "columns.error.margin: expected above 0"),
         ("metric: test_accuracy", "metric: foo", "columns.error.metric: expected one of"),
-        ("0.5, status: exact", "0.5, status: sure", "rows.dropout.settings.dropout.status: expected"),
+        ("0.5, status: exact", "0.5, status: sure", "settings.dropout.status: expected"),
         ("train.epochs: {value: 12", "train.epochs: {value: 0", "train.epochs: expected"),
         ("dropout: {value: 0.5", "dropuot: {value: 0.5", "dropuot: unknown key"),
         ("cost: minutes", "cost: minutes\n    rows: [foo]", "profiles.quick.rows: no 'foo'"),
@@ -198,6 +198,14 @@ def test_a_config_a_study_and_an_unknown_name_are_no_papers(tmp_path):
         config.load("zhang2017-mlp")
     with pytest.raises(RegbenchError, match=r"--profile: .* has quick, full"):
         papers.read("zhang2017-mlp", "fast")
+
+
+def test_the_example_of_the_guide_is_a_paper(tmp_path):
+    page = Path("docs/papers.md").read_text(encoding="utf-8")
+    path = tmp_path / "mine.yaml"
+    path.write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    assert papers.read(path).rows == ["l2", "max_norm"]
+    assert [each for each in shipped.names("paper") if f"`{each}`" not in page] == []
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
