@@ -39,6 +39,9 @@ from regbench.papers.sections import Deviation, PaperFile, Setting
 from regbench.studies import file as study_file
 from regbench.studies.file import Study
 
+# Keys that say where the data is, not what is done with it.
+PLACES = ("data.path", "data.sha256")
+
 
 @dataclass(frozen=True)
 class Paper:
@@ -95,6 +98,7 @@ def read(
     if problems:
         raise ConfigError(_lines(problems))
     chosen = _profile(path, file, profile)
+    file = _overridden(file, chosen, overrides)
     study = study_file.of_tree(path, _study(file, tree, chosen), problems, chosen, seeds, overrides)
     return Paper(path.stem, file, chosen, study, tuple(overrides))
 
@@ -122,6 +126,27 @@ def _tree(path: Path, problems: list[Problem]) -> Node:
             "expected a file named with letters, digits, _, . and -: results are named after it",
         )
     return tree
+
+
+def _overridden(file: PaperFile, profile: str, overrides: Sequence[str]) -> PaperFile:
+    """Return the file with the settings that the command line replaces, in every row.
+
+    They count as scaled down: a printed number is not judged by an experiment of another kind.
+    """
+    given = {
+        key: Setting(value=value, status="scaled down", note="given on the command line")
+        for key, _, value in (each.partition("=") for each in overrides)
+        if key not in PLACES
+    }
+    asked = file.profiles[profile]
+    sized = asked.model_copy(update={"settings": {**asked.settings, **given}})
+    rows = {
+        name: row.model_copy(
+            update={"settings": {key: given.get(key, each) for key, each in row.settings.items()}}
+        )
+        for name, row in file.rows.items()
+    }
+    return file.model_copy(update={"profiles": {**file.profiles, profile: sized}, "rows": rows})
 
 
 def _study(file: PaperFile, tree: Node, profile: str) -> Node:

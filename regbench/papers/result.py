@@ -133,13 +133,19 @@ def of_study(paper: Paper, study: StudyResult) -> PaperResult:
         if row.left_out
         else _row(paper, variants[name], judged)
         for name, row in paper.file.rows.items()
-        if row.left_out or name in variants
+        if name in variants or (row.left_out and _belongs(paper, name))
     )
     differences = tuple(
         _difference(paper, each, verdict)
         for each, verdict in zip(claims.shown(paper.file, paper.profile), verdicts, strict=True)
     )
     return PaperResult(paper, study, rows, differences)
+
+
+def _belongs(paper: Paper, row: str) -> bool:
+    """Return whether a row belongs to the profile, rebuilt or left out."""
+    asked = paper.file.profiles[paper.profile].rows
+    return asked is None or row in asked
 
 
 def _left_out(name: str, label: str, reason: str) -> RowResult:

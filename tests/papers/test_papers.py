@@ -129,6 +129,18 @@ def test_rows_that_are_scaled_down_are_judged_by_their_differences_alone(write, 
     assert len(found.study.verdicts) == 2
 
 
+def test_a_setting_of_the_command_line_counts_as_scaled_down_unless_it_says_where_the_data_is(
+    write,
+):
+    path = write(("settings: {dropout:", "settings: {l2: {value: 1e-2, status: exact}, dropout:"))
+    for given, expected in ((("data.path=x",), ["error"]), (("l2=1e-4",), [])):
+        paper = papers.read(path, overrides=given)
+        assert claims.judged(paper.file, "full", "dropout") == expected
+    settings = paper.settings("dropout")["l2"]
+    assert (settings.value, settings.status) == ("1e-4", "scaled down")
+    assert paper.study.variants["dropout"].l2.root == 1e-4
+
+
 def test_what_is_counted_is_not_judged_of_a_smaller_network(write):
     smaller = "settings: {model.dense: {value: [8], status: scaled down}, data.train_examples:"
     path = write(("settings: {data.train_examples:", smaller))
