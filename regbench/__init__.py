@@ -11,15 +11,17 @@ The calls behind the commands, for scripts and notebooks:
     regbench.figures.curves(results)  # an Altair chart
     regbench.report.write(results, "report.html")
     outcome = regbench.study("configs/studies/overfitting.yaml")  # .verdicts
+    paper = regbench.reproduce("srivastava2014-table9")  # .rows, .differences
     regbench.bundle.write("results", "runs.zip")
     regbench.load_model("results/dropout-c554be80-s0").predict(images)
 
-Functions: `compare`, `load`, `load_model`, `study`. Modules, each with a docstring of its own:
-`bundle`, `config`, `datasets`, `figures`, `inspection`, `plugins`, `regularizers`, `report`,
+Functions: `compare`, `load`, `load_model`, `reproduce`, `study`. Modules, each with a docstring of
+its own: `bundle`, `config`, `datasets`, `figures`, `inspection`, `plugins`, `regularizers`, `report`,
 `runs`, `sweep`. In a plugin, a file of one's own: the decorators `dataset`, `executor`, `figure`,
 `metric`, `model` and `regularizer`, with `Toggle` and `Splits`. Mistakes of a caller, such as a
 path that does not exist, raise `RegbenchError`. Runs are trained in worker processes, which import
-the script that starts them: call `sweep.run` and `study` under `if __name__ == "__main__":`.
+the script that starts them: call `sweep.run`, `study` and `reproduce` under
+`if __name__ == "__main__":`.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from regbench.errors import RegbenchError
     from regbench.inspection import inspect as inspection
     from regbench.models.saving import load_model
+    from regbench.papers.reproduce import run as reproduce
     from regbench.plugins import dataset, executor, figure, metric, model, regularizer
     from regbench.regularizers import Regularizer, Toggle
     from regbench.runs import Results, bundle, load
@@ -46,7 +49,7 @@ __all__ = [
     "RegbenchError", "Regularizer", "Results", "Splits", "Toggle", "__version__", "bundle",
     "compare", "config", "dataset", "datasets", "executor", "figure", "figures", "inspection",
     "load", "load_model", "metric", "model", "plugins", "regularizer", "regularizers", "report",
-    "runs", "study", "sweep",
+    "reproduce", "runs", "study", "sweep",
 ]  # fmt: skip
 
 # Imported when first used, so that `import regbench` costs nothing: names of modules, and modules.
@@ -59,6 +62,7 @@ _NAMES = {
     "compare": ("regbench.analysis.compare", "compare"),
     "load": ("regbench.runs", "load"),
     "load_model": ("regbench.models.saving", "load_model"),
+    "reproduce": ("regbench.papers.reproduce", "run"),
     "study": ("regbench.studies.run", "run"),
     # Decorators for plugins.
     "dataset": ("regbench.plugins", "dataset"),
