@@ -20,8 +20,8 @@ its own: `bundle`, `config`, `datasets`, `figures`, `inspection`, `plugins`, `re
 `report`, `runs`, `sweep`. In a plugin, a file of one's own: the decorators `dataset`, `executor`,
 `figure`, `metric`, `model` and `regularizer`, with `Toggle` and `Splits`. Mistakes of a caller,
 such as a path that does not exist, raise `RegbenchError`. Runs are trained in worker processes,
-which import the script that starts them: call `sweep.run`, `study` and `reproduce` under `if
-__name__ == "__main__":`.
+which import the script that starts them: call `sweep.run`, `study` and `reproduce` under
+`if __name__ == "__main__":`.
 """
 
 from __future__ import annotations
