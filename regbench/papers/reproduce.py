@@ -92,7 +92,9 @@ def judge(
     Args:
         results: the folder of its runs, with or without a bundle of its own, or a bundle.
     """
-    return result.of_study(paper, studies.judge(paper.study, results, outcome, warn))
+    shown = [each.metric for each in paper.file.columns.values()]
+    found = studies.judge(paper.study, results, outcome, warn, shown=shown)
+    return result.of_study(paper, found)
 
 
 def save(found: PaperResult, folder: Path) -> None:

@@ -84,12 +84,15 @@ def judge(
     results: str | Path,
     outcome: Outcome | None = None,
     warn: Warn | None = None,
+    *,
+    shown: Sequence[str] = (),
 ) -> StudyResult:
     """Judge a study by the runs that exist, without training or writing anything.
 
     Two runs of a seed are compared if `regbench.analysis.pairing` finds that they make a pair.
 
     Args:
+        shown: metrics to measure beside those that claims are about.
         results: the folder of its runs, with or without a bundle of its own, or a bundle.
     """
     contest = None
@@ -99,7 +102,8 @@ def judge(
     found = [storage.find(Path(results), each.run_name) for each in study.experiments]
     # Only the study's own runs: the folder may hold others. Missing ones are counted.
     frame = runs.load([each for each in found if each], warn)
-    named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
+    claimed = (claim.metric for claim in study.claims)
+    named = dict.fromkeys([*markdown.SHOWN, *claimed, *shown])
     table = metrics.table(frame, list(named), warn)
     pairs = Pairs(study, frame, warn)
     judging = looks.judge if study.looks else verdicts.judge

@@ -141,10 +141,12 @@ def test_a_setting_of_the_command_line_counts_as_scaled_down_unless_it_says_wher
     assert paper.study.variants["dropout"].l2.root == 1e-4
 
 
-def test_what_is_counted_is_not_judged_of_a_smaller_network(write):
+def test_what_is_counted_is_not_judged_of_a_smaller_network_but_measured(write, tmp_path):
     smaller = "settings: {model.dense: {value: [8], status: scaled down}, data.train_examples:"
     path = write(("settings: {data.train_examples:", smaller))
     assert claims.judged(papers.read(path, "quick").file, "quick", "plain") == []
+    counted = cell(judged(path, tmp_path / "runs", "quick"), "plain", "parameters")
+    assert (counted.verdict, counted.measured.mean) == ("scaled down", 550_570)
 
 
 def test_a_row_that_is_left_out_is_shown_with_its_reason_and_not_run(write, tmp_path):
@@ -292,6 +294,7 @@ def test_what_is_published_gives_the_same_result_again(write, tmp_path):
     assert shown == (target / "table.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.processes
 def test_missing_runs_are_trained_and_judged(write, tmp_path):
     tiny = (
         "settings: {data.name: {value: shapes, status: different}, "
