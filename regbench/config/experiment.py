@@ -14,9 +14,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    Strict,
     ValidationInfo,
     create_model,
     model_validator,
@@ -27,17 +25,13 @@ from regbench.builders.cnn import CNN
 from regbench.config.identity import digest, run_name
 from regbench.config.model import Network
 from regbench.config.sources import Source, Vary
+from regbench.config.train import Section as Section
+from regbench.config.train import Train as Train
 from regbench.regularizers import REGULARIZERS, Regularizer, combination
 from regbench.regularizers.hooks import has_hook
 
 # A name that is safe in a path, a table and a web page.
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
-
-
-def _rising(epochs: tuple[int, ...]) -> tuple[int, ...]:
-    if list(epochs) != sorted(set(epochs)):
-        raise ValueError(f"expected rising epochs such as [200, 250, 300], received {[*epochs]}")
-    return epochs
 
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -53,18 +47,9 @@ Sha256 = Annotated[
     str, Field(pattern=r"^[0-9a-f]{64}$", description="64 hexadecimal digits in lower case")
 ]
 Text = Annotated[str, Field(min_length=1)]
-Milestones = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=100_000)], ...],
-    Strict(False),
-    Field(min_length=1, max_length=100),
-    AfterValidator(_rising),
-]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-# The schedules that need a key, and what such a key looks like.
-SCHEDULE_KEYS = {"decay": ("exponential", "step"), "milestones": ("step",)}
-EXAMPLES = {"decay": "0.95", "milestones": "[200, 250, 300]"}
 # Keys that configs of runs do not have unless they are used: those are read by older versions too.
 LATER_KEYS = {
     "data": ("center_crop", "per_image_standardization"),
@@ -116,12 +101,6 @@ DataName = Annotated[
 ]
 
 
-class Section(BaseModel):
-    """A mapping in a config: unknown keys and values of another type are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
 class Data(Section):
     """The data set, how much of it, and how it is prepared.
 
@@ -152,50 +131,6 @@ class Data(Section):
             )
         if self.name == "shapes" and (self.path or self.sha256):
             raise ValueError("shapes is drawn, not read: leave path and sha256 out, or set null")
-        return self
-
-
-class Train(Section):
-    """The optimization. `momentum` is for sgd alone, 0.9 unless given.
-
-    With `schedule: exponential` the learning rate is multiplied by `decay` after each epoch, with
-    `step` after each of the epochs in `milestones`, and with `cosine` it falls to 0.
-
-    `checkpoint_minutes` is how much of a long epoch an interruption may cost; there is a checkpoint
-    after every epoch anyway. It decides nothing of the results, and so is not in the hash.
-    """
-
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 25
-    batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
-    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
-    schedule: Literal["constant", "cosine", "exponential", "step"] = "constant"
-    decay: Annotated[float, Field(gt=0, lt=1)] | None = None
-    milestones: Milestones | None = None
-    checkpoint_minutes: Annotated[float, Field(gt=0, le=10**6)] = 10.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_momentum(cls, value: Any) -> Any:
-        sgd = isinstance(value, dict) and value.get("optimizer") == "sgd"
-        return value | {"momentum": 0.9} if sgd and value.get("momentum") is None else value
-
-    @model_validator(mode="after")
-    def _momentum_fits_optimizer(self) -> Train:
-        if self.momentum is not None and self.optimizer != "sgd":
-            raise ValueError("momentum is for optimizer: sgd; leave it out, or set null")
-        return self
-
-    @model_validator(mode="after")
-    def _keys_fit_schedule(self) -> Train:
-        for key, schedules in SCHEDULE_KEYS.items():
-            given, needed = getattr(self, key) is not None, self.schedule in schedules
-            if given and not needed:
-                allowed = " or ".join(f"schedule: {each}" for each in schedules)
-                raise ValueError(f"{key} is for {allowed}; leave it out, or set null")
-            if needed and not given:
-                raise ValueError(f"schedule: {self.schedule} needs {key}, such as {EXAMPLES[key]}")
         return self
 
 
@@ -234,7 +169,7 @@ class Experiment(Section):
     model: Network = CNN()
     train: Train = Train()
     evaluation: Evaluation = Evaluation()
-    plugins: Annotated[dict[Name, Sha256], Field(max_length=20)] = {}
+    plugins: Annotated[dict[Name, Sha256], Field(max_length=20)] = {}  # noqa: RUF012 - pydantic copies it
     vary: Vary = None
     base_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 

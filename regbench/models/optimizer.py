@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from regbench.config import Experiment
-from regbench.config.experiment import Train
+from regbench.config.train import Train
 from regbench.errors import RegbenchError
 from regbench.regularizers import combination
 from regbench.text import one_line
