@@ -13,7 +13,7 @@ from setuptools.command.build_py import build_py
 
 
 class BuildWithConfigs(build_py):
-    """Builds the package with the configs and studies in `regbench/configs`."""
+    """Builds the package with the configs, studies and papers in `regbench/configs`."""
 
     def run(self) -> None:
         super().run()
@@ -21,7 +21,7 @@ class BuildWithConfigs(build_py):
             return
         target = Path(self.build_lib, "regbench", "configs")
         shutil.rmtree(target, ignore_errors=True)  # an earlier build may have had other files
-        for source in (Path("configs"), Path("configs/studies")):
+        for source in (Path("configs"), Path("configs/studies"), Path("configs/papers")):
             there = target / source.relative_to("configs")
             there.mkdir(parents=True)
             for path in [*source.glob("*.yaml"), *source.glob("*.json")]:

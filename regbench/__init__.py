@@ -10,17 +10,18 @@ The calls behind the commands, for scripts and notebooks:
     regbench.figures.curves(results)  # an Altair chart
     regbench.report.write(results, "report.html")
     outcome = regbench.study("configs/studies/overfitting.yaml")  # .verdicts
+    paper = regbench.reproduce("srivastava2014-table9")  # .rows, .differences
     regbench.bundle.write("results", "runs.zip")
     model = regbench.Run("results/dropout-c554be80-s0").model()  # as regbench.load_model
     model.predict_folder("photos", resize=True)  # a frame; .predict(images) takes pixels
 
-Functions: `compare`, `load`, `load_model`, `run`, `study`; a class: `Run`. Modules, each with a
-docstring of its own: `bundle`, `config`, `datasets`, `figures`, `inspection`, `plugins`,
+Functions: `compare`, `load`, `load_model`, `reproduce`, `run`, `study`; a class: `Run`. Modules,
+each with a docstring of its own: `bundle`, `config`, `datasets`, `figures`, `inspection`, `plugins`,
 `regularizers`, `report`, `runs`, `sweep`. In a plugin, a file of one's own: the decorators
 `dataset`, `executor`, `figure`, `metric`, `model` and `regularizer`, with `Toggle` and `Splits`.
 Mistakes of a caller, such as a path that does not exist, raise `RegbenchError`. Runs are trained in
-worker processes, which import the script that starts them: call `run` and `study` under
-`if __name__ == "__main__":`. A notebook's cell needs no such guard.
+worker processes, which import the script that starts them: call `run`, `study` and `reproduce`
+under `if __name__ == "__main__":`. A notebook's cell needs no such guard.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from regbench.inspection import inspect as inspection
     from regbench.models.run import Run
     from regbench.models.saving import load_model
+    from regbench.papers.reproduce import run as reproduce
     from regbench.plugins import dataset, executor, figure, metric, model, regularizer
     from regbench.regularizers import Regularizer, Toggle
     from regbench.runs import Results, bundle, load
@@ -48,7 +50,7 @@ __all__ = [
     "RegbenchError", "Regularizer", "Results", "Run", "Splits", "Toggle", "__version__", "bundle",
     "compare", "config", "dataset", "datasets", "executor", "figure", "figures", "inspection",
     "load", "load_model", "metric", "model", "plugins", "regularizer", "regularizers", "report",
-    "run", "runs", "study", "sweep",
+    "reproduce", "run", "runs", "study", "sweep",
 ]  # fmt: skip
 
 # Imported when first used, so that `import regbench` costs nothing: names of modules, and modules.
@@ -61,6 +63,7 @@ _NAMES = {
     "compare": ("regbench.analysis.compare", "compare"),
     "load": ("regbench.runs", "load"),
     "load_model": ("regbench.models.saving", "load_model"),
+    "reproduce": ("regbench.papers.reproduce", "run"),
     "Run": ("regbench.models.run", "Run"),
     "run": ("regbench.terminal.interactive", "run"),
     "study": ("regbench.terminal.interactive", "study"),

@@ -41,11 +41,20 @@ class Kit:
         """Store the techniques by toggle name, in the order in which they stack."""
         self.regularizers = dict(regularizers or {})
         self.activation = activation
+        self.standardized = False
         self._asked: set[str] = set()
 
     def on_input(self, name: str = "input") -> list[keras.Layer]:
-        """Return techniques' layers between the input and the first layer with weights."""
-        return self._ask("on_input", name)
+        """Return the layers between the input and the first layer with weights.
+
+        That of `data.per_image_standardization` comes first, then those of techniques.
+        """
+        techniques = self._ask("on_input", name)
+        if not self.standardized:
+            return techniques
+        from regbench.regularizers.keras_layers import PerImageStandardization
+
+        return [PerImageStandardization(name=f"{name}_standardization"), *techniques]
 
     def conv(
         self, name: str, filters: int, kernel_size: int = 3, **options: Any
@@ -72,11 +81,15 @@ class Kit:
             layers += self.conv(f"{name}_conv{index}", channels, kernel_size, strides=strides)
         return [*layers, *self.after_block(name, pooling=True)]
 
-    def dense(self, name: str, units: int) -> list[keras.Layer]:
-        """Return a hidden dense layer with its activation."""
+    def dense(self, name: str, units: int, reads_input: bool = False) -> list[keras.Layer]:
+        """Return a hidden dense layer with its activation.
+
+        `reads_input` says that it reads the image itself, as the first layer of a perceptron does.
+        """
         import keras
 
-        return [*self.before_dense(name), *self._activated(keras.layers.Dense, name, units=units)]
+        before = self.before_dense(name, reads_input)
+        return [*before, *self._activated(keras.layers.Dense, name, units=units)]
 
     def output(self, name: str, classes: int) -> list[keras.Layer]:
         """Return the dense layer that gives class probabilities."""
@@ -120,9 +133,10 @@ class Kit:
         """
         return self._ask("around_block", name, depth)
 
-    def before_dense(self, name: str) -> list[keras.Layer]:
+    def before_dense(self, name: str, reads_input: bool = False) -> list[keras.Layer]:
         """Return techniques' layers before a dense layer, including the output layer."""
-        return self._ask("before_dense", name)
+        self._asked.add("before_dense")
+        return self._ask("before_dense_on_input" if reads_input else "before_dense", name)
 
     def block_stride(self) -> int:
         """Return the stride of a block's last convolution: 1 if pooling layers follow."""
@@ -133,6 +147,11 @@ class Kit:
 
         Call this once the network is built: otherwise it would be the baseline under another name.
         """
+        if self.standardized and "on_input" not in self._asked:
+            raise RegbenchError(
+                f"data.per_image_standardization: the model {model} has no {PLACES['on_input']}; "
+                f"leave it out, or choose another model.name"
+            )
         for name, regularizer in self.regularizers.items():
             missing = self._missing(regularizer)
             if missing:

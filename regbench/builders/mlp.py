@@ -28,5 +28,5 @@ class MLP(Builder):
 
         layers = [*kit.on_input(), keras.layers.Flatten(name="flatten")]
         for index, units in enumerate(self.dense, start=1):
-            layers += kit.dense(f"dense{index}", units)
+            layers += kit.dense(f"dense{index}", units, reads_input=index == 1)
         return keras.Sequential([keras.Input(input_shape), *layers, *kit.output("output", classes)])

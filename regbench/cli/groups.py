@@ -8,7 +8,7 @@ import click
 GROUPS = {
     "Begin": ("demo", "init", "doctor", "completion"),
     "Look before training": ("inspect", "data", "plugins", "schema"),
-    "Train": ("run", "tune", "study", "watch"),
+    "Train": ("run", "tune", "study", "reproduce", "watch"),
     "Compare and judge": ("compare", "report"),
     "Hand on": ("bundle", "export"),
 }

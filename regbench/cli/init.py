@@ -47,7 +47,7 @@ def write_configs(folder: Path) -> None:
     if done.written:
         click.echo(
             f"Wrote {_files(done.written)} into {folder}: configs, "
-            f"and studies in {folder / shipped.STUDIES}"
+            f"studies in {folder / shipped.STUDIES}, and papers in {folder / shipped.PAPERS}"
         )
     if done.unchanged:
         click.echo(f"Already there, unchanged: {_files(done.unchanged)}")

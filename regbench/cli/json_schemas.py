@@ -129,6 +129,45 @@ def _class_result() -> Any:
     return _object("ClassResult", study=str, question=str, submissions=list[Submission])
 
 
+def _paper_result() -> Any:
+    from regbench.papers.result import DifferenceResult, RowResult
+    from regbench.papers.sections import Column, Setting, Source, Status
+
+    deviation = _plain("Deviation", row=str | None, text=str, status=Status)
+    return _object(
+        "PaperResult",
+        paper=str,
+        title=str,
+        source=Source,
+        profile=str,
+        cost=str,
+        seeds=list[int],
+        overrides=list[str],
+        columns=dict[str, Column],
+        rows=list[RowResult],
+        differences=list[DifferenceResult],
+        counts=dict[str, dict[str, int]],
+        settings=dict[str, dict[str, Setting]],
+        deviations=list[deviation],  # type: ignore[valid-type]
+        exit_code=int,
+    )
+
+
+def _plain(title: str, /, **fields: Any) -> type[BaseModel]:
+    """Return a class for an object inside of another one, without a version of its own."""
+    from pydantic import create_model
+
+    required: dict[str, Any] = {key: (each, ...) for key, each in fields.items()}
+    made: type[BaseModel] = create_model(title, **required)
+    return made
+
+
+def _papers() -> Any:
+    from regbench.papers.reproduce import Listed
+
+    return list[Listed]
+
+
 def _plan() -> Any:
     from regbench.sweeps.plan import Plan
 
@@ -171,6 +210,8 @@ KINDS: dict[str, Callable[[], Any]] = {
     "compare": _compare,
     "study-result": study_result,
     "class-result": _class_result,
+    "paper-result": _paper_result,
+    "papers": _papers,
     "tune": _tune,
     "plan": _plan,
     "inspect": _inspect,

@@ -14,7 +14,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     create_model,
@@ -26,11 +25,14 @@ from regbench.builders.cnn import CNN
 from regbench.config.identity import digest, run_name
 from regbench.config.model import Network
 from regbench.config.sources import Source, Vary
+from regbench.config.train import Section as Section
+from regbench.config.train import Train as Train
 from regbench.regularizers import REGULARIZERS, Regularizer, combination
 from regbench.regularizers.hooks import has_hook
 
 # A name that is safe in a path, a table and a web page.
 NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 CountOrAll = Count | Literal["all"]
@@ -46,6 +48,13 @@ Sha256 = Annotated[
 ]
 Text = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+# Keys that configs of runs do not have unless they are used: those are read by older versions too.
+LATER_KEYS = {
+    "data": ("center_crop", "per_image_standardization"),
+    "train": ("decay", "milestones"),
+}
 
 
 # Names that regbench itself has; plugins add theirs.
@@ -92,14 +101,13 @@ DataName = Annotated[
 ]
 
 
-class Section(BaseModel):
-    """A mapping in a config: unknown keys and values of another type are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
 class Data(Section):
-    """The data set and how much of it; `path` is relative to the current directory."""
+    """The data set, how much of it, and how it is prepared.
+
+    `path` is relative to the current directory. `center_crop` is the side of the square that is
+    kept of every image, in pixels. With `per_image_standardization`, the network first brings each
+    image to mean 0 and standard deviation 1, over all its pixels and colors.
+    """
 
     name: DataName = "cifar10"
     path: Text | None = None
@@ -108,6 +116,8 @@ class Data(Section):
     test_examples: CountOrAll = "all"
     label_noise: Annotated[float, Field(ge=0, lt=1)] = 0.0
     validation_examples: Count | Share | None = None
+    center_crop: Count | None = None
+    per_image_standardization: bool = False
 
     @model_validator(mode="after")
     def _path_fits_name(self) -> Data:
@@ -121,34 +131,6 @@ class Data(Section):
             )
         if self.name == "shapes" and (self.path or self.sha256):
             raise ValueError("shapes is drawn, not read: leave path and sha256 out, or set null")
-        return self
-
-
-class Train(Section):
-    """The optimization. `momentum` is for sgd alone, 0.9 unless given.
-
-    `checkpoint_minutes` is how much of a long epoch an interruption may cost; there is a checkpoint
-    after every epoch anyway. It decides nothing of the results, and so is not in the hash.
-    """
-
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 25
-    batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
-    optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
-    checkpoint_minutes: Annotated[float, Field(gt=0, le=10**6)] = 10.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_momentum(cls, value: Any) -> Any:
-        sgd = isinstance(value, dict) and value.get("optimizer") == "sgd"
-        return value | {"momentum": 0.9} if sgd and value.get("momentum") is None else value
-
-    @model_validator(mode="after")
-    def _momentum_fits_optimizer(self) -> Train:
-        if self.momentum is not None and self.optimizer != "sgd":
-            raise ValueError("momentum is for optimizer: sgd; leave it out, or set null")
         return self
 
 
@@ -187,7 +169,7 @@ class Experiment(Section):
     model: Network = CNN()
     train: Train = Train()
     evaluation: Evaluation = Evaluation()
-    plugins: Annotated[dict[Name, Sha256], Field(max_length=20)] = {}
+    plugins: Annotated[dict[Name, Sha256], Field(max_length=20)] = {}  # noqa: RUF012 - pydantic copies it
     vary: Vary = None
     base_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
@@ -269,7 +251,12 @@ class Experiment(Section):
         A plugin's technique that is off is left out, since the key does not exist without the
         plugin.
         """
-        return self.model_dump(mode="json", exclude=dict.fromkeys(self._absent(), True))
+        left_out: dict[str, Any] = dict.fromkeys(self._absent(), True)
+        for section, keys in LATER_KEYS.items():
+            kept = getattr(self, section)
+            defaults = type(kept).model_fields
+            left_out[section] = {key for key in keys if getattr(kept, key) == defaults[key].default}
+        return self.model_dump(mode="json", exclude=left_out)
 
     def changed(self) -> dict[str, Any]:
         """Return the values that the hash is computed from.

@@ -20,10 +20,14 @@ from regbench.errors import RegbenchError
 
 PREFIX = "regbench:"
 STUDIES = "studies"
+PAPERS = "papers"
 
-Kind = Literal["config", "study"]
-# The command for the other kind.
-COMMANDS = {"config": "regbench run", "study": "regbench study"}
+Kind = Literal["config", "study", "paper"]
+# The command for a file of each kind, and the folder, inside of that of the configs.
+COMMANDS: dict[Kind, str] = {
+    "config": "regbench run", "study": "regbench study", "paper": "regbench reproduce",
+}  # fmt: skip
+FOLDERS: dict[Kind, str] = {"config": "", "study": STUDIES, "paper": PAPERS}
 # No separator, no drive, no suffix: a name, not a path.
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -52,15 +56,15 @@ def folder() -> Path:
 
 
 def names(kind: Kind) -> dict[str, Path]:
-    """Return the file of each shipped config or study, by name."""
+    """Return the file of each shipped config, study or paper, by name."""
     # A name is looked up here and never becomes a path, so none can escape the folder.
-    where = folder() / STUDIES if kind == "study" else folder()
+    where = folder() / FOLDERS[kind]
     files = sorted(path for path in where.glob("*.yaml") if _is_own(path))
     return {path.stem: path for path in files}
 
 
 def find(asked: str | Path, kind: Kind) -> Path:
-    """Return the path of a config or study, given a path or the name of a shipped one.
+    """Return the path of a config, study or paper, given a path or the name of a shipped one.
 
     A path that exists is returned unchanged, as is anything that can't be a name.
 
@@ -130,8 +134,9 @@ def _all() -> list[Path]:
     where = folder()
     found = [
         path.relative_to(where)
-        for pattern in ("*.yaml", "*.json", f"{STUDIES}/*.yaml", f"{STUDIES}/*.json")
-        for path in sorted(where.glob(pattern))
+        for inside in FOLDERS.values()
+        for pattern in ("*.yaml", "*.json")
+        for path in sorted((where / inside).glob(pattern))
         if _is_own(path)
     ]
     if not found:
@@ -147,10 +152,9 @@ def _is_own(path: Path) -> bool:
 
 def _unknown(name: str, kind: Kind, prefix: str = "") -> str:
     """Return the error for a name that no shipped file has, with the closest name."""
-    other: Kind = "config" if kind == "study" else "study"
-    if name in names(other):
-        article = "a study" if other == "study" else "a config"
-        return f"{name} is {article}; give it to: {COMMANDS[other]} {name}"
+    for other, command in COMMANDS.items():
+        if other != kind and name in names(other):
+            return f"{name} is a {other}; give it to: {command} {name}"
     near = difflib.get_close_matches(name, names(kind), n=1)
     hint = f'; did you mean "{prefix}{near[0]}"?' if near else f"; there are {_listed(kind)}"
     return f"no shipped {kind} has the name {name!r:.60}{hint}"

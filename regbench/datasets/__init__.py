@@ -88,14 +88,18 @@ def load(data: Data, seed: int, progress: Progress | None = None) -> Splits:
         found, noise = whole.train_labels[chosen], data.label_noise
         return with_noise(found, noise, len(whole.classes), rng) if noise else found
 
+    def images(pool: NDArray[np.uint8], chosen: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+        side = data.center_crop
+        return (pool if side is None else centered(pool, side))[chosen]
+
     return Splits(
-        train_images=whole.train_images[train],
+        train_images=images(whole.train_images, train),
         train_labels=labels(train),
-        test_images=whole.test_images[test],
+        test_images=images(whole.test_images, test),
         test_labels=whole.test_labels[test],
         classes=whole.classes,
         pool=whole.pool,
-        validation_images=None if validation is None else whole.train_images[validation],
+        validation_images=None if validation is None else images(whole.train_images, validation),
         validation_labels=None if validation is None else labels(validation, "validation"),
     )
 
@@ -113,6 +117,22 @@ def open_dataset(data: Data, progress: Progress | None = None) -> Splits:
         raise DataError(f"data.path: {path} does not exist")
     whole = DATASETS[data.name].load(path, data.sha256, progress)
     return whole if whole.pool else dataclasses.replace(whole, pool=fingerprint.of(whole))
+
+
+def centered(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return the square of this side in the middle of each image; of an odd rest, less above.
+
+    Raises:
+        DataError: the images (n, height, width, channels) are smaller.
+    """
+    _, height, width, _ = images.shape
+    if side > min(height, width):
+        raise DataError(
+            f"data.center_crop: expected at most {min(height, width)}, as images have "
+            f"{height}x{width} pixels, received {side}"
+        )
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[:, top : top + side, left : left + side]
 
 
 def _chosen(

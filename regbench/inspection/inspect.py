@@ -194,6 +194,8 @@ def size_of(data: Data) -> Size:
         whole = datasets.open_dataset(data)
         shape, classes = whole.train_images.shape[1:], len(whole.classes)
         train_examples, test_examples = len(whole.train_labels), len(whole.test_labels)
+    if data.center_crop is not None:
+        shape = (data.center_crop, data.center_crop, shape[2])
     validation = validation_examples.count(data, train_examples)
     left = max(1, train_examples - validation)
     return Size(

@@ -37,6 +37,7 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
     """
     builder, techniques = experiment.model, experiment.regularizers
     kit = builder.kit(techniques)
+    kit.standardized = experiment.data.per_image_standardization
     own = isinstance(builder, OwnModel)
     try:
         if not own:

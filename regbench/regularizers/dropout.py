@@ -38,11 +38,23 @@ class Dropout(RatesByPlace):
     """Switches each unit off with probability p in training; all units are on at inference.
 
     `dense`, for which a bare number is short, drops inputs of every dense layer, the output layer
-    included; `conv` drops outputs of every block. Kept units are scaled by 1 / (1 - p) in training,
-    so inference needs no scaling.
+    included; `conv` drops outputs of every block; `input` drops pixels, and then takes the place of
+    `dense` before a dense layer that reads the image itself. Kept units are scaled by 1 / (1 - p)
+    in training, so inference needs no scaling.
     Source: Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from
     Overfitting", 2014.
     """
+
+    input: Rate | None = None
+
+    def is_idle(self) -> bool:
+        return super().is_idle() and not self.input
+
+    def on_input(self, name: str) -> list[keras.Layer]:
+        return [self._layer(self.input, name)] if self.input else []
+
+    def before_dense_on_input(self, name: str) -> list[keras.Layer]:
+        return self.before_dense(name) if self.input is None else []
 
     def _layer(self, rate: float, name: str) -> keras.Layer:
         import keras

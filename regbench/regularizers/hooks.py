@@ -86,6 +86,10 @@ class Regularizer:
         """Return layers before a dense layer, including the output layer."""
         return []
 
+    def before_dense_on_input(self, name: str) -> list[keras.Layer]:
+        """Return layers before a dense layer that reads the image itself."""
+        return self.before_dense(name)
+
     def block_stride(self) -> int:
         """Return the stride of the last convolution of each block."""
         return 1

@@ -1,15 +1,36 @@
 """Layers that Keras lacks, in operations of any backend. Importing this imports Keras.
 
-Each has a seed generator, as Keras' own random layers do: its state is in the model's variables, so
-that a checkpoint includes it and a resumed run draws the same numbers.
+Each that is random has a seed generator, as Keras' own random layers do: its state is in the
+model's variables, so that a checkpoint includes it and a resumed run draws the same numbers.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
+
+
+@keras.saving.register_keras_serializable("regbench")
+class PerImageStandardization(keras.layers.Layer):
+    """Brings each image of (n, height, width, channels) to mean 0 and standard deviation 1.
+
+    Both are over all pixels and channels of the image. An image of one gray level becomes 0: the
+    deviation counts as at least 1 / sqrt(numbers in an image), as in TensorFlow, whose images have
+    levels from 0 to 255, and not from 0 to 1 as here.
+    Source: `tf.image.per_image_standardization`, earlier `per_image_whitening`.
+    """
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        axes = (1, 2, 3)
+        least = 1 / (255 * math.sqrt(math.prod(inputs.shape[1:])))
+        deviation = ops.maximum(ops.std(inputs, axes, keepdims=True), least)
+        return (inputs - ops.mean(inputs, axes, keepdims=True)) / deviation
+
+    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        return input_shape
 
 
 @keras.saving.register_keras_serializable("regbench")

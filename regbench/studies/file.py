@@ -89,6 +89,24 @@ def read(
     try:
         path = shipped.find(path, "study")
         tree = _tree(path, problems)
+    except YamlError as error:
+        raise ConfigError(_sorted([*problems, error.problem])) from error
+    return of_tree(path, tree, problems, profile, seeds, overrides)
+
+
+def of_tree(
+    path: Path,
+    tree: Node,
+    problems: list[Problem],
+    profile: str | None = None,
+    seeds: Sequence[int] | None = None,
+    overrides: Sequence[str] = (),
+) -> Study:
+    """Return the study of a tree that the file at `path` stands for; see `read`.
+
+    Raises ConfigError for the problems so far and those found here.
+    """
+    try:
         try:
             file = StudyFile.model_validate(tree.plain())
         except ValidationError as error:

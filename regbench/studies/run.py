@@ -85,12 +85,15 @@ def judge(
     results: str | Path,
     outcome: Outcome | None = None,
     warn: Warn | None = None,
+    *,
+    shown: Sequence[str] = (),
 ) -> StudyResult:
     """Judge a study by the runs that exist, without training or writing anything.
 
     Two runs of a seed are compared if `regbench.analysis.pairing` finds that they make a pair.
 
     Args:
+        shown: metrics to measure beside those that claims are about.
         results: the folder of its runs, with or without a bundle of its own, or a bundle; or runs
             that regbench did not make, see `regbench.studies.made_elsewhere`.
     """
@@ -99,7 +102,8 @@ def judge(
         contest = trials.read(study.contest, trials.folder(Path(results)))
         study = trials.settled(study, contest)
     frame = _load(study, Path(results), warn)
-    named = dict.fromkeys([*markdown.SHOWN, *(claim.metric for claim in study.claims)])
+    claimed = (claim.metric for claim in study.claims)
+    named = dict.fromkeys([*markdown.SHOWN, *claimed, *shown])
     table = metrics.table(frame, list(named), warn)
     pairs = Pairs(study, frame, warn)
     judging = looks.judge if study.looks else verdicts.judge

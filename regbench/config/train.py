@@ -1,0 +1,74 @@
+"""The `train` section of a config: optimizer, learning rate and its schedule."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
+
+
+def _rising(epochs: tuple[int, ...]) -> tuple[int, ...]:
+    if list(epochs) != sorted(set(epochs)):
+        raise ValueError(f"expected rising epochs such as [200, 250, 300], received {[*epochs]}")
+    return epochs
+
+
+Milestones = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=100_000)], ...],
+    Strict(False),
+    Field(min_length=1, max_length=100),
+    AfterValidator(_rising),
+]
+# The schedules that need a key, and what such a key looks like.
+SCHEDULE_KEYS = {"decay": ("exponential", "step"), "milestones": ("step",)}
+EXAMPLES = {"decay": "0.95", "milestones": "[200, 250, 300]"}
+
+
+class Section(BaseModel):
+    """A mapping in a config: unknown keys and values of another type are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Train(Section):
+    """The optimization. `momentum` is for sgd alone, 0.9 unless given.
+
+    With `schedule: exponential` the learning rate is multiplied by `decay` after each epoch, with
+    `step` after each of the epochs in `milestones`, and with `cosine` it falls to 0.
+
+    `checkpoint_minutes` is how much of a long epoch an interruption may cost; there is a checkpoint
+    after every epoch anyway. It decides nothing of the results, and so is not in the hash.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 25
+    batch_size: Annotated[int, Field(ge=1, le=10**6)] = 64
+    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
+    schedule: Literal["constant", "cosine", "exponential", "step"] = "constant"
+    decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    milestones: Milestones | None = None
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=10**6)] = 10.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_momentum(cls, value: Any) -> Any:
+        sgd = isinstance(value, dict) and value.get("optimizer") == "sgd"
+        return value | {"momentum": 0.9} if sgd and value.get("momentum") is None else value
+
+    @model_validator(mode="after")
+    def _momentum_fits_optimizer(self) -> Train:
+        if self.momentum is not None and self.optimizer != "sgd":
+            raise ValueError("momentum is for optimizer: sgd; leave it out, or set null")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_fit_schedule(self) -> Train:
+        for key, schedules in SCHEDULE_KEYS.items():
+            given, needed = getattr(self, key) is not None, self.schedule in schedules
+            if given and not needed:
+                allowed = " or ".join(f"schedule: {each}" for each in schedules)
+                raise ValueError(f"{key} is for {allowed}; leave it out, or set null")
+            if needed and not given:
+                raise ValueError(f"schedule: {self.schedule} needs {key}, such as {EXAMPLES[key]}")
+        return self
