@@ -16,12 +16,12 @@ The calls behind the commands, for scripts and notebooks:
     model.predict_folder("photos", resize=True)  # a frame; .predict(images) takes pixels
 
 Functions: `compare`, `load`, `load_model`, `reproduce`, `run`, `study`; a class: `Run`. Modules,
-each with a docstring of its own: `bundle`, `config`, `datasets`, `figures`, `inspection`, `plugins`,
-`regularizers`, `report`, `runs`, `sweep`. In a plugin, a file of one's own: the decorators
-`dataset`, `executor`, `figure`, `metric`, `model` and `regularizer`, with `Toggle` and `Splits`.
-Mistakes of a caller, such as a path that does not exist, raise `RegbenchError`. Runs are trained in
-worker processes, which import the script that starts them: call `run`, `study` and `reproduce`
-under `if __name__ == "__main__":`. A notebook's cell needs no such guard.
+each with a docstring of its own: `bundle`, `config`, `datasets`, `figures`, `inspection`,
+`plugins`, `regularizers`, `report`, `runs`, `sweep`. In a plugin, a file of one's own: the
+decorators `dataset`, `executor`, `figure`, `metric`, `model` and `regularizer`, with `Toggle` and
+`Splits`. Mistakes of a caller, such as a path that does not exist, raise `RegbenchError`. Runs are
+trained in worker processes, which import the script that starts them: call `run`, `study` and
+`reproduce` under `if __name__ == "__main__":`. A notebook's cell needs no such guard.
 """
 
 from __future__ import annotations
