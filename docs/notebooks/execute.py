@@ -21,7 +21,7 @@ SECONDS = 900
 # What some cell must show: a bar, tables of runs and verdicts, a drawing.
 SHOWN = {
     "text/html": ("<progress", "<th>test_accuracy</th>", "<th>verdict</th>", "predicted"),
-    "application/vnd.vegalite": ("",),
+    "image/svg+xml": ("<svg",),
 }
 
 
