@@ -88,7 +88,7 @@ def test_a_bare_number_is_the_rate_of_dropout_in_front_of_dense_layers(write):
     assert (both.dense, both.conv) == (0.3, 0.1)
     assert config.load(short, ["dropout=0"]).dropout is None
     (line,) = messages(short, "dropout=1.5")
-    assert "dropout: expected a mapping with dense, conv or a number >= 0 and < 1" in line
+    assert "dropout: expected a mapping with dense, conv, input or a number >= 0 and < 1" in line
     (line,) = messages(short, "pooling=3")
     assert "pooling: expected a mapping with kind, size, stride, padding or max, average" in line
 

@@ -16,6 +16,7 @@ from regbench import config, datasets
 from regbench.datasets import fingerprint
 from regbench.execution.environment import Runtime
 from regbench.models import evaluate, saving
+from regbench.models.batches import batches as of_epoch
 from regbench.models.build import to_inputs
 from regbench.models.evaluate import measure
 from regbench.regularizers import penalties
@@ -239,7 +240,7 @@ def test_a_history_is_that_of_plain_keras(tmp_path, toggles):
     train.compile_model(model, experiment, 3)
     test = to_inputs(splits.test_images), splits.test_labels
     for epoch in (1, 2):
-        batches = list(train.batches(experiment, splits, epoch))
+        batches = list(of_epoch(experiment, splits, epoch))
         images, labels = (np.concatenate(each) for each in zip(*batches, strict=True))
         fitted = model.fit(images, labels, batch_size=64, shuffle=False, verbose=0).history
         evaluated = model.evaluate(*test, verbose=0, return_dict=True)
@@ -265,7 +266,7 @@ def test_the_reported_loss_is_the_cross_entropy_against_the_targets_of_the_batch
     experiment = config.load("configs/baseline.yaml", [*TINY, *whole])
     splits = datasets.load(experiment.data, 0)
     untrained = train.build(experiment, splits.train_images.shape[1:], 10)
-    ((images, targets),) = train.batches(experiment, splits, 1)
+    ((images, targets),) = of_epoch(experiment, splits, 1)
     outputs = untrained.predict_on_batch(images)
     expected = -(targets * np.log(outputs)).sum(axis=1).mean()
     assert history[1]["reported_loss"] == pytest.approx(expected, rel=1e-5)
@@ -291,7 +292,7 @@ def test_the_data_order_depends_on_the_seed_and_the_epoch_alone():
     def order(overrides, epoch):
         experiment = config.load("configs/baseline.yaml", [*TINY, *overrides])
         splits = datasets.load(experiment.data, 0)
-        return np.concatenate([labels for _, labels in train.batches(experiment, splits, epoch)])
+        return np.concatenate([labels for _, labels in of_epoch(experiment, splits, epoch)])
 
     first = order([], 1)
     np.testing.assert_array_equal(first, order(["dropout.dense=0.5", "train.epochs=9"], 1))
@@ -302,7 +303,7 @@ def test_the_data_order_depends_on_the_seed_and_the_epoch_alone():
 def test_every_training_example_is_seen_once_an_epoch():
     experiment = config.load("configs/baseline.yaml", TINY)
     splits = datasets.load(experiment.data, 0)
-    batches = [images for images, _ in train.batches(experiment, splits, 1)]
+    batches = [images for images, _ in of_epoch(experiment, splits, 1)]
     assert [len(batch) for batch in batches] == [64, 64, 22]
     seen = np.sort(np.concatenate(batches).sum(axis=(1, 2, 3)))
     expected = np.sort(to_inputs(splits.train_images).sum(axis=(1, 2, 3)))
