@@ -72,8 +72,7 @@ def compare(
     """
     names = [*USUAL, *metrics]
     results = results_of(results)
-    configs = results.configs
-    runs = _runs(results, metrics, warn)
+    runs, configs = _runs(results, metrics, warn), results.configs
     if not runs:
         raise RegbenchError(
             "expected finished runs, received none; make some with: "
@@ -89,8 +88,7 @@ def compare(
     }
     pairing = _paired(runs, compared, nearest, configs, warn)
     pairs = {key: _differences_by_seed(*both) for key, both in pairing.items()}
-    versus = _versus(pairs, names)
-    read = mcnemar.reader(warn)
+    read, versus = mcnemar.reader(warn), _versus(pairs, names)
     for key, both in pairing.items():
         known = [configs.get(each[1]) for each in (key, nearest[key]) if each]
         paired = _read_both(*both, known, read if examples else None)

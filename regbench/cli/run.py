@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,21 +102,21 @@ def run(
     print_other_backends(outcome.other_backends, options["backend"])
     with perhaps_unread():
         print_outcome(outcome, results, quiet)
-        if outcome.left and options["cluster"].detach:
-            click.echo(
-                f"{len(outcome.left)} of {len(experiments)} runs are with SLURM. "
-                f"Ask again with: {resuming(command)}",
-                err=True,
-            )
-        elif outcome.left:
-            click.echo(
-                f"Stopped at the first failure, with {len(outcome.left)} of {len(experiments)} "
-                f"runs left. Resume with: {resuming(command)}",
-                err=True,
-            )
+        if outcome.left:
+            count = f"{len(outcome.left)} of {len(experiments)} runs"
+            _print_left(count, command, detached=options["cluster"].detach)
         if options["profile"]:
             print_profiles(outcome, results)
     return outcome.exit_code
+
+
+def _print_left(count: str, command: Sequence[str], *, detached: bool) -> None:
+    """Say why runs are left, and which command finishes them."""
+    if detached:
+        text = f"{count} are with SLURM. Ask again with: {resuming(command)}"
+    else:
+        text = f"Stopped at the first failure, with {count} left. Resume with: {resuming(command)}"
+    click.echo(text, err=True)
 
 
 def print_outcome(outcome: Outcome, results: Path, quiet: bool) -> None:

@@ -1,4 +1,4 @@
-"""The next step of a study that has been judged: train, look again, start anew, or stop.
+"""The next step of a study that has been judged: train, look again, start afresh, or stop.
 
 A fixed number of seeds is judged once: seeds that are added because the verdict is open would
 raise the chance of a wrong one. What is proposed then is fresh seeds, judged by themselves.

@@ -20,7 +20,7 @@ from regbench.execution.failures import Failure
 from regbench.execution.local import Event, Executor, started
 from regbench.runs.folder import RunBusy, RunFolder
 from regbench.runs.summary import Summary
-from regbench.sweeps.schedule import Group, Resources, schedule
+from regbench.sweeps.schedule import Group, Resources, Schedule, schedule
 from regbench.training.train import Job, train
 
 # Failures that are not recorded in the run folder: a folder in use belongs to the process that is
@@ -122,14 +122,7 @@ def run(
     # Folders are named by config, hash and seed: a changed config never reuses an old run.
     planned = schedule(experiments, results, resources, force)
     pending = list(planned.pending)
-    outcome = Outcome(
-        skipped=planned.skipped,
-        diverged_before=planned.diverged_before,
-        other_backends=planned.other_backends,
-    )
-    for experiment in outcome.skipped:
-        RunFolder.of(results, experiment).tidy()
-
+    outcome = _before(planned, results)
     more = (list(command), force, profile, probes)
     events = _events(planned.groups, chosen, results, more)
     try:
@@ -150,6 +143,17 @@ def run(
         observer.end()
     outcome.left = pending
     return outcome
+
+
+def _before(planned: Schedule, results: Path) -> Outcome:
+    """Return the outcome of runs that need no training, and tidy their folders."""
+    for experiment in planned.skipped:
+        RunFolder.of(results, experiment).tidy()
+    return Outcome(
+        skipped=planned.skipped,
+        diverged_before=planned.diverged_before,
+        other_backends=planned.other_backends,
+    )
 
 
 def _events(

@@ -1,0 +1,47 @@
+"""The code stays easy to look through: short functions and modules, few layers, plain English."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+MODULES = sorted(Path("regbench").rglob("*.py"))
+PAGES = [
+    Path("README.md"),
+    *(each for each in sorted(Path("docs").rglob("*.md")) if "_build" not in each.parts),
+]
+MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_LAYERS = 400, 60, 24
+# What reads like a translation.
+STUMBLES = re.compile(
+    "anew|goes? on from|to go on|belongs into|got nothing|percent points|there whole", re.I
+)
+
+
+def test_modules_and_their_functions_are_short() -> None:
+    long = []
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        count = len(text.splitlines())
+        long += [f"{path}: {count} lines"] if count > MOST_LINES else []
+        for each in ast.walk(ast.parse(text)):
+            if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+                count = (each.end_lineno or 0) - each.lineno + 1
+                if count > MOST_LINES_OF_A_FUNCTION:
+                    long.append(f"{path}: {each.name}: {count} lines")
+    assert long == []
+
+
+def test_the_layers_are_few() -> None:
+    (contract,) = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "importlinter"
+    ]["contracts"]
+    assert len(contract["layers"]) <= MOST_LAYERS
+
+
+def test_no_sentence_reads_like_a_translation() -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in (*MODULES, *PAGES)}
+    assert [
+        (str(path), found) for path, text in texts.items() if (found := STUMBLES.findall(text))
+    ] == []
