@@ -33,6 +33,9 @@ COMMANDS = (
     ("run", "dropout", "--smoke"),
     ("run", "configs/quick.yaml", "--smoke"),
     ("compare", "results/smoke", "--baseline", "quick"),
+    ("report", "results/smoke", "--baseline", "quick", "-o", "smoke.html"),
+    ("bundle", "results/smoke", "-o", "runs.zip"),
+    ("compare", "runs.zip", "--baseline", "quick"),
     ("study", "overfitting", "--dry-run", "--profile", "quick", "--set", "train.epochs=1"),
 )
 # What comes of the plugin that `init` writes there, with a config and a study beside it.
