@@ -71,7 +71,7 @@ test-configs: install  ## train every shipped config, and resume each kind of te
 # The tools are in a folder of their own and in no lock: nothing else needs them.
 test-exports: install  ## let TensorBoard, MLflow, W&B, trackio and Parquet read what regbench exports
 	@install="$(BIN)/python -m pip install --disable-pip-version-check"; \
-	if command -v uv >/dev/null; then install="uv pip install --python $(BIN)/python"; fi; \
+	if command -v uv >/dev/null; then install="uv pip install --compile-bytecode --python $(BIN)/python"; fi; \
 	test -d $(VENV)/exports || $$install --quiet --only-binary :all: --target $(VENV)/exports \
 	  tensorboard mlflow-skinny wandb trackio pyarrow
 	PYTHONPATH=$(VENV)/exports $(BIN)/python -m pytest tests/exports $(ARGS)
@@ -95,7 +95,7 @@ test-slurm: $(VENV)/clusters  ## run the executor for SLURM on a SLURM that is s
 
 $(VENV)/clusters: | $(INSTALLED)
 	@install="$(BIN)/python -m pip install --disable-pip-version-check"; \
-	if command -v uv >/dev/null; then install="uv pip install --python $(BIN)/python"; fi; \
+	if command -v uv >/dev/null; then install="uv pip install --compile-bytecode --python $(BIN)/python"; fi; \
 	$$install --quiet --only-binary :all: --target $@ "ray>=2.40" "submitit>=1.5"
 
 test-browser: install  ## look at the report in Chromium, where that is installed
@@ -113,7 +113,7 @@ evidence: install  ## train one seed of each study again, and compare it with th
 # Atheris is in a folder of its own and in no lock: nothing else needs it.
 fuzz: install  ## fuzz configs for a minute, guided by coverage (Linux)
 	@install="$(BIN)/python -m pip install --disable-pip-version-check"; \
-	if command -v uv >/dev/null; then install="uv pip install --python $(BIN)/python"; fi; \
+	if command -v uv >/dev/null; then install="uv pip install --compile-bytecode --python $(BIN)/python"; fi; \
 	test -d $(VENV)/fuzz || $$install --quiet --no-deps --only-binary :all: --target $(VENV)/fuzz atheris==3.0.0
 	PYTHONPATH=$(VENV)/fuzz $(BIN)/python -m tests.faults.atheris_configs -max_total_time=60 $(ARGS)
 
@@ -135,7 +135,7 @@ book: install  ## check the numbers of the course notes' book, draw its figures,
 # Jupyter's parts are in a folder of their own and in no lock: nothing else needs them.
 notebook: install  ## execute the guide's notebook in a kernel of its own
 	@install="$(BIN)/python -m pip install --disable-pip-version-check"; \
-	if command -v uv >/dev/null; then install="uv pip install --python $(BIN)/python"; fi; \
+	if command -v uv >/dev/null; then install="uv pip install --compile-bytecode --python $(BIN)/python"; fi; \
 	test -d $(VENV)/notebook || $$install --quiet --only-binary :all: --target $(VENV)/notebook nbclient ipykernel
 	PYTHONPATH=$(VENV)/notebook JUPYTER_PLATFORM_DIRS=1 $(BIN)/python docs/notebooks/execute.py
 
@@ -196,7 +196,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	  if ! test -x $(BIN)/python; then \
 	    rm -rf $(VENV); uv venv --no-project --python "$(or $(PYTHON),>=3.11,<3.14)" $(VENV); \
 	  fi; \
-	  install="uv pip install --python $(BIN)/python"; \
+	  install="uv pip install --compile-bytecode --python $(BIN)/python"; \
 	else \
 	  if ! test -x $(BIN)/pip; then \
 	    python=; \
