@@ -6,6 +6,7 @@ dropout narrows the gap by 0.124 (0.099 to 0.149; 5 seeds) and lowers the test a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from regbench.analysis.rows import ConfigRow, Difference
@@ -17,7 +18,7 @@ ASKED = ("gap", "test_accuracy")
 # Of a long comparison, only the first are told; the tables have all.
 MOST = 8
 # Other metrics are lowered and raised.
-VERBS = {"gap": ("narrows", "widens")}
+VERBS = {"gap": ("narrow", "widen")}
 LEGEND = (
     "in brackets: 95% interval over seeds; shown: p of at most 0.05, corrected for the number of "
     "configs (Holm)"
@@ -54,8 +55,7 @@ def _sentence(label: str, baseline: str, found: dict[str, Difference]) -> str:
     if not hidden:
         return f"{label} {changed}."
     seen = ", nor in the ".join(
-        f"{_in_words(name)}{_corrected(each)}: {numbers(each, '+')}"
-        for name, each in hidden.items()
+        f"{in_words(name)}{_corrected(each)}: {numbers(each, '+')}" for name, each in hidden.items()
     )
     if changed:
         return f"{label} {changed}; no difference is shown in the {seen}."
@@ -95,9 +95,14 @@ def _corrected(found: Difference) -> str:
 
 
 def _change(metric: str, found: Difference) -> str:
-    down, up = VERBS.get(metric, ("lowers", "raises"))
-    return f"{down if (found.mean or 0.0) < 0 else up} the {_in_words(metric)}"
+    return f"{verb(metric, (found.mean or 0.0) < 0)}s the {in_words(metric)}"
 
 
-def _in_words(metric: str) -> str:
-    return metric.replace("_", " ")
+def verb(metric: str, down: bool) -> str:
+    """Return what a difference does to a metric: narrow or widen a gap, lower or raise others."""
+    return VERBS.get(metric, ("lower", "raise"))[0 if down else 1]
+
+
+def in_words(metric: str) -> str:
+    """Return a metric's name in words: "test accuracy", "epochs to train accuracy of 0.6"."""
+    return re.sub(r"\((.*)\)", r" of \1", metric).replace("_", " ")

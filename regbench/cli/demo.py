@@ -11,7 +11,12 @@ import click
 from regbench.cli import options
 from regbench.cli.printing import busy, console, perhaps_unread, warn
 from regbench.cli.run import SMOKE
-from regbench.cli.training import observer_for, print_failures, print_other_backends, resuming
+from regbench.cli.training import (
+    observer_for,
+    print_failures,
+    print_interrupted,
+    print_other_backends,
+)
 from regbench.execution import signals
 
 if TYPE_CHECKING:
@@ -73,8 +78,7 @@ def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
                 asked, folder, warn=warn, command=command, observer=observer, **own
             )
     except KeyboardInterrupt as error:
-        click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
-        return signals.exit_code(error)
+        return print_interrupted(command, error)
     assert found.outcome
     with perhaps_unread():
         print_other_backends(found.outcome.other_backends, None)

@@ -13,13 +13,13 @@ from regbench.cli.json_schemas import versioned
 from regbench.cli.printing import busy, console, perhaps_unread, print_json, warn
 from regbench.cli.spent import check_budget, print_spent, stopping
 from regbench.cli.training import (
+    check_folder_to_train,
     observer_for,
     print_failures,
+    print_interrupted,
     print_other_backends,
     print_plan,
-    resuming,
 )
-from regbench.execution import signals
 from regbench.execution.budget import Spent
 
 if TYPE_CHECKING:
@@ -83,11 +83,8 @@ def reproduce(
         return _list(form)
     asked = papers.read(paper, profile, seeds, overrides)
     folder = results or reproduce.default_results(asked)
-    if (dry_run or not no_run) and folder.is_file():
-        raise click.UsageError(
-            f"--results: expected a folder for training, received the file {folder}; "
-            "--no-run judges the runs of a bundle"
-        )
+    if dry_run or not no_run:
+        check_folder_to_train(folder)
     if dry_run:
         return print_plan(asked.study.experiments, folder, form == "json", options)
     if no_run:
@@ -126,8 +123,7 @@ def _train(
     except Spent:
         return print_spent(asked.study.experiments, folder, command)
     except KeyboardInterrupt as error:
-        click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
-        return signals.exit_code(error)
+        return print_interrupted(command, error)
 
 
 def _list(form: str | None) -> int:

@@ -16,12 +16,12 @@ from regbench.cli.spent import check_budget, print_spent, stopping
 from regbench.cli.training import (
     observer_for,
     print_failures,
+    print_interrupted,
     print_other_backends,
     print_plan,
     resuming,
     watched,
 )
-from regbench.execution import signals
 from regbench.execution.budget import Spent
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def run(
     except Spent:
         return print_spent(experiments, results, command)
     except KeyboardInterrupt as error:
-        click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
-        return signals.exit_code(error)
+        return print_interrupted(command, error)
     print_other_backends(outcome.other_backends, options["backend"])
     with perhaps_unread():
         print_outcome(outcome, results, quiet)

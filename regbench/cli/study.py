@@ -13,14 +13,14 @@ from regbench.cli.json_schemas import versioned
 from regbench.cli.printing import busy, console, perhaps_unread, print_json, warn
 from regbench.cli.spent import check_budget, print_spent, stopping
 from regbench.cli.training import (
+    check_folder_to_train,
     observer_for,
     print_failures,
+    print_interrupted,
     print_other_backends,
     print_plan,
-    resuming,
     watched,
 )
-from regbench.execution import signals
 from regbench.execution.budget import Spent
 from regbench.text import listed
 
@@ -84,7 +84,7 @@ def study(
     asked = study_file.read(path, profile, seeds, overrides)
     folder = results or studies.default_results(asked)
     if dry_run or not no_run:
-        _check_folder(folder)
+        check_folder_to_train(folder)
     if dry_run:
         return _plan(asked, folder, form == "json", options)
     command = environment.command_line()
@@ -103,23 +103,13 @@ def study(
         except Spent:
             return _judge_in_time(asked, folder, form, command)
         except KeyboardInterrupt as error:
-            click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
-            return signals.exit_code(error)
+            return print_interrupted(command, error)
     with perhaps_unread():
         if found.outcome:
             print_other_backends(found.outcome.other_backends, options["backend"])
             print_failures(found.outcome, folder)
         _print(found, form, next_step.after(found, folder, command))
     return found.exit_code
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a bundle in the place of a folder to train into."""
-    if folder.is_file():
-        raise click.UsageError(
-            f"--results: expected a folder for training, received the file {folder}; "
-            "--no-run judges the runs of a bundle"
-        )
 
 
 def _plan(asked: Study, folder: Path, as_json: bool, options: dict[str, Any]) -> int:

@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from regbench.cli.json_schemas import versioned
 from regbench.cli.printing import busy, complain, console, lasting_console, print_json, warn
+from regbench.execution import signals
 
 if TYPE_CHECKING:
     from regbench.config import Experiment
@@ -88,6 +91,21 @@ def resuming(command: Sequence[str]) -> str:
     import shlex
 
     return shlex.join(part for part in command if part != "--force")
+
+
+def print_interrupted(command: Sequence[str], error: KeyboardInterrupt) -> int:
+    """Say how to resume after Ctrl-C or a signal; return the exit code."""
+    click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
+    return signals.exit_code(error)
+
+
+def check_folder_to_train(folder: Path) -> None:
+    """Refuse a bundle in the place of a folder to train into."""
+    if folder.is_file():
+        raise click.UsageError(
+            f"--results: expected a folder for training, received the file {folder}; "
+            "--no-run judges the runs of a bundle"
+        )
 
 
 @contextlib.contextmanager

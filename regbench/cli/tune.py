@@ -12,8 +12,7 @@ from regbench.cli import options
 from regbench.cli.json_schemas import versioned
 from regbench.cli.printing import console, perhaps_unread, print_json
 from regbench.cli.spent import check_budget, print_spent, stopping
-from regbench.cli.training import observer_for, print_plan, resuming
-from regbench.execution import signals
+from regbench.cli.training import observer_for, print_interrupted, print_plan
 from regbench.execution.budget import Spent
 
 if TYPE_CHECKING:
@@ -108,8 +107,7 @@ def tune(
         if trial_runs.missing(contest, results):
             return print_spent(contest.runs, results, command)
     except KeyboardInterrupt as error:
-        click.echo(f"Interrupted. Resume with: {resuming(command)}", err=True)
-        return signals.exit_code(error)
+        return print_interrupted(command, error)
     found = trial_runs.read(contest, results)
     with perhaps_unread():
         _print(found, as_json)

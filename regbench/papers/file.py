@@ -21,7 +21,6 @@ Validation is as strict as for a config: each error names file, line and column.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from regbench.analysis import metrics
-from regbench.config import NAME, ConfigError, shipped, yaml12
+from regbench.config import ConfigError, shipped, yaml12
 from regbench.config.messages import explain
 from regbench.config.yaml12 import Node, Place, Problem, YamlError
 from regbench.errors import RegbenchError
@@ -91,13 +90,15 @@ def read(
         try:
             file = PaperFile.model_validate(tree.plain())
         except ValidationError as error:
-            raise ConfigError(_lines([*problems, *explain(error, tree, _keys())])) from error
+            raise ConfigError(
+                study_file.in_order([*problems, *explain(error, tree, _keys())])
+            ) from error
     except YamlError as error:
-        raise ConfigError(_lines([*problems, error.problem])) from error
+        raise ConfigError(study_file.in_order([*problems, error.problem])) from error
     problems += _unfit(file, tree)
     if problems:
-        raise ConfigError(_lines(problems))
-    chosen = _profile(path, file, profile)
+        raise ConfigError(study_file.in_order(problems))
+    chosen = study_file.chosen_profile(path, file.profiles, profile)
     file = _overridden(file, chosen, overrides)
     study = study_file.of_tree(path, _study(file, tree, chosen), problems, chosen, seeds, overrides)
     return Paper(path.stem, file, chosen, study, tuple(overrides))
@@ -120,11 +121,7 @@ def _tree(path: Path, problems: list[Problem]) -> Node:
         raise YamlError(
             tree.place, "expected a paper: a mapping with title, source, columns, rows, profiles"
         )
-    if not re.fullmatch(NAME, path.stem):
-        raise YamlError(
-            Place(str(path)),
-            "expected a file named with letters, digits, _, . and -: results are named after it",
-        )
+    study_file.check_file_name(path)
     return tree
 
 
@@ -247,14 +244,3 @@ def _unknown(where: str, name: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(known)}"
     return f"{where}: no {name!r} in this file; {hint}"
-
-
-def _profile(path: Path, file: PaperFile, asked: str | None) -> str:
-    if asked is not None and asked not in file.profiles:
-        known = ", ".join(file.profiles)
-        raise RegbenchError(f"--profile: {path} has {known}, received {asked!r}")
-    return asked or next(iter(file.profiles))
-
-
-def _lines(problems: Sequence[Problem]) -> dict[str, None]:
-    return dict.fromkeys(map(str, sorted(problems, key=lambda problem: problem.place)))

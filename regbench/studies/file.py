@@ -23,7 +23,7 @@ and column.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ def read(
         path = shipped.find(path, "study")
         tree = _tree(path, problems)
     except YamlError as error:
-        raise ConfigError(_sorted([*problems, error.problem])) from error
+        raise ConfigError(in_order([*problems, error.problem])) from error
     return of_tree(path, tree, problems, profile, seeds, overrides)
 
 
@@ -110,11 +110,11 @@ def of_tree(
         try:
             file = StudyFile.model_validate(tree.plain())
         except ValidationError as error:
-            raise ConfigError(_sorted([*problems, *explain(error, tree, _keys())])) from error
+            raise ConfigError(in_order([*problems, *explain(error, tree, _keys())])) from error
         variants_of.check_combinations(file, tree, problems)
         factors, cells = factorial.read(tree, problems)
         tree = variants_of.with_cells(tree, cells, problems)
-        chosen = _profile(path, file, profile)
+        chosen = chosen_profile(path, file.profiles, profile)
         # All profiles are checked, so that one that is rarely used stays valid.
         read_seeds = {
             name: _seeds(each.seeds, tree, name, problems) for name, each in file.profiles.items()
@@ -135,9 +135,9 @@ def of_tree(
         if contest or not file.tune:  # else the winners that claims name are not known
             claims.check(file, tree, data_sets.plain(list(variants), named), problems, factors)
     except YamlError as error:
-        raise ConfigError(_sorted([*problems, error.problem])) from error
+        raise ConfigError(in_order([*problems, error.problem])) from error
     if problems:
-        raise ConfigError(_sorted(problems))
+        raise ConfigError(in_order(problems))
     return Study(
         path.stem,
         file.question,
@@ -183,11 +183,7 @@ def _tree(path: Path, problems: list[Problem]) -> Node:
         raise YamlError(
             tree.place, f"expected a study, received a config; train it with: regbench run {path}"
         )
-    if not re.fullmatch(NAME, path.stem):
-        raise YamlError(
-            Place(str(path)),
-            "expected a file named with letters, digits, _, . and -: results are named after it",
-        )
+    check_file_name(path)
     for section in ("profiles", "variants"):
         for name, node in tree.items(section):
             if not re.fullmatch(NAME, name):
@@ -198,11 +194,21 @@ def _tree(path: Path, problems: list[Problem]) -> Node:
     return tree
 
 
-def _profile(path: Path, file: StudyFile, asked: str | None) -> str:
-    if asked is not None and asked not in file.profiles:
-        known = ", ".join(file.profiles)
-        raise RegbenchError(f"--profile: {path} has {known}, received {asked!r}")
-    return asked or next(iter(file.profiles))
+def check_file_name(path: Path) -> None:
+    """Raise YamlError for a file whose name can't be that of its results."""
+    if not re.fullmatch(NAME, path.stem):
+        raise YamlError(
+            Place(str(path)),
+            "expected a file named with letters, digits, _, . and -: results are named after it",
+        )
+
+
+def chosen_profile(path: Path, profiles: Iterable[str], asked: str | None) -> str:
+    """Return the profile that is asked for, or the first. Raises RegbenchError if there is none."""
+    known = list(profiles)
+    if asked is not None and asked not in known:
+        raise RegbenchError(f"--profile: {path} has {', '.join(known)}, received {asked!r}")
+    return asked or known[0]
 
 
 def _seeds(
@@ -220,6 +226,6 @@ def _seeds(
         return [0], None
 
 
-def _sorted(problems: list[Problem]) -> dict[str, None]:
+def in_order(problems: Sequence[Problem]) -> dict[str, None]:
     """Return the lines in the order of their places, each once even if variants share it."""
     return dict.fromkeys(map(str, sorted(problems, key=lambda problem: problem.place)))

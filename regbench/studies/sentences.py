@@ -5,15 +5,11 @@ dropout narrows the gap against baseline by 0.124 (0.099 to 0.149; 5 seeds)
 
 from __future__ import annotations
 
-import re
-
+from regbench.analysis.answers import in_words, verb
 from regbench.analysis.statistics import ALPHA
 from regbench.studies.sections import Claim
 from regbench.studies.verdicts import Verdict
 from regbench.text import decimals
-
-# Other metrics are lowered and raised.
-VERBS = {"gap": ("narrow", "widen")}
 
 
 def sentence(verdict: Verdict) -> str:
@@ -148,10 +144,8 @@ def _ends(verdict: Verdict) -> tuple[float, float]:
 
 
 def _verb(claim: Claim, way: str = "") -> str:
-    down, up = VERBS.get(claim.metric, ("lower", "raise"))
-    return down if (way or claim.expect) == "lower" else up
+    return verb(claim.metric, (way or claim.expect) == "lower")
 
 
 def _name(claim: Claim) -> str:
-    """Return a metric's name in words: "test accuracy", "epochs to train accuracy of 0.6"."""
-    return re.sub(r"\((.*)\)", r" of \1", claim.metric).replace("_", " ")
+    return in_words(claim.metric)

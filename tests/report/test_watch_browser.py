@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.report.test_browser import SERIOUS, browser  # noqa: F401  # browser is a fixture
@@ -80,14 +79,14 @@ def test_every_epoch_of_a_sweep_appears_and_a_restart_loses_nothing(browser, tmp
     configs = ["configs/smoke.yaml", other, "--seeds", "0-3", "--quiet"]
     sweep = regbench("run", *configs, *SMALL, "--results", results)
     behind = {}  # since when the page lacks an epoch that is on disk
-    delays, restarted = {}, False  # of each epoch of each run
+    slowest, restarted = 0.0, False
     try:
         while sweep.poll() is None:
             disk, shown, now = epochs_on_disk(results), epochs_on_page(page), time.monotonic()
             for run, epoch in disk.items():
                 for each in range(epoch + 1):
                     if shown.get(run, -1) >= each:
-                        delays.setdefault((run, each), now - behind.pop((run, each), now))
+                        slowest = max(slowest, now - behind.pop((run, each), now))
                     else:
                         behind.setdefault((run, each), now)
             if not restarted and list(shown.values()).count(EPOCHS) >= RUNS // 2:
@@ -101,9 +100,7 @@ def test_every_epoch_of_a_sweep_appears_and_a_restart_loses_nothing(browser, tmp
         page.locator("[data-state=completed]").nth(RUNS - 1).wait_for(state="attached")
         assert epochs_on_page(page) == epochs_on_disk(results)
         assert restarted
-        # On a machine that does other work, one of them may starve.
-        assert np.quantile(list(delays.values()), 0.95) <= LATEST
-        assert max(delays.values()) <= 3 * LATEST
+        assert slowest <= LATEST
         assert page.locator("#table tr").count() == 2
         assert page.locator("#curves [data-panel]").count() == 2
         assert heard == []
