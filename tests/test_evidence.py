@@ -11,7 +11,6 @@ import pytest
 from regbench import config, datasets
 from regbench.datasets import fingerprint
 from regbench.runs import probe_results
-from regbench.studies import file as study_file
 from regbench.studies import markdown
 from regbench.studies import run as studies
 from tests.evidence import shipped
@@ -19,7 +18,7 @@ from tests.evidence.shipped import Study
 
 SHIPPED = [study for study in shipped.STUDIES if study.bundle.exists()]
 # Those whose data is drawn; other data may not be on this machine.
-DRAWN = [study for study in SHIPPED if not study.suffix]
+DRAWN = [study for study in SHIPPED if study.is_drawn]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ def test_results_are_shipped():
 @pytest.mark.parametrize("study", SHIPPED, ids=lambda study: study.name)
 def test_the_shipped_table_is_that_of_the_shipped_runs(study):
     warnings = []
-    found = studies.judge(study_file.read(study.file), study.folder, warn=warnings.append)
+    found = studies.judge(study.read(), study.folder, warn=warnings.append)
     assert [each for each in warnings if "commit" not in each] == []
     assert markdown.markdown(found) == (study.folder / "verdicts.md").read_text(encoding="utf-8")
     assert found.as_dict() == json.loads((study.folder / "verdicts.json").read_text())

@@ -14,9 +14,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from regbench.runs.storage import BUNDLE
+from regbench.studies import file as study_file
 
 RESULTS = Path("results/studies")
 # Before training, networks differ by the rounding of one forward pass.
@@ -30,15 +34,19 @@ SAME = ("packages", "backend", "device", "threads", "processor")
 
 @dataclass(frozen=True)
 class Study:
-    """A study whose results are shipped: its file, its options, and where its results are."""
+    """A study whose results are shipped: its file, profile and settings, and where they are.
+
+    Settings name an archive of other bytes than the published one, which holds the same images in
+    another order.
+    """
 
     file: Path
-    suffix: str = ""
-    options: tuple[str, ...] = field(default=())
+    profile: str | None = None
+    settings: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        return self.file.stem + self.suffix
+        return self.file.stem
 
     @property
     def folder(self) -> Path:
@@ -46,7 +54,29 @@ class Study:
 
     @property
     def bundle(self) -> Path:
-        return self.folder / "runs.zip"
+        return self.folder / BUNDLE
+
+    @property
+    def trials(self) -> Path:
+        """The runs that a contest's winners were chosen from."""
+        return self.folder / "trials" / BUNDLE
+
+    @property
+    def options(self) -> list[str]:
+        """Return the options of `regbench study` that make these results."""
+        profile = ["--profile", self.profile] if self.profile else []
+        return [*profile, *(part for each in self.settings for part in ("--set", each))]
+
+    @property
+    def is_drawn(self) -> bool:
+        """Return whether the images are drawn by the code, so that every machine has them."""
+        study = self.read()
+        runs = study.contest.runs if study.contest else study.experiments
+        return all(each.data.name == "shapes" for each in runs)
+
+    def read(self) -> study_file.Study:
+        """Read the study as these results are made of it."""
+        return study_file.read(self.file, self.profile, overrides=self.settings)
 
     def first_seed(self) -> str:
         verdicts = json.loads((self.folder / "verdicts.json").read_text(encoding="utf-8"))
@@ -55,12 +85,14 @@ class Study:
 
 # README shows the demo's numbers, which a test compares with those of a demo run.
 DEMO = "demo"
-# Studies whose runs are still to be made; a result for one of them has to leave this list.
-NOT_YET_RUN = ("contest", "interactions", "variance")
+# Studies of real images, shipped in another profile than their first.
+ON_CIFAR10 = {"contest": "full"}
+# The binary archive that they were made of: every pixel as published, in another order.
+ARCHIVE = "data.sha256=9c97372c64eb22aea0dbcb4abcb2e908f899cb0277dd27cb934a86dbf39e7ff5"
 STUDIES = [
-    Study(path)
+    Study(path, ON_CIFAR10[path.stem], (ARCHIVE,)) if path.stem in ON_CIFAR10 else Study(path)
     for path in sorted(Path("configs/studies").glob("*.yaml"))
-    if path.stem not in (DEMO, *NOT_YET_RUN)
+    if path.stem != DEMO
 ]
 
 
@@ -73,19 +105,20 @@ class Finding:
     text: str
 
 
-def compare(bundle: Path, made: Path) -> list[Finding]:
-    """Compare each run folder in `made` with the run of the same name in a bundle."""
+def compare(bundle: Path, made: Path, names: Sequence[str] | None = None) -> list[Finding]:
+    """Compare run folders in `made`, all unless named, with those of the same name in a bundle."""
     with tempfile.TemporaryDirectory() as folder:
         extract(bundle, Path(folder))
         runs = sorted(path.parent for path in made.glob("*/summary.json"))
+        runs = [run for run in runs if names is None or run.name in names]
         return [_compare(Path(folder) / run.name, run, _allowed(Path(folder), run)) for run in runs]
 
 
 def _allowed(shipped: Path, made: Path) -> float:
-    """Return by how much the final test accuracy may differ, from the spread of the seeds."""
+    """Return by how much the final accuracy may differ, from the spread of the seeds."""
     config = made.name.rpartition("-s")[0]
     seeds = shipped.glob(f"{config}-s*/history.csv")
-    finals = [float(_history(path.parent)[-1]["test_accuracy"]) for path in seeds]
+    finals = [_final_accuracy(_history(path.parent)) for path in seeds]
     spread = statistics.stdev(finals) if len(finals) > 1 else 0.0
     return max(FINAL_ACCURACY, DEVIATIONS * spread)
 
@@ -106,7 +139,7 @@ def _compare(shipped: Path, made: Path, allowed: float) -> Finding:
     if all(before.get(key) == now.get(key) for key in SAME):
         return Finding(made.name, old == new, f"history {'equal' if old == new else 'DIFFERS'}")
     initial = abs(float(old[0]["train_loss"]) - float(new[0]["train_loss"]))
-    final = abs(float(old[-1]["test_accuracy"]) - float(new[-1]["test_accuracy"]))
+    final = abs(_final_accuracy(old) - _final_accuracy(new))
     holds = len(old) == len(new) and initial <= INITIAL_LOSS and final <= allowed
     # A loss that is not a number compares as false, and so does not hold.
     holds = holds and math.isfinite(initial + final)
@@ -114,7 +147,7 @@ def _compare(shipped: Path, made: Path, allowed: float) -> Finding:
         made.name,
         holds,
         f"another machine: initial loss differs by {initial:.1e} (at most {INITIAL_LOSS:.0e}), "
-        f"final test accuracy by {final:.3f} (at most {allowed:.3f})",
+        f"final accuracy by {final:.3f} (at most {allowed:.3f})",
     )
 
 
@@ -126,3 +159,8 @@ def _history(run: Path) -> list[dict[str, str]]:
     """Return the rows without their seconds, which no two runs share."""
     with (run / "history.csv").open(encoding="utf-8", newline="") as file:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def _final_accuracy(history: list[dict[str, str]]) -> float:
+    """Return the last test accuracy; of a trial, which has none, that on validation examples."""
+    return float(history[-1]["test_accuracy"] or history[-1]["validation_accuracy"])
