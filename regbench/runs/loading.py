@@ -249,10 +249,10 @@ def parse_history(text: str) -> NDArray[np.float64]:
     if not text.endswith("\n"):
         raise ValueError("expected a line end after the last row")
     rows = _plain_rows(text)
-    history = _any_rows(text) if rows is None else rows
+    found = _any_rows(text) if rows is None else rows
     # Runs without validation examples have fewer columns.
-    missing = len(COLUMNS) - history.shape[1]
-    history = np.pad(history, ((0, 0), (0, missing)), constant_values=math.nan)
+    history = np.full((len(found), len(COLUMNS)), math.nan)
+    history[:, : found.shape[1]] = found
     _check_bounds(history)
     return history
 
