@@ -56,7 +56,9 @@ def pairings(firsts: Sequence[Sample], seconds: Sequence[Sample]) -> list[Pairin
     None for fewer than three pairs of finite values, or without a spread.
     """
     found: list[Pairing | None] = [None] * len(firsts)
-    known = [np.isfinite(one) & np.isfinite(other) for one, other in zip(firsts, seconds, strict=True)]
+    known = [
+        np.isfinite(one) & np.isfinite(other) for one, other in zip(firsts, seconds, strict=True)
+    ]
     here = [sample[each] for sample, each in zip(firsts, known, strict=True)]
     there = [sample[each] for sample, each in zip(seconds, known, strict=True)]
     for (count, places, one), (_, _, other) in zip(

@@ -264,7 +264,7 @@ def _plain_rows(text: str) -> NDArray[np.float64] | None:
     if header != ",".join(columns) or "_" in body or '"' in body or "\r" in body:
         return None
     lines, commas = body.count("\n"), len(columns) - 1
-    if any(line.count(",") != commas for line in body[:-1].split("\n")):
+    if {line.count(",") for line in body[:-1].split("\n")} != {commas}:
         return None
     cells = body[:-1].replace("\n", ",").split(",")
     if cells[:: len(columns)] != [str(number) for number in range(lines)]:
