@@ -27,7 +27,7 @@ from regbench.analysis.statistics import Interval, Sample
 from regbench.analysis.widths import Covered, Paired
 from regbench.config.changes import changes
 from regbench.errors import RegbenchError, Warn
-from regbench.runs import copies
+from regbench.runs import collection, copies
 from regbench.runs.results import Configs, Results, results_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ PairsNeeded = tuple[int | None, int | None, int | None]
 Key = tuple[str, str]
 
 
+@collection.paused()
 def compare(
     results: Results | pandas.DataFrame,
     baseline: str | None = None,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from regbench import config
 from regbench.errors import RegbenchError, Warn
-from regbench.runs import elsewhere, environments, reading_cache, storage
+from regbench.runs import collection, elsewhere, environments, reading_cache, storage
 from regbench.runs import summary as summaries
 from regbench.runs.files import (
     COLUMNS,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 CONFIG_HASH = RUN.index("config_hash") - 1
 
 
+@collection.paused()
 def load(
     paths: str | Path | Iterable[str | Path], warn: Warn | None = None, with_tables: bool = True
 ) -> Results:
