@@ -199,10 +199,10 @@ def _pack(kept: Content) -> bytes:
     return struct.pack("<Q", len(text)) + text + numbers.astype("<f8").tobytes()
 
 
-def _unpack(content: memoryview) -> Content:
+def _unpack(content: bytes) -> Content:
     """Return the content. Raises an error of `DAMAGED` for what this version did not write."""
     (length,) = struct.unpack_from("<Q", content)
-    values = json.loads(bytes(content[8 : 8 + length]))
+    values = json.loads(content[8 : 8 + length])
     if values["made_by"] != _made_by():
         raise ValueError("of another version")
     environments = [Environment(**each) for each in values["environments"]]
@@ -225,7 +225,7 @@ def _made_by() -> list[Any]:
     return [VERSION, metadata.version("regbench"), *READ, CONFIG, *COLUMNS]
 
 
-def _authentic(folder: Path, key: bytes) -> memoryview:
+def _authentic(folder: Path, key: bytes) -> bytes:
     """Return the content of a cache that was written with this key. Raises OSError or ValueError.
 
     A results folder may come from a stranger, whose cache could contradict the files.
@@ -236,7 +236,7 @@ def _authentic(folder: Path, key: bytes) -> memoryview:
     body = memoryview(content)[HEAD.size :]
     if length != len(body) or not hmac.compare_digest(mac, _mac(body, key)):
         raise ValueError("damaged, or written by somebody else")
-    return body
+    return bytes(body)
 
 
 def _mac(content: bytes | memoryview, key: bytes) -> bytes:
