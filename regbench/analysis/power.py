@@ -54,7 +54,7 @@ def pairs_needed_each(
     """Return what `pairs_needed` does for each mean (n,) and spread (n,), many times as fast."""
     found: list[int | None] = [None] * len(means)
     known = (means != 0) & np.isfinite(means) & np.isfinite(spreads)
-    for place in np.flatnonzero(known & (spreads == 0)):
+    for place in np.flatnonzero(known & (spreads == 0)).tolist():
         found[place] = 2
     places = np.flatnonzero(known & (spreads != 0))
     with np.errstate(over="ignore"):
