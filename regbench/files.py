@@ -151,8 +151,14 @@ def read(path: Path, limit: int) -> str:
 
 def read_bytes(path: Path, limit: int) -> bytes:
     """Return a file of at most `limit` bytes. Raises OSError or ValueError."""
-    with open_regular(path) as file:
-        content = file.read(limit + 1)
+    descriptor, size = _descriptor(path)
+    try:
+        # Two calls at most, unless the file grows meanwhile. Asking for `limit` would reserve that.
+        content, step = b"", max(size + 1, 2**16)
+        while more := os.read(descriptor, min(step, limit + 1 - len(content))):
+            content += more
+    finally:
+        os.close(descriptor)
     if len(content) > limit:
         raise ValueError(f"expected at most {limit} bytes")
     return content
@@ -165,6 +171,12 @@ def open_regular(path: Path) -> io.BufferedReader:
         NotRegular: it is a pipe or a device, which can keep a reader waiting, or have no end.
         OSError: it can't be opened; IsADirectoryError for a folder.
     """
+    descriptor, _ = _descriptor(path)
+    return os.fdopen(descriptor, "rb")
+
+
+def _descriptor(path: Path) -> tuple[int, int]:
+    """Return a descriptor of a regular file, and its size. Raises what `open_regular` does."""
     reason = "expected a regular file, received a pipe or a device"
     try:
         descriptor = os.open(
@@ -175,12 +187,13 @@ def open_regular(path: Path) -> io.BufferedReader:
             raise NotRegular(errno.EINVAL, reason, str(path)) from error
         raise
     try:
-        mode = os.fstat(descriptor).st_mode
+        found = os.fstat(descriptor)
+        mode = found.st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(mode):
             raise NotRegular(errno.EINVAL, reason, str(path))
-        return os.fdopen(descriptor, "rb")
+        return descriptor, found.st_size
     except BaseException:
         os.close(descriptor)
         raise

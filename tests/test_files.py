@@ -185,3 +185,12 @@ def test_a_link_to_a_file_is_read(tmp_path):
     (tmp_path / "file").write_text("content")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     assert files.read(tmp_path / "link", 10) == "content"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a file of Linux")
+def test_a_file_that_is_longer_than_it_says_is_read_within_the_limit():
+    path = Path("/proc/self/status")  # says that it has no bytes
+    assert path.stat().st_size == 0
+    assert files.read(path, 2**20).startswith("Name:")
+    with pytest.raises(ValueError, match="expected at most 100 bytes"):
+        files.read(path, 100)

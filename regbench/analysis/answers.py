@@ -6,6 +6,7 @@ dropout narrows the gap by 0.124 (0.099 to 0.149; 5 seeds) and lowers the test a
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -26,7 +27,10 @@ LEGEND = (
 
 
 def sentences(
-    rows: Sequence[ConfigRow], labels: Sequence[str], metrics: Sequence[str] = ASKED
+    rows: Sequence[ConfigRow],
+    labels: Sequence[str],
+    metrics: Sequence[str] = ASKED,
+    most: int | None = None,
 ) -> list[str]:
     """Return a sentence for each config that two or more pairs compare with the baseline.
 
@@ -34,15 +38,23 @@ def sentences(
         rows: the result of `regbench.analysis.compare.compare`.
         labels: the name of each row, unique among them.
         metrics: what the sentences are about, one metric or two.
+        most: how many sentences to return; `count` says how many there are. None means all.
     """
     baseline = next((label for row, label in zip(rows, labels, strict=True) if row.is_baseline), "")
-    told = []
-    for row, label in zip(rows, labels, strict=True):
-        found = {name: row.value(name).versus_baseline for name in metrics}
-        known = {name: each for name, each in found.items() if each and each.pairs > 1}
-        if known:
-            told.append(_sentence(label, baseline or "the baseline", known))
-    return told
+    known = ((label, _known(row, metrics)) for row, label in zip(rows, labels, strict=True))
+    told = (_sentence(label, baseline or "the baseline", found) for label, found in known if found)
+    return list(itertools.islice(told, most))
+
+
+def count(rows: Sequence[ConfigRow], metrics: Sequence[str] = ASKED) -> int:
+    """Return how many sentences there are."""
+    return sum(1 for row in rows if _known(row, metrics))
+
+
+def _known(row: ConfigRow, metrics: Sequence[str]) -> dict[str, Difference]:
+    """Return the differences that rest on two or more pairs, by metric."""
+    found = {name: row.value(name).versus_baseline for name in metrics}
+    return {name: each for name, each in found.items() if each and each.pairs > 1}
 
 
 def _sentence(label: str, baseline: str, found: dict[str, Difference]) -> str:

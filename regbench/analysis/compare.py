@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regbench.analysis import consistency, mcnemar, power, statistics, widths
+from regbench.analysis import consistency, coverage, mcnemar, power, statistics, widths
 from regbench.analysis import metrics as metrics_of_runs
+from regbench.analysis.coverage import Pairing
 from regbench.analysis.gap import gap
 from regbench.analysis.mcnemar import Disagreement, Stored, Tested
 from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
 from regbench.analysis.rows import USUAL, ConfigRow, Difference, Rows, Value
-from regbench.analysis.statistics import Interval
-from regbench.analysis.widths import Paired
+from regbench.analysis.statistics import Interval, Sample
+from regbench.analysis.widths import Covered, Paired
 from regbench.config.changes import changes
 from regbench.errors import RegbenchError, Warn
-from regbench.runs import copies
+from regbench.runs import collection, copies
 from regbench.runs.results import Configs, Results, results_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ PairsNeeded = tuple[int | None, int | None, int | None]
 Key = tuple[str, str]
 
 
+@collection.paused()
 def compare(
     results: Results | pandas.DataFrame,
     baseline: str | None = None,
@@ -87,12 +89,11 @@ def compare(
         if reference is not None and key not in references
     }
     pairing = _paired(runs, compared, nearest, configs, warn)
-    pairs = {key: _differences_by_seed(*both) for key, both in pairing.items()}
-    read, versus = mcnemar.reader(warn), _versus(pairs, names)
+    read, paired = mcnemar.reader(warn), {}
     for key, both in pairing.items():
         known = [configs.get(each[1]) for each in (key, nearest[key]) if each]
-        paired = _read_both(*both, known, read if examples else None)
-        versus[key] = widths.extended(versus[key], names, paired)
+        paired[key] = _read_both(*both, known, read if examples else None)
+    versus = _versus(paired, names)
     disagreed = {
         key: mcnemar.by_seed(mine.tested(), theirs.tested(), read, warn)
         for key, (mine, theirs) in (pairing.items() if examples else ())
@@ -284,12 +285,13 @@ def _paired(
     """Return the paired runs of each config and of its baseline, in the same order."""
     unpaired = Unpaired()
     labels = dict(zip(runs, consistency.labels_of(runs), strict=True))
+    fingerprints = {key: _fingerprints(each) for key, each in runs.items()}
     found = {}
     for key, theirs in compared.items():
         reference = nearest[key]
         assert reference is not None
         same_data = _same_data(key[1], reference[1], configs)
-        here, there = _fingerprints(runs[key]), _fingerprints(theirs)
+        here, there = fingerprints[key], fingerprints[reference]
         seeds = []
         for seed in sorted(here.keys() & there.keys()):
             reason = obstacle(here[seed], there[seed], same_data)
@@ -330,31 +332,34 @@ def _read_both(
     return Paired(mine.metrics, theirs.metrics, scores, shared, widths.samples_of(*configs))
 
 
-def _differences_by_seed(runs: _Runs, reference: _Runs) -> np.ndarray:
-    """Return each seed's run minus the reference's run, as (pairs, metrics)."""
-    with np.errstate(invalid="ignore"):  # infinity minus infinity
-        return runs.metrics - reference.metrics
-
-
-def _versus(pairs: Mapping[Key, np.ndarray], names: Sequence[str]) -> dict[Key, list[Difference]]:
+def _versus(pairs: Mapping[Key, Paired], names: Sequence[str]) -> dict[Key, list[Difference]]:
     """Return the difference from the baseline for each config and metric, with its p-values.
 
     Holm's correction counts the compared configs, separately for each metric.
     """
     versus: dict[Key, list[Difference]] = {key: [] for key in pairs}
-    for column in range(len(names)):
-        samples = [_sample(differences[:, column]) for differences in pairs.values()]
+    for column, name in enumerate(names):
+        mine = [paired.mine[:, column] for paired in pairs.values()]
+        theirs = [paired.theirs[:, column] for paired in pairs.values()]
+        samples = [_differences(*both) for both in zip(mine, theirs, strict=True)]
         adjusted = statistics.holm(statistics.paired_ps(samples))
         means, flips = statistics.intervals(samples), statistics.sign_flips(samples)
-        needed = _pairs_needed(samples)
-        found = zip(pairs, map(len, samples), means, adjusted, flips, needed, strict=True)
-        for key, count, mean, p_holm, p_value, pairs_needed in found:
-            versus[key].append(_difference(count, mean, p_value, p_holm, pairs_needed))
+        needed, bought = _pairs_needed(samples), coverage.pairings(mine, theirs)
+        found = zip(means, adjusted, flips, needed, bought, strict=True)
+        for (key, paired), sample, numbers in zip(pairs.items(), samples, found, strict=True):
+            beyond = widths.covered(numbers[0], len(sample), name, column, paired)
+            versus[key].append(_difference(len(sample), *numbers, beyond))
     return versus
 
 
 def _difference(
-    pairs: int, mean: Interval, p_value: float | None, p_holm: float | None, needed: PairsNeeded
+    pairs: int,
+    mean: Interval,
+    p_holm: float | None,
+    p_value: float | None,
+    needed: PairsNeeded,
+    bought: Pairing | None,
+    beyond: Covered,
 ) -> Difference:
     return Difference(
         mean.mean,
@@ -367,29 +372,35 @@ def _difference(
         pairs_needed=needed[0],
         pairs_needed_low=needed[1],
         pairs_needed_high=needed[2],
+        correlation=bought.correlation if bought else None,
+        variance_ratio=bought.variance_ratio if bought else None,
+        **beyond._asdict(),
     )
 
 
-def _sample(differences: np.ndarray) -> np.ndarray:
-    """Return the known differences, or none at all if some are censored.
+def _differences(mine: Sample, theirs: Sample) -> Sample:
+    """Return each seed's run less the reference's: those known, none at all if some are censored.
 
     The differences of only those runs that reached a level would leave out the largest.
     """
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        differences = mine - theirs
     known = statistics.finite(differences)
     # Two censored runs differ by infinity less infinity, which is no number.
-    return known[:0] if np.isinf(differences).any() else known
+    return known[:0] if len(known) < len(differences) and np.isinf(differences).any() else known
 
 
-def _pairs_needed(samples: Sequence[np.ndarray]) -> list[PairsNeeded]:
+def _pairs_needed(samples: Sequence[Sample]) -> list[PairsNeeded]:
     """Return how many pairs would show each difference, given its observed mean and spread.
 
     The second and third numbers are for the ends of an 80% interval of the spread.
     """
     means, spreads = np.full(len(samples), math.nan), np.full((3, len(samples)), math.nan)
-    for place, sample in enumerate(samples):
-        if len(sample) > 1:
-            with np.errstate(over="ignore", invalid="ignore"):
-                means[place], spread = float(sample.mean()), float(sample.std(ddof=1))
-                least, most = power.spread_interval(spread, len(sample))
-            spreads[:, place] = spread, least, most
-    return list(zip(*(power.pairs_needed_each(means, each) for each in spreads), strict=True))
+    for count, places, of_size, observed in statistics.moments(samples):
+        least, most = power.spread_factors(count)
+        means[places] = of_size
+        with np.errstate(over="ignore"):
+            spreads[:, places] = observed, observed * least, observed * most
+    needed = power.pairs_needed_each(np.tile(means, 3), spreads.ravel())
+    third = len(samples)
+    return list(zip(needed[:third], needed[third : 2 * third], needed[2 * third :], strict=True))

@@ -6,7 +6,8 @@ processor. Such runs are still compared, but never silently.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,27 +37,65 @@ def check(
         warn: called with each line.
         known: environments that have already been read, by results folder and run.
     """
-    known = known or {}
-    labels = labels_of(zip(runs["name"], runs["config_hash"], strict=True))
-    places = zip(runs["results"], runs["run"], strict=True)
-    recorded = [known.get(each) or environments.read(Path(*each)) for each in places]
-    pools = [each[:DIGITS] if isinstance(each, str) else None for each in runs["data_pool"]]
+    alike = _alike(runs, known or {})
     # Older runs recorded only the processor's name, so names are compared.
-    kinds = all(each.kind for each in recorded if each.processor not in (None, environments.GPU))
+    kinds = all(
+        each.environment.kind
+        for each in alike
+        if each.environment.processor not in (None, environments.GPU)
+    )
+    pools = any(each.pool for each in alike)
     facts: dict[str, Values] = {}
     commits: Values = {}
-    for label, seed, environment, pool in zip(labels, runs["seed"], recorded, pools, strict=True):
-        found = _facts(environment, kinds)
-        found += [("data sets", pool or "not recorded")] if any(pools) else []
+    for each in alike:
+        found = _facts(each.environment, kinds)
+        found += [("data sets", each.pool or "not recorded")] if pools else []
         for kind, value in found:
-            facts.setdefault(kind, {}).setdefault(label, {}).setdefault(value, set()).add(seed)
-        if environment.commit:
-            commit = environment.commit[:DIGITS] + "+" * environment.commit.endswith("+")
-            commits.setdefault(label, {}).setdefault(commit, set()).add(seed)
+            _add(facts.setdefault(kind, {}), value, each)
+        commit = each.environment.commit
+        if commit:
+            _add(commits, commit[:DIGITS] + "+" * commit.endswith("+"), each)
     for kind, values in facts.items():
         for line in [*_within(kind, values), *_between(kind, values)]:
             warn(line)
     _tell_commits(commits, warn)
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """The seeds of those runs of a config that recorded the same."""
+
+    label: str
+    environment: Environment
+    pool: str | None
+    seeds: set[int]
+
+
+def _alike(
+    runs: pandas.DataFrame, known: Mapping[tuple[str, str], Environment]
+) -> Sequence[_Alike]:
+    """Return the runs by what they recorded, so that it is examined once for all of them.
+
+    Environments that were read together are often one object: see
+    `regbench.runs.reading_cache`.
+    """
+    columns = ("name", "config_hash", "results", "run", "seed", "data_pool")
+    # Iterating a pandas column of texts would take longer than all the rest.
+    names, hashes, *places, seeds_of_runs, pools = (runs[each].to_numpy() for each in columns)
+    found: dict[tuple[str, int, str | None], _Alike] = {}
+    labels = labels_of(zip(names, hashes, strict=True))
+    for label, place, seed, digest in zip(
+        labels, zip(*places, strict=True), seeds_of_runs.tolist(), pools, strict=True
+    ):
+        environment = known.get(place) or environments.read(Path(*place))
+        pool = digest[:DIGITS] if isinstance(digest, str) else None
+        new = _Alike(label, environment, pool, set())
+        found.setdefault((label, id(environment), pool), new).seeds.add(seed)
+    return list(found.values())
+
+
+def _add(values: Values, value: str, alike: _Alike) -> None:
+    values.setdefault(alike.label, {}).setdefault(value, set()).update(alike.seeds)
 
 
 def labels_of(configs: Iterable[tuple[str, str]]) -> list[str]:

@@ -50,16 +50,34 @@ class Pairing:
     variance_ratio: float
 
 
-def pairing(first: Sample, second: Sample) -> Pairing | None:
-    """Return what pairing two samples (n,) buys; None for fewer than three pairs, or no spread."""
-    known = np.isfinite(first) & np.isfinite(second)
-    if known.sum() < FEWEST_PAIRS:
-        return None
-    first, second = first[known], second[known]
-    with np.errstate(over="ignore", invalid="ignore"):
-        own, other = float(first.var(ddof=1)), float(second.var(ddof=1))
-        common = float(((first - first.mean()) * (second - second.mean())).sum())
-    common /= len(first) - 1
+def pairings(firsts: Sequence[Sample], seconds: Sequence[Sample]) -> list[Pairing | None]:
+    """Return what pairing two samples (n,) buys, for each first and second sample.
+
+    None for fewer than three pairs of finite values, or without a spread.
+    """
+    found: list[Pairing | None] = [None] * len(firsts)
+    known = [
+        np.isfinite(one) & np.isfinite(other) for one, other in zip(firsts, seconds, strict=True)
+    ]
+    here = [sample[each] for sample, each in zip(firsts, known, strict=True)]
+    there = [sample[each] for sample, each in zip(seconds, known, strict=True)]
+    for (count, places, one), (_, _, other) in zip(
+        statistics.by_size(here), statistics.by_size(there), strict=True
+    ):
+        if count < FEWEST_PAIRS:
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):
+            variances = one.var(axis=1, ddof=1), other.var(axis=1, ddof=1)
+            centered = [each - each.mean(axis=1, keepdims=True) for each in (one, other)]
+            common = (centered[0] * centered[1]).sum(axis=1) / (count - 1)
+        spreads = zip(*(each.tolist() for each in (*variances, common)), strict=True)
+        for place, each in zip(places, spreads, strict=True):
+            found[place] = _pairing(*each)
+    return found
+
+
+def _pairing(own: float, other: float, common: float) -> Pairing | None:
+    """Return what pairing buys, from the two variances and the covariance."""
     if not (own > 0 and other > 0 and math.isfinite(own + other)):
         return None
     correlation = common / math.sqrt(own) / math.sqrt(other)

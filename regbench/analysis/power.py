@@ -44,7 +44,7 @@ def pairs_needed(
     if spread == 0:
         return 2
     effect = abs(mean) / spread
-    guess = _guess(effect, power, alpha)
+    guess = int(_guess(np.array(effect), power, alpha))
     return _fewest(lambda pairs: _power(effect, pairs, alpha) >= power, guess)
 
 
@@ -54,13 +54,14 @@ def pairs_needed_each(
     """Return what `pairs_needed` does for each mean (n,) and spread (n,), many times as fast."""
     found: list[int | None] = [None] * len(means)
     known = (means != 0) & np.isfinite(means) & np.isfinite(spreads)
-    for place in np.flatnonzero(known & (spreads == 0)):
+    for place in np.flatnonzero(known & (spreads == 0)).tolist():
         found[place] = 2
     places = np.flatnonzero(known & (spreads != 0))
     with np.errstate(over="ignore"):
         effects = np.abs(means[places]) / spreads[places]
-    guesses = np.array([_guess(effect, power, alpha) for effect in effects.tolist()], np.int64)
-    for place, pairs in zip(places, _fewest_each(effects, guesses, power, alpha), strict=True):
+    guesses = _guess(effects, power, alpha)
+    fewest = _fewest_each(effects, guesses, power, alpha)
+    for place, pairs in zip(places.tolist(), fewest, strict=True):
         found[place] = pairs
     return found
 
@@ -138,7 +139,7 @@ def pairs_needed_for_same(
     def enough(pairs: int) -> bool:
         return sum(_power(effect, pairs, alpha, sides=1) for effect in ends) - 1 >= power
 
-    return _fewest(enough, _guess(min(ends), power, alpha))
+    return _fewest(enough, int(_guess(np.array(min(ends)), power, alpha)))
 
 
 def smallest_difference(
@@ -178,9 +179,15 @@ def spread_interval(spread: float, pairs: int, confidence: float = 0.8) -> tuple
     (n - 1) s^2 / sigma^2 follows a chi-square distribution with n - 1 degrees of freedom.
     Source: Cochran, "The Distribution of Quadratic Forms in a Normal System", 1934.
     """
+    low, high = spread_factors(pairs, confidence)
+    return spread * low, spread * high
+
+
+def spread_factors(pairs: int, confidence: float = 0.8) -> tuple[float, float]:
+    """Return the ends of `spread_interval` in standard deviations of the sample."""
     degrees, tail = pairs - 1, (1 - confidence) / 2
     low, high = (_chi_square_quantile(degrees, each) for each in (tail, 1 - tail))
-    return spread * math.sqrt(degrees / low), spread * math.sqrt(degrees / high)
+    return math.sqrt(degrees / low), math.sqrt(degrees / high)
 
 
 @functools.cache
@@ -206,11 +213,12 @@ def _fewest(enough: Callable[[int], bool], guess: int) -> int | None:
     return high if high < MOST_PAIRS or enough(MOST_PAIRS) else None
 
 
-def _guess(effect: float, power: float, alpha: float) -> int:
+def _guess(effects: Sample, power: float, alpha: float) -> NDArray[np.int64]:
     """Return about how many pairs are needed. Source: Guenther, "Sample Size Formulas", 1981."""
     edge = statistics.normal_quantile(1 - alpha / 2)
-    pairs = ((edge + statistics.normal_quantile(power)) / max(effect, 1e-6)) ** 2 + edge**2 / 2
-    return math.ceil(min(pairs, MOST_PAIRS))
+    reach = edge + statistics.normal_quantile(power)
+    pairs = (reach / np.maximum(effects, 1e-6)) ** 2 + edge**2 / 2
+    return np.ceil(np.minimum(pairs, MOST_PAIRS)).astype(np.int64)
 
 
 def _power(effect: float, pairs: int, alpha: float, sides: int = 2) -> float:

@@ -105,8 +105,8 @@ def interval(
 def intervals(samples: Sequence[Sample]) -> list[Interval]:
     """Return `interval` of each sample of finite values, many times as fast for many samples."""
     found = [Interval(float(each[0]) if len(each) else None) for each in samples]
-    for count, places, means, errors in _moments(samples):
-        half = t_quantile((1 + CONFIDENCE) / 2, count - 1) * errors
+    for count, places, means, spreads in moments(samples):
+        half = t_quantile((1 + CONFIDENCE) / 2, count - 1) * (spreads / math.sqrt(count))
         with np.errstate(over="ignore", invalid="ignore"):
             ends = np.stack([means, means - half, means + half], axis=1)
         for place, three in zip(places, ends.tolist(), strict=True):
@@ -119,7 +119,8 @@ def paired_ps(samples: Sequence[Sample]) -> list[float | None]:
     from scipy import special
 
     p_values: list[float | None] = [None] * len(samples)
-    for count, places, means, errors in _moments(samples):
+    for count, places, means, spreads in moments(samples):
+        errors = spreads / math.sqrt(count)
         # Equal differences have no spread to test with.
         without = np.where(means == 0, 1.0, sign_flip_floor(count))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -130,19 +131,27 @@ def paired_ps(samples: Sequence[Sample]) -> list[float | None]:
     return p_values
 
 
-def _moments(samples: Sequence[Sample]) -> Iterator[tuple[int, list[int], Sample, Sample]]:
-    """Yield each size from two, the places of its samples, their means and standard errors."""
-    by_size: dict[int, list[int]] = {}
-    for place, sample in enumerate(samples):
-        by_size.setdefault(len(sample), []).append(place)
-    for count in by_size.keys() - {0, 1}:
-        values = np.stack([samples[place] for place in by_size[count]])
+def moments(samples: Sequence[Sample]) -> Iterator[tuple[int, list[int], Sample, Sample]]:
+    """Yield each size from two, the places of its samples, their means and standard deviations."""
+    for count, places, values in by_size(samples):
         # As in `_mean` and `standard_error`, equal values have no error from rounding.
         equal = values.min(axis=1) == values.max(axis=1)
         with np.errstate(over="ignore", invalid="ignore"):
             means = np.where(equal, values[:, 0], values.mean(axis=1))
             spreads = np.where(equal, 0.0, values.std(axis=1, ddof=1))
-        yield count, by_size[count], means, spreads / math.sqrt(count)
+        yield count, places, means, spreads
+
+
+def by_size(samples: Sequence[Sample]) -> Iterator[tuple[int, list[int], NDArray[np.float64]]]:
+    """Yield each size n from two, the places of its samples, and these, (samples, n).
+
+    Calling NumPy once for all samples of a size is many times as fast as once for each.
+    """
+    places: dict[int, list[int]] = {}
+    for place, sample in enumerate(samples):
+        places.setdefault(len(sample), []).append(place)
+    for count in places.keys() - {0, 1}:
+        yield count, places[count], np.stack([samples[place] for place in places[count]])
 
 
 def finite(values: Sample) -> Sample:
@@ -326,16 +335,14 @@ def sign_flips(samples: Sequence[Sample]) -> list[float | None]:
     "Permutation P-values Should Never Be Zero", 2010.
     """
     p_values: list[float | None] = [None] * len(samples)
-    # One matrix product for all samples of a size: calling NumPy for each one would dominate.
-    for count in {len(sample) for sample in samples} - {0, 1}:
-        chosen = [index for index, sample in enumerate(samples) if len(sample) == count]
-        for index, p in zip(chosen, _sign_flip([samples[i] for i in chosen]), strict=True):
-            p_values[index] = float(p)
+    for _, places, differences in by_size(samples):
+        for place, p in zip(places, _sign_flip(differences).tolist(), strict=True):
+            p_values[place] = p
     return p_values
 
 
-def _sign_flip(samples: list[Sample]) -> Sample:
-    differences = np.stack(samples)
+def _sign_flip(differences: NDArray[np.float64]) -> Sample:
+    """Return the p-value of each sample of a size n, (samples, n), by one matrix product."""
     extreme = np.zeros(len(differences), np.int64)
     seen = np.abs(differences.sum(axis=1))
     # Sums of equal terms in another order differ by rounding: count such patterns as equal.

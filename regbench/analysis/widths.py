@@ -8,14 +8,14 @@ known. See `regbench.analysis.coverage`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regbench.analysis import coverage, metrics, sampling_error, statistics
 from regbench.analysis.mcnemar import Stored, Tested
-from regbench.analysis.rows import Difference
 from regbench.analysis.statistics import Floor, Interval, Sample
 from regbench.datasets.sizes import SIZES
 
@@ -39,29 +39,26 @@ class Paired:
     samples: tuple[int, int] | None = None
 
 
-def extended(
-    versus: Sequence[Difference], names: Sequence[str], paired: Paired
-) -> list[Difference]:
-    """Return the differences, one for each of the metrics `names`, with what else is known."""
-    columns = enumerate(zip(versus, names, strict=True))
-    return [_extended(each, name, column, paired) for column, (each, name) in columns]
+class Covered(NamedTuple):
+    """The intervals over new test images and over new training samples; None where unknown."""
+
+    images_low: float | None
+    images_high: float | None
+    samples_low: float | None
+    samples_high: float | None
 
 
-def _extended(versus: Difference, name: str, column: int, paired: Paired) -> Difference:
-    mine, theirs = paired.mine[:, column], paired.theirs[:, column]
-    found = coverage.pairing(mine, theirs)
-    if found:
-        versus = replace(versus, correlation=found.correlation, variance_ratio=found.variance_ratio)
-    if versus.low is None:
-        return versus
-    if name in metrics.PREDICTED and paired.scores:
-        with np.errstate(invalid="ignore"):
-            ends = _over_images(mine - theirs, paired.scores, paired.shared)
-        versus = replace(versus, images_low=ends.low, images_high=ends.high)
-    if name in OF_SAMPLES and paired.samples:
-        ends = coverage.from_seeds(versus, versus.pairs, *paired.samples)
-        versus = replace(versus, samples_low=ends.low, samples_high=ends.high)
-    return versus
+def covered(over_seeds: Interval, pairs: int, name: str, column: int, paired: Paired) -> Covered:
+    """Return what else is known of a difference of the metric `name`, given that over seeds."""
+    images = samples = Interval(None)
+    if over_seeds.low is not None:
+        if name in metrics.PREDICTED and paired.scores:
+            with np.errstate(invalid="ignore"):
+                differences = paired.mine[:, column] - paired.theirs[:, column]
+                images = _over_images(differences, paired.scores, paired.shared)
+        if name in OF_SAMPLES and paired.samples:
+            samples = coverage.from_seeds(over_seeds, pairs, *paired.samples)
+    return Covered(images.low, images.high, samples.low, samples.high)
 
 
 def _over_images(sample: Sample, scores: Sequence[Sample], shared: bool) -> Interval:

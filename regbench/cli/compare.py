@@ -89,6 +89,7 @@ def compare(
     """
     from regbench.analysis import compare as comparison
     from regbench.analysis import evidence
+    from regbench.runs import collection
 
     if by_origin.wanted(results, apart):
         if plot or changes or intervals:
@@ -114,7 +115,8 @@ def compare(
     rows: Sequence[ConfigRow] = compared
     if sort:
         rows = evidence.ordered(rows, sort)
-    _print(rows, form, shown, changes, intervals)
+    with collection.paused():
+        _print(rows, form, shown, changes, intervals)
     if plot:
         if loaded.frame["test_accuracy"].isna().all() and loaded.frame["test_loss"].isna().all():
             raise RegbenchError("--plot draws train and test curves, which no run here has")

@@ -21,13 +21,15 @@ def changes(base: Any, config: Any) -> dict[str, Any] | None:
 
 
 def _differences(base: Any, config: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if base == config:
+        return
     if isinstance(base, dict) and isinstance(config, dict):
         if key == "model" and _name(base) != _name(config):
             yield from leaves(_changed_keys(config), key)
             return
         for each in {**base, **config}:
             yield from _differences(base.get(each), config.get(each), f"{key}.{each}".strip("."))
-    elif base != config:
+    else:
         yield from leaves(config, key)
 
 

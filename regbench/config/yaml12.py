@@ -35,6 +35,7 @@ _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
+_FIRST_OF_NUMBERS = frozenset("+-.0123456789")
 _DECIMAL = re.compile(r"[-+]?[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
@@ -169,6 +170,8 @@ def resolve(text: str) -> Scalar:
         return None
     if text in _BOOLEANS:
         return _BOOLEANS[text]
+    if text[0] not in _FIRST_OF_NUMBERS:
+        return text
     if _OCTAL.fullmatch(text):
         return int(_bounded(text)[2:], 8)
     if _HEXADECIMAL.fullmatch(text):
@@ -224,7 +227,7 @@ class _Composer:
             raise YamlError(self.mark(after.start_mark), "expected one document, received more")
         return Document(root, self.problems)
 
-    def node(self, event: Any, depth: int) -> Node:
+    def node(self, event: Any, depth: int, key: Place | None = None) -> Node:
         place = self.mark(event.start_mark)
         self.nodes += 1
         if self.nodes > MAX_NODES:
@@ -236,10 +239,10 @@ class _Composer:
         if event.tag is not None:
             self.report(place, f"tags are not supported: remove {event.tag}")
         if isinstance(event, yaml.MappingStartEvent):
-            return Node(self.entries(depth + 1), place)
+            return Node(self.entries(depth + 1), place, key)
         if isinstance(event, yaml.SequenceStartEvent):
-            return Node(self.items(depth + 1), place)
-        return Node(self.scalar(event, place), place)
+            return Node(self.items(depth + 1), place, key)
+        return Node(self.scalar(event, place), place, key)
 
     def items(self, depth: int) -> list[Node]:
         items = []
@@ -251,7 +254,7 @@ class _Composer:
         entries: dict[str, Node] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self.node(event, depth)
-            value = replace(self.node(next(self.events), depth), key=key.place)
+            value = self.node(next(self.events), depth, key.place)
             name = key.content
             if not isinstance(name, str):
                 self.report(key.place, f"expected a name as key, received {event_text(event)}")
@@ -266,7 +269,8 @@ class _Composer:
         return entries
 
     def scalar(self, event: Any, place: Place) -> Scalar:
-        bad = _UNPRINTABLE.search(event.value)
+        # Only an escape can make a character that `parse` has not seen.
+        bad = _UNPRINTABLE.search(event.value) if event.style == '"' else None
         if bad:
             self.report(place, f"expected printable text, received character {bad[0]!a}")
             return event.value.replace(bad[0], "?")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from regbench.errors import Warn
 from regbench.runs.files import HISTORY, VALIDATION
 from regbench.runs.results import Results, results_of
@@ -26,15 +29,32 @@ def distinct(runs: Results | pandas.DataFrame, warn: Warn | None = None) -> pand
     A folder that is named twice and a copied folder add no evidence. `warn` is called for folders
     with the same config and seed and other numbers or other data.
     """
-    # Concatenated frames may share index values.
-    frame = results_of(runs).frame.drop_duplicates([*KEYS, "epoch"]).reset_index(drop=True)
-    every = frame.drop_duplicates(KEYS)
+    import pandas
+
+    frame = results_of(runs).frame
+    numbers = _numbers(frame)
+    epochs = pandas.DataFrame({"run": numbers, "epoch": frame["epoch"].to_numpy()})
+    repeated = epochs.duplicated().to_numpy()
+    if repeated.any():
+        frame, numbers = frame[~repeated], numbers[~repeated]
+    frame = frame.reset_index(drop=True)  # concatenated frames may share index values
+    every = frame.iloc[np.unique(numbers, return_index=True)[1]]
     kept = every.drop_duplicates(list(SAME))
     if len(kept) == len(every):
         return frame
     if warn:
         _tell(frame, every, kept, warn)
     return frame.merge(kept[KEYS])
+
+
+def _numbers(frame: pandas.DataFrame) -> NDArray[np.intp]:
+    """Return a number for each row (rows,), the same for all rows of a run."""
+    # The epochs of a run are neighbors, so that few rows have to be looked up by their texts.
+    columns = [frame[key].to_numpy() for key in KEYS]
+    begins = np.ones(len(frame), np.bool_)
+    begins[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
+    stretches = frame.loc[begins, KEYS].groupby(KEYS, sort=False, dropna=False).ngroup().to_numpy()
+    return stretches[np.cumsum(begins) - 1]
 
 
 def _tell(

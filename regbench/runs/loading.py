@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from regbench import config
 from regbench.errors import RegbenchError, Warn
-from regbench.runs import elsewhere, environments, reading_cache, storage
+from regbench.runs import collection, elsewhere, environments, reading_cache, storage
 from regbench.runs import summary as summaries
 from regbench.runs.files import (
     COLUMNS,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 CONFIG_HASH = RUN.index("config_hash") - 1
 
 
+@collection.paused()
 def load(
     paths: str | Path | Iterable[str | Path], warn: Warn | None = None, with_tables: bool = True
 ) -> Results:
@@ -249,10 +250,10 @@ def parse_history(text: str) -> NDArray[np.float64]:
     if not text.endswith("\n"):
         raise ValueError("expected a line end after the last row")
     rows = _plain_rows(text)
-    history = _any_rows(text) if rows is None else rows
+    found = _any_rows(text) if rows is None else rows
     # Runs without validation examples have fewer columns.
-    missing = len(COLUMNS) - history.shape[1]
-    history = np.pad(history, ((0, 0), (0, missing)), constant_values=math.nan)
+    history = np.full((len(found), len(COLUMNS)), math.nan)
+    history[:, : found.shape[1]] = found
     _check_bounds(history)
     return history
 
@@ -264,7 +265,7 @@ def _plain_rows(text: str) -> NDArray[np.float64] | None:
     if header != ",".join(columns) or "_" in body or '"' in body or "\r" in body:
         return None
     lines, commas = body.count("\n"), len(columns) - 1
-    if any(line.count(",") != commas for line in body[:-1].split("\n")):
+    if {line.count(",") for line in body[:-1].split("\n")} != {commas}:
         return None
     cells = body[:-1].replace("\n", ",").split(",")
     if cells[:: len(columns)] != [str(number) for number in range(lines)]:

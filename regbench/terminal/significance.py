@@ -50,12 +50,14 @@ def _answers(rows: Sequence[ConfigRow], metrics: Sequence[str]) -> list[Group]:
     from rich.console import Group
     from rich.text import Text
 
-    told = answers.sentences(rows, comparison.labels(rows), metrics[:2] or answers.ASKED)
+    asked = metrics[:2] or answers.ASKED
+    told = answers.sentences(rows, comparison.labels(rows), asked, answers.MOST)
     if not told:
         return []
-    lines = [Text(f"- {each}") for each in told[: answers.MOST]]
-    if len(told) > answers.MOST:
-        lines.append(Text(f"- and {len(told) - answers.MOST} more, in the tables below"))
+    lines = [Text(f"- {each}") for each in told]
+    more = answers.count(rows, asked) - len(told)
+    if more:
+        lines.append(Text(f"- and {more} more, in the tables below"))
     return [Group(*lines, Text(f"\n{answers.LEGEND}\n", style="dim"))]
 
 

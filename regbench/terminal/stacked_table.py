@@ -6,13 +6,14 @@ rich draws it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.segment import Segment
+    from rich.style import Style
     from rich.table import Table
     from rich.text import Text
 
@@ -50,8 +51,13 @@ class StackedTable:
             yield self._drawn_by_rich()
             return
         yield self._head(widths)
+        styles = {style: console.get_style(style or "none") for style in self._styles()}
         for row in self.rows:
-            yield from self._lines(row, widths, console)
+            yield from self._lines(row, widths, styles)
+
+    def _styles(self) -> set[str]:
+        """Return the styles of all cells; a line of nothing but empty cells has none."""
+        return {"", *(style for row in self.rows for lines in row for _, style in lines)}
 
     def _widths(self) -> list[int]:
         """Return the width of each column."""
@@ -93,7 +99,7 @@ class StackedTable:
         return table
 
     def _lines(
-        self, row: Sequence[Cell], widths: Sequence[int], console: Console
+        self, row: Sequence[Cell], widths: Sequence[int], styles: Mapping[str, Style]
     ) -> Iterable[Segment]:
         """Yield the segments of a row, one for each stretch of a style."""
         from rich.segment import Segment
@@ -104,10 +110,10 @@ class StackedTable:
                 own, own_style = lines[number] if number < len(lines) else ("", style)
                 if own_style != style:
                     if text:
-                        yield Segment(text, console.get_style(style or "none"))
+                        yield Segment(text, styles[style])
                     text, style = "", own_style
                 text += BETWEEN * bool(column) + _fitted(own, width, right=column > 0)
-            yield Segment(text, console.get_style(style or "none"))
+            yield Segment(text, styles[style])
             yield Segment.line()
 
 

@@ -56,3 +56,10 @@ def test_a_sentence_is_about_the_metrics_that_are_asked_for():
     compared = row("l2", test_loss=difference(-0.3, -0.4, -0.2), gap=NARROWER)
     (sentence,) = told(row("baseline"), compared, metrics=["test_loss"])
     assert sentence == "l2 lowers the test loss by 0.300 (0.200 to 0.400; 5 seeds)."
+
+
+def test_the_first_sentences_of_many_are_those_of_all():
+    rows = [row("baseline"), *(row(f"l2_{n}", gap=NARROWER) for n in range(5))]
+    labels = [each.name for each in rows]
+    assert answers.count(rows) == 5
+    assert answers.sentences(rows, labels, most=2) == answers.sentences(rows, labels)[:2]

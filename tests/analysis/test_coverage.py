@@ -61,13 +61,14 @@ def test_pairing_buys_what_the_correlation_says():
     rng = np.random.default_rng(0)
     first = rng.normal(0, 1, 12)
     second = first + rng.normal(0, 0.3, 12)
-    found = coverage.pairing(first, second)
+    (found,) = coverage.pairings([first], [second])
     assert found.correlation == pytest.approx(np.corrcoef(first, second)[0, 1])
     ratio = (first - second).var(ddof=1) / (first.var(ddof=1) + second.var(ddof=1))
     assert found.variance_ratio == pytest.approx(ratio)
-    assert coverage.pairing(first[:2], second[:2]) is None
-    assert coverage.pairing(np.ones(5), first[:5]) is None
-    assert coverage.pairing(first, np.full(12, np.inf)) is None
+    few, equal, censored = first[:2], np.ones(5), np.full(12, np.inf)
+    firsts = [few, equal, np.append(first, np.nan), first]
+    seconds = [second[:2], first[:5], np.append(second, 1.0), censored]
+    assert coverage.pairings(firsts, seconds) == [None, None, found, None]
 
 
 def stored(folder, scores):

@@ -9,6 +9,7 @@ import pytest
 from regbench import config, runs
 from regbench.analysis.compare import compare
 from regbench.figures import variants
+from regbench.runs import copies
 from tests.made_up_runs import write_run
 
 
@@ -78,3 +79,14 @@ def test_figures_never_put_the_epochs_of_two_runs_into_one_curve(tmp_path):
     first = runs.load(tmp_path / "a")
     drawn = variants.labeled(frame).drop(columns="variant")
     pandas.testing.assert_frame_equal(drawn, first.frame, check_like=True)
+
+
+def test_a_run_counts_once_in_whatever_order_its_epochs_come(tmp_path):
+    for seed in range(2):
+        made_up(tmp_path, seed, number=seed)
+    frame = runs.load(tmp_path).frame
+    mixed = pandas.concat([frame, frame]).sort_values(["epoch", "seed"], ascending=[False, True])
+    once = copies.distinct(mixed)
+    assert len(once) == len(frame)
+    assert once.equals(mixed.drop_duplicates().reset_index(drop=True))
+    assert compare(mixed) == compare(frame)
