@@ -20,6 +20,7 @@ from regbench.runs.folder import RunFolder
 from regbench.sweeps import sweep
 from regbench.sweeps.sweep import Observer
 from tests.execution import stub_jobs
+from tests.execution.slurm_cluster import free_ports
 
 pytestmark = [
     pytest.mark.ray,
@@ -36,21 +37,36 @@ SMALL = [
 ]  # fmt: skip
 
 
+# Ray gives a new worker a minute to import its libraries, which a busy machine may need for more.
+PATIENCE = {"RAY_worker_register_timeout_seconds": "300"}
+# A node waits 15 seconds, which no setting changes, for its agents (processes in Python) to write
+# the ports that they have chosen, and ends itself. It does not wait where the ports are given.
+AGENTS = (
+    "dashboard_agent_listen_port", "metrics_agent_port", "metrics_export_port",
+    "runtime_env_agent_port",
+)  # fmt: skip
+
+
+def node_args(**more):
+    return {"num_cpus": 1} | dict(zip(AGENTS, free_ports(len(AGENTS)), strict=True)) | more
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """Start three nodes of one core each; yield the cluster of ray.cluster_utils."""
     from ray.cluster_utils import Cluster as RayCluster
 
-    # Nodes start Python anew: it must find this very source, whatever is installed.
+    # A node starts Python afresh: it must find this very source, whatever is installed.
     paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", paths)
-        for name, value in executor.SETTINGS.items():
+        for name, value in (executor.SETTINGS | PATIENCE).items():
             patch.setenv(name, value)
-        started = RayCluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        head = {"include_dashboard": False, "include_log_monitor": False}
+        started = RayCluster(initialize_head=True, head_node_args=head | node_args())
         try:
             for _ in range(2):
-                started.add_node(num_cpus=1)
+                started.add_node(**node_args())
             yield started
         finally:
             started.shutdown()
@@ -121,7 +137,7 @@ def test_runs_of_a_lost_node_resume_elsewhere_and_end_as_local_ones(cluster, tmp
             executor="ray", cluster=Cluster(cluster.address), observer=observer,
         )  # fmt: skip
     finally:
-        cluster.add_node(num_cpus=1)
+        cluster.add_node(**node_args())
     assert len(outcome.done) == RUNS
     assert any("was lost; restarting" in text for text in observer.repeated)
     local = sweep.run(smoke_runs(RUNS), tmp_path / "local", threads=1, jobs=2, probes=False)
@@ -187,7 +203,7 @@ def test_a_node_with_another_version_is_refused(cluster, tmp_path):
     other.mkdir()
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: regbench\nVersion: 9.9\n")
     paths = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
-    node = cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": paths})
+    node = cluster.add_node(**node_args(env_vars={"PYTHONPATH": paths}))
     try:
         own = environment.versions()["regbench"]
         with pytest.raises(RegbenchError, match=f"expected regbench {own}, received 9.9"):
