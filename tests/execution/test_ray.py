@@ -214,9 +214,22 @@ def test_a_node_with_another_version_is_refused(cluster, tmp_path):
 
 def test_no_process_is_left_of_a_ray_that_was_started_here(cluster):
     cluster.shutdown()
-    events = list(executor.ray(stub_jobs.sleep, [0, 0], 2, VARIABLES))
-    assert [event.kind for event in events if event.job == 0] == ["started", "done"]
+    # In a process of its own: one that has used a cluster without a token can't start one with it.
+    done = subprocess.run(
+        [sys.executable, "-c", STARTS_RAY], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["started", "done"], done.stderr
     deadline = time.monotonic() + 30
     while descendants_of_nodes() and time.monotonic() < deadline:
         time.sleep(0.5)
     assert descendants_of_nodes() == []
+
+
+STARTS_RAY = f"""
+from regbench.execution import ray
+from tests.execution import stub_jobs
+
+for event in ray.ray(stub_jobs.sleep, [0, 0], 2, {VARIABLES}):
+    if event.job == 0:
+        print(event.kind)
+"""
