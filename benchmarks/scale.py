@@ -128,8 +128,9 @@ def measured(executor: str, count: int, folder: Path) -> Iterator[Row]:
     folder.mkdir(parents=True)
     results, arguments = folder / "results", ["--results", str(folder / "results")]
     named, experiments = stub_runs.experiments(folder, *stub_runs.SHAPES[count])
-    smoke = ["run", "configs/smoke.yaml", "--seeds", f"0-{count - 1}", "--dry-run", "--json"]
-    yield Row("plan them, none of one config trained", _spent(command(*smoke, *arguments)))
+    two = ["run", "configs/baseline.yaml", "configs/l2.yaml", "--smoke", "--dry-run", "--json"]
+    plan = command(*two, "--seeds", f"0-{count // 2 - 1}", *arguments)
+    yield Row("plan them: two configs, none trained", _spent(plan))
     before, began = spent_by_children(), time.perf_counter()
     clock = sweep_of(experiments, results, executor, 0.0, folders=True)
     took = Spent(time.perf_counter() - began, spent_by_children().cpu - before.cpu)
@@ -182,9 +183,7 @@ def _files(folder: Path, apart: str) -> str:
     for path, folders, names in os.walk(folder):
         folders[:] = [each for each in folders if each != apart]
         count += len(folders) + len(names)
-        size += sum(
-            os.lstat(os.path.join(path, name)).st_blocks * 512 for name in [*folders, *names]
-        )
+        size += sum((Path(path) / name).lstat().st_blocks * 512 for name in [*folders, *names])
     return f"{count:,}, {size / 1e6:.1f} MB"
 
 
