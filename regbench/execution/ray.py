@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from regbench.errors import RegbenchError
-from regbench.execution import environment, failures, node, parcel, returned
+from regbench.execution import environment, failures, node, parcel
 from regbench.execution.cluster import Capacity, Cluster, Node, gpus_of_a_run
 from regbench.execution.local import SECONDS_TO_STOP, Event, Function
 from regbench.execution.parcel import Parcel
@@ -223,6 +223,8 @@ class _Jobs:
 
     def _received(self, event: Event) -> Event:
         """Write a run that its node returned into the results folder."""
+        from regbench.execution import returned  # no node needs it for a shared folder
+
         if not isinstance(event.result, returned.Bundled):
             return event
         try:
