@@ -33,6 +33,8 @@ MOST_LOSSES = 10
 # seen it: 90 seconds by default for NFS version 4.
 SECONDS_UNTIL_UNLOCKED = 180.0
 SECONDS_BETWEEN_LOOKS = 0.1
+# How often a Ray of one's own is started until it runs.
+STARTS = 3
 SECONDS_BEFORE_ANOTHER_TRY = 3.0
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -321,13 +323,7 @@ def _connected(cluster: Cluster, cores: int) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="regbench-ray-") as empty:
         try:
             os.chdir(empty)
-            library.init(**wanted, log_to_driver=False, logging_level="error")
-        except Exception as error:  # Ray raises bare ones
-            at = cluster.address or "this machine"
-            raise RegbenchError(
-                f"--address: expected a Ray cluster at {at}, received: {failures.message(error)}; "
-                "start one with: ray start --head"
-            ) from error
+            _initialize(wanted, cluster.address)
         finally:
             os.chdir(where)
             signal.signal(signal.SIGTERM, before)  # Ray's would end this process at once
@@ -335,6 +331,34 @@ def _connected(cluster: Cluster, cores: int) -> Iterator[None]:
             yield
         finally:
             library.shutdown()
+
+
+def _initialize(wanted: Mapping[str, Any], address: str | None) -> None:
+    """Connect this process to Ray, which is started here where there is no address.
+
+    A Ray that is started waits 15 seconds for processes of its own, and gives up where the machine
+    is busy; the next try finds their files in memory.
+    """
+    library = _library()
+    for left in reversed(range(1 if address else STARTS)):
+        try:
+            library.init(**wanted, log_to_driver=False, logging_level="error")
+            return
+        except Exception as error:  # Ray raises bare ones
+            library.shutdown()
+            if left:
+                continue
+            received = failures.message(error)
+            if address is None:
+                raise RegbenchError(
+                    f"--executor ray: Ray did not start on this machine: {received}; if other "
+                    "programs keep the machine busy, try again later; its logs are in "
+                    "/tmp/ray/session_latest/logs"
+                ) from error
+            raise RegbenchError(
+                f"--address: expected a Ray cluster at {address}, received: {received}; "
+                "start one with: ray start --head"
+            ) from error
 
 
 def _library() -> Any:
