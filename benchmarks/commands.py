@@ -19,6 +19,11 @@ class Spent:
     cpu: float
     memory: int = 0
 
+    def __str__(self) -> str:
+        """Return "12.0 s (3.1 s of CPU, 120 MB)"."""
+        memory = f", {self.memory / 1e6:.0f} MB" if self.memory else ""
+        return f"{self.wall:.1f} s ({self.cpu:.1f} s of CPU{memory})"
+
 
 def command(*arguments: str) -> Spent:
     """Run the regbench command and return what it has spent, with its processes."""
@@ -37,7 +42,7 @@ def command(*arguments: str) -> Spent:
     return Spent(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
-def spent_by_children() -> Spent:
+def cpu_seconds() -> float:
     """Return the CPU seconds of this process and of those that it has waited for."""
     both = [resource.getrusage(each) for each in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return Spent(0.0, sum(each.ru_utime + each.ru_stime for each in both))
+    return sum(each.ru_utime + each.ru_stime for each in both)

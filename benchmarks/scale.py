@@ -21,12 +21,11 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import stub_runs
-from commands import Spent, command, spent_by_children
+from commands import Spent, command, cpu_seconds
 
 from regbench.config import Experiment
 from regbench.execution import environment, processor
@@ -39,6 +38,10 @@ from regbench.sweeps.sweep import Observer
 JOBS, SECONDS, SLOTS = 24, 1.0, 2
 IDEAL = JOBS * SECONDS / SLOTS
 BARS = {"local": 1.3, "ray": 1.3, "slurm": 1.6}
+# What was measured, with its unit, by the name of its row.
+Numbers = dict[str, str]
+# With two slots, 20,000 jobs of SLURM's would take hours.
+COUNTS = {"local": (10, 1_000, 20_000), "ray": (10, 1_000, 20_000), "slurm": (10, 1_000)}
 CLUSTERS = {"slurm": Cluster(slurm={"time": "30m"})}
 
 
@@ -62,14 +65,6 @@ class Clock(Observer):
     def seconds(self) -> float:
         """Seconds from the first job's beginning to the last one's end."""
         return self.last - self.first
-
-
-@dataclass
-class Row:
-    """A line of a table: what was measured, and its numbers by the name of their column."""
-
-    what: str
-    numbers: dict[str, str] = field(default_factory=dict)
 
 
 def sweep_of(
@@ -113,49 +108,58 @@ def overhead(executors: Sequence[str], folder: Path) -> str:
 
 def runs(executors: Sequence[str], counts: Sequence[int], folder: Path) -> str:
     """Return the table of what so many runs cost through each executor."""
-    columns: list[tuple[str, list[Row]]] = []
+    columns: dict[str, Numbers] = {}
     for executor in executors:
         with running(executor, folder / "cluster"):
-            for count in counts:
+            for count in counts or COUNTS[executor]:
                 print(f"{executor}, {count:,} runs ...", file=sys.stderr)
-                rows = list(measured(executor, count, folder / f"{executor}-{count}"))
-                columns.append((f"{executor}, {count:,} runs", rows))
+                place = folder / f"{executor}-{count}"
+                place.mkdir(parents=True)
+                columns[f"{executor}, {count:,} runs"] = measured(executor, count, place)
     return table(columns)
 
 
-def measured(executor: str, count: int, folder: Path) -> Iterator[Row]:
-    """Write so many runs through an executor, and yield what each part costs."""
-    folder.mkdir(parents=True)
-    results, arguments = folder / "results", ["--results", str(folder / "results")]
+def measured(executor: str, count: int, folder: Path) -> Numbers:
+    """Write so many runs through an executor; return what each part costs.
+
+    What does not depend on the executor is measured with the local one alone.
+    """
+    results = folder / "results"
     named, experiments = stub_runs.experiments(folder, *stub_runs.SHAPES[count])
-    two = ["run", "configs/baseline.yaml", "configs/l2.yaml", "--smoke", "--dry-run", "--json"]
-    plan = command(*two, "--seeds", f"0-{count // 2 - 1}", *arguments)
-    yield Row("plan them: two configs, none trained", _spent(plan))
-    before, began = spent_by_children(), time.perf_counter()
+    found = planned(count, results) if executor == "local" else {}
+    began, before = time.perf_counter(), cpu_seconds()
     clock = sweep_of(experiments, results, executor, 0.0, folders=True)
-    took = Spent(time.perf_counter() - began, spent_by_children().cpu - before.cpu)
-    yield Row("write them through the executor", _spent(took))
-    yield Row("... for each run, after the start", {"": f"{clock.seconds / count * 1e3:.0f} ms"})
-    alone = _written_here(experiments[: min(count, 200)], folder / "alone")
-    yield Row("... without executor, one after the other", {"": f"{alone * 1e3:.0f} ms"})
-    yield Row("take and release the lock of each", {"": f"{_locks(experiments, results):.2f} s"})
-    for what, path in (("run folders", results), ("beside them in `.slurm`", results / ".slurm")):
-        if path.is_dir():
-            yield Row(f"files: {what}", {"": _files(path, apart=".slurm")})
-    yield Row(
-        "plan them, all finished", _spent(command("run", *named, "--dry-run", "--json", *arguments))
+    wall, cpu = time.perf_counter() - began, cpu_seconds() - before
+    found["write them through the executor"] = (
+        str(Spent(wall, cpu)) if executor == "local" else f"{wall:.1f} s"
     )
+    found["... of which for each run, after the start"] = f"{clock.seconds / count * 1e3:.0f} ms"
+    found["files: run folders"] = _files(results, apart=".slurm")
+    if (results / ".slurm").is_dir():
+        found["files: beside them in `.slurm`"] = _files(results / ".slurm")
+    return found | (finished(named, experiments, results) if executor == "local" else {})
+
+
+def planned(count: int, results: Path) -> Numbers:
+    """Return what a plan costs of runs none of which is trained."""
+    two = ["run", "configs/baseline.yaml", "configs/l2.yaml", "--smoke", "--dry-run", "--json"]
+    plan = command(*two, "--seeds", f"0-{count // 2 - 1}", "--results", str(results))
+    return {"plan them: two configs, none trained": str(plan)}
+
+
+def finished(named: Sequence[str], experiments: Sequence[Experiment], results: Path) -> Numbers:
+    """Return what finished runs cost: locks, a plan, reading them, the report."""
+    alone = _written_here(experiments[:200], results.parent / "alone")
+    found = {"write one without executor": f"{alone * 1e3:.0f} ms"}
+    found["lock and unlock each"] = f"{_locks(experiments, results):.2f} s"
+    plan = command("run", *named, "--dry-run", "--json", "--results", str(results))
+    found["plan them: all are finished"] = str(plan)
     time.sleep(3)  # files that changed a moment ago are not cached
     for what in ("first", "second"):
-        yield Row(f"`compare`, the {what} time", _spent(command("compare", str(results))))
-    page = folder / "report.html"
-    yield Row("`report`", _spent(command("report", str(results), "-o", str(page))))
-    yield Row("... its page", {"": f"{page.stat().st_size / 1e6:.1f} MB"})
-
-
-def _spent(spent: Spent) -> dict[str, str]:
-    memory = f", {spent.memory / 1e6:.0f} MB" if spent.memory else ""
-    return {"": f"{spent.wall:.1f} s ({spent.cpu:.1f} s of CPU{memory})"}
+        found[f"`compare`, the {what} time"] = str(command("compare", str(results)))
+    page = results.parent / "report.html"
+    found["`report`"] = str(command("report", str(results), "-o", str(page)))
+    return found | {"its page": f"{page.stat().st_size / 1e6:.1f} MB"}
 
 
 def _written_here(experiments: Sequence[Experiment], results: Path) -> float:
@@ -177,7 +181,7 @@ def _locks(experiments: Sequence[Experiment], results: Path) -> float:
     return time.perf_counter() - began
 
 
-def _files(folder: Path, apart: str) -> str:
+def _files(folder: Path, apart: str | None = None) -> str:
     """Return how many files and folders there are, and what they take on the disk."""
     count = size = 0
     for path, folders, names in os.walk(folder):
@@ -187,17 +191,12 @@ def _files(folder: Path, apart: str) -> str:
     return f"{count:,}, {size / 1e6:.1f} MB"
 
 
-def table(columns: Sequence[tuple[str, list[Row]]]) -> str:
+def table(columns: Mapping[str, Numbers]) -> str:
     """Return a column of numbers for each executor and count."""
-    names = list(dict.fromkeys(row.what for _, rows in columns for row in rows))
-    lines = [
-        f"| | {' | '.join(name for name, _ in columns)} |",
-        f"|---|{'---:|' * len(columns)}",
-    ]
+    names = list(dict.fromkeys(name for numbers in columns.values() for name in numbers))
+    lines = [f"| | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
     for name in names:
-        cells = [
-            next((row.numbers[""] for row in rows if row.what == name), "") for _, rows in columns
-        ]
+        cells = [numbers.get(name, "") for numbers in columns.values()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -240,7 +239,7 @@ def main() -> None:
     parser.add_argument("--count", action="append", type=int, choices=stub_runs.SHAPES)
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
     options = parser.parse_args()
-    executors, counts = options.executor or list(BARS), options.count or list(stub_runs.SHAPES)
+    executors, counts = options.executor or list(BARS), options.count or ()
     with contextlib.ExitStack() as stack:
         folder = options.keep
         if folder is None:
