@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import time
@@ -40,10 +41,10 @@ SMALL = [
 # Ray gives a new worker a minute to import its libraries, which a busy machine may need for more.
 PATIENCE = {"RAY_worker_register_timeout_seconds": "300"}
 # A node waits 15 seconds, which no setting changes, for its agents (processes in Python) to write
-# the ports that they have chosen, and ends itself. It does not wait where the ports are given.
+# the ports that they have chosen, or ends itself. It does not wait for ports that are given.
+LISTEN = "dashboard_agent_listen_port"
 AGENTS = (
-    "dashboard_agent_listen_port", "metrics_agent_port", "metrics_export_port",
-    "runtime_env_agent_port",
+    LISTEN, "metrics_agent_port", "metrics_export_port", "runtime_env_agent_port",
 )  # fmt: skip
 
 
@@ -51,9 +52,23 @@ def node_args(**more):
     return {"num_cpus": 1} | dict(zip(AGENTS, free_ports(len(AGENTS)), strict=True)) | more
 
 
+def with_every_port(start_ray_process):
+    """Give a node's process the one port of its agents that Ray 2.60 does not hand on to it."""
+
+    def start(command, process_type, *args, **kwargs):
+        if process_type == "raylet":
+            (agents,) = [each for each in command if each.startswith("--dashboard_agent_command=")]
+            port = re.search(r"--listen-port=(\d+)", agents)[1]
+            command = [*command, f"--{LISTEN}={port}"]
+        return start_ray_process(command, process_type, *args, **kwargs)
+
+    return start
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """Start three nodes of one core each; yield the cluster of ray.cluster_utils."""
+    from ray._private import services
     from ray.cluster_utils import Cluster as RayCluster
 
     # A node starts Python afresh: it must find this very source, whatever is installed.
@@ -62,6 +77,7 @@ def cluster():
         patch.setenv("PYTHONPATH", paths)
         for name, value in (executor.SETTINGS | PATIENCE).items():
             patch.setenv(name, value)
+        patch.setattr(services, "start_ray_process", with_every_port(services.start_ray_process))
         head = {"include_dashboard": False, "include_log_monitor": False}
         started = RayCluster(initialize_head=True, head_node_args=head | node_args())
         try:
