@@ -151,7 +151,7 @@ def finished(named: Sequence[str], experiments: Sequence[Experiment], results: P
     """Return what finished runs cost: locks, a plan, reading them, the report."""
     alone = _written_here(experiments[:200], results.parent / "alone")
     found = {"write one without executor": f"{alone * 1e3:.0f} ms"}
-    found["lock and unlock each"] = f"{_locks(experiments, results):.2f} s"
+    found["lock and unlock each"] = str(_locks(experiments, results))
     plan = command("run", *named, "--dry-run", "--json", "--results", str(results))
     found["plan them: all are finished"] = str(plan)
     time.sleep(3)  # files that changed a moment ago are not cached
@@ -173,12 +173,13 @@ def _written_here(experiments: Sequence[Experiment], results: Path) -> float:
     return seconds
 
 
-def _locks(experiments: Sequence[Experiment], results: Path) -> float:
-    began = time.perf_counter()
+def _locks(experiments: Sequence[Experiment], results: Path) -> Spent:
+    """Return what it costs to lock and unlock the folder of each run."""
+    began, before = time.perf_counter(), cpu_seconds()
     for each in experiments:
         with RunFolder.of(results, each).lock():
             pass
-    return time.perf_counter() - began
+    return Spent(time.perf_counter() - began, cpu_seconds() - before)
 
 
 def _files(folder: Path, apart: str | None = None) -> str:
