@@ -117,6 +117,11 @@ def test_every_job_is_started_emits_and_ends_once(cluster):
         assert kinds == ["started", "half", "done"]
 
 
+def test_a_job_has_the_priority_of_the_command_and_not_that_which_ray_gives_tasks(cluster):
+    (ended,) = [e for e in events_of(cluster, stub_jobs.priority, [0]) if e.kind == "done"]
+    assert ended.result == os.nice(0)
+
+
 def test_closing_lets_jobs_stop_in_order(cluster, tmp_path):
     path = tmp_path / "job"
     running = executor.ray(
