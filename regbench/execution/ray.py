@@ -41,7 +41,7 @@ SETTINGS = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     # Ray would hide every GPU from a task that declares none; `--device cpu` does that itself.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ray would let tasks run at priority 15 of 19: on a machine that does other work, hardly at all.
+    # Ray would give tasks priority 15 of 19: hardly any time on a machine that does other work.
     "RAY_worker_niceness": "0",
 }
 
