@@ -240,7 +240,9 @@ def main() -> None:
     parser.add_argument("--executor", action="append", choices=BARS)
     parser.add_argument("--count", action="append", type=int, choices=stub_runs.SHAPES)
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
+    parser.add_argument("--address", help="of a Ray cluster; else Ray is started here")
     options = parser.parse_args()
+    CLUSTERS["ray"] = Cluster(options.address)
     executors, counts = options.executor or list(BARS), options.count or ()
     with contextlib.ExitStack() as stack:
         folder = options.keep
