@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from regbench import config, files
+from regbench.config import Experiment
 from regbench.runs.files import HISTORY
 from regbench.runs.folder import RunFolder
 from regbench.runs.summary import Summary
@@ -26,20 +27,30 @@ def write(results: Path, count: int, epochs: int = 30) -> None:
         experiment = config.load("configs/baseline.yaml", [*overrides, f"seed={seed}"])
         folder = RunFolder.of(results, experiment)
         folder.path.mkdir(parents=True)
-        folder.start(config.dump(experiment), {"threads": 1})
-        rows = rng.uniform(size=(epochs + 1, len(HISTORY)))
-        history = [
-            dict(zip(HISTORY, row, strict=True)) | {"epoch": n} for n, row in enumerate(rows)
-        ]
-        _append_all(folder, history)
-        last = {key: history[-1][key] for key in HISTORY if key.endswith(("_loss", "_accuracy"))}
-        folder.finish(
-            Summary.of(
-                {"name": experiment.name, "config_hash": experiment.hash, "seed": seed}
-                | {"status": "completed", "epochs": epochs, "parameters": 550_570}
-                | last
-            )
-        )
+        write_run(folder, experiment, rng, epochs)
+
+
+def write_run(
+    folder: RunFolder, experiment: Experiment, rng: np.random.Generator, epochs: int
+) -> Summary:
+    """Write a finished run with random curves into its folder, and return its summary."""
+    folder.start(config.dump(experiment), {"threads": 1})
+    rows = rng.uniform(size=(epochs + 1, len(HISTORY)))
+    history = [dict(zip(HISTORY, row, strict=True)) | {"epoch": n} for n, row in enumerate(rows)]
+    _append_all(folder, history)
+    finished = summary(experiment, history[-1], epochs)
+    folder.finish(finished)
+    return finished
+
+
+def summary(experiment: Experiment, last: dict, epochs: int) -> Summary:
+    """Return the summary of a finished run with this last row of its history."""
+    figures = {key: last.get(key, 0.5) for key in HISTORY if key.endswith(("_loss", "_accuracy"))}
+    return Summary.of(
+        {"name": experiment.name, "config_hash": experiment.hash, "seed": experiment.seed}
+        | {"status": "completed", "epochs": epochs, "parameters": 550_570}
+        | figures
+    )
 
 
 def _append_all(folder: RunFolder, history: list[dict]) -> None:

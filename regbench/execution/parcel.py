@@ -21,7 +21,7 @@ from typing import Any
 
 from regbench import files, plugins
 from regbench.errors import RegbenchError, RunFailed
-from regbench.execution import environment, returned
+from regbench.execution import environment
 from regbench.execution.local import Function
 
 # The packages that compute, besides the backend.
@@ -74,6 +74,9 @@ def run(parcel: Parcel, emit: Callable[[str, dict[str, Any]], None]) -> Any:
     function, job = pickle.loads(parcel.payload)
     if not parcel.mark or Path(parcel.mark).exists():
         return function(job, emit)
+    # Imported here alone: it takes as long as all else that a job on a cluster starts with.
+    from regbench.execution import returned
+
     return returned.train(function, job, emit)
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from regbench.errors import RegbenchError
-from regbench.execution import environment, failures, node, parcel, returned
+from regbench.execution import environment, failures, node, parcel
 from regbench.execution.cluster import Capacity, Cluster, Node, gpus_of_a_run
 from regbench.execution.local import SECONDS_TO_STOP, Event, Function
 from regbench.execution.parcel import Parcel
@@ -33,12 +33,16 @@ MOST_LOSSES = 10
 # seen it: 90 seconds by default for NFS version 4.
 SECONDS_UNTIL_UNLOCKED = 180.0
 SECONDS_BETWEEN_LOOKS = 0.1
+# How often a Ray of one's own is started until it runs.
+STARTS = 3
 SECONDS_BEFORE_ANOTHER_TRY = 3.0
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     # Ray would hide every GPU from a task that declares none; `--device cpu` does that itself.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray would give tasks priority 15 of 19: hardly any time on a machine that does other work.
+    "RAY_worker_niceness": "0",
 }
 
 
@@ -223,6 +227,8 @@ class _Jobs:
 
     def _received(self, event: Event) -> Event:
         """Write a run that its node returned into the results folder."""
+        from regbench.execution import returned  # no node needs it for a shared folder
+
         if not isinstance(event.result, returned.Bundled):
             return event
         try:
@@ -319,13 +325,7 @@ def _connected(cluster: Cluster, cores: int) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="regbench-ray-") as empty:
         try:
             os.chdir(empty)
-            library.init(**wanted, log_to_driver=False, logging_level="error")
-        except Exception as error:  # Ray raises bare ones
-            at = cluster.address or "this machine"
-            raise RegbenchError(
-                f"--address: expected a Ray cluster at {at}, received: {failures.message(error)}; "
-                "start one with: ray start --head"
-            ) from error
+            _initialize(wanted, cluster.address)
         finally:
             os.chdir(where)
             signal.signal(signal.SIGTERM, before)  # Ray's would end this process at once
@@ -333,6 +333,34 @@ def _connected(cluster: Cluster, cores: int) -> Iterator[None]:
             yield
         finally:
             library.shutdown()
+
+
+def _initialize(wanted: Mapping[str, Any], address: str | None) -> None:
+    """Connect this process to Ray, which is started here where there is no address.
+
+    A Ray that is started waits 15 seconds for processes of its own, and gives up where the machine
+    is busy; the next try finds their files in memory.
+    """
+    library = _library()
+    for left in reversed(range(1 if address else STARTS)):
+        try:
+            library.init(**wanted, log_to_driver=False, logging_level="error")
+            return
+        except Exception as error:  # Ray raises bare ones
+            library.shutdown()
+            if left:
+                continue
+            received = failures.message(error)
+            if address is None:
+                raise RegbenchError(
+                    f"--executor ray: Ray did not start on this machine: {received}; if other "
+                    "programs keep the machine busy, try again later; its logs are in "
+                    "/tmp/ray/session_latest/logs"
+                ) from error
+            raise RegbenchError(
+                f"--address: expected a Ray cluster at {address}, received: {received}; "
+                "start one with: ray start --head"
+            ) from error
 
 
 def _library() -> Any:

@@ -29,6 +29,10 @@ FOLDER = ".slurm"
 JOBS = "jobs.json"
 MOST_LOSSES = 10
 SECONDS_BETWEEN_LOOKS = 0.5
+# After a look at all jobs that took t seconds, the next one waits this many times t.
+PAUSE = 5
+# SLURM has a limit for the jobs of all users, too.
+SECONDS_BEFORE_ANOTHER_TRY = 60.0
 # SLURM's controller serves everybody: ask it rarely.
 SECONDS_BETWEEN_QUESTIONS = 5.0
 # Between a job's end and the moment at which its last lines are seen here, over NFS.
@@ -114,6 +118,7 @@ class _Jobs:
         cache = os.environ.get(node.DATA)
         self.variables |= {node.DATA: cache} if cache else {}
         self._asked_at = self._answered_at = time.monotonic()
+        self._refused_until = 0.0
 
     def recall(self) -> None:
         """Find the jobs of earlier calls; those that ended without a result wait again."""
@@ -154,31 +159,61 @@ class _Jobs:
         """Submit, and yield every job's events until all have ended."""
         yield from self.reported()
         self.submit_waiting()
-        while not all(job.is_over for job in self.known.values()):
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+        took = 0.0
+        while self.waiting or not all(job.is_over for job in self.known.values()):
+            # A look at the files of 20,000 jobs takes a while: the file server serves others too.
+            time.sleep(max(SECONDS_BETWEEN_LOOKS, PAUSE * took))
+            began = time.monotonic()
             for index in list(self.known):
                 yield from self._news(index)
+            took = time.monotonic() - began
             yield from self._lost()
             self.submit_waiting()
+            yield from self.reported()
 
     def submit_waiting(self) -> None:
-        """Submit the jobs that wait, as one array, and write down which job is whose."""
-        if not self.waiting:
+        """Submit the jobs that wait, as arrays that follow each other, each written down at once.
+
+        An array has as many jobs as SLURM allows. Once it is submitted, the jobs that SLURM refuses
+        wait for those that it has: it may have as many as it takes.
+        """
+        if not self.waiting or time.monotonic() < self._refused_until:
             return
-        sent = [self.jobs[index] for index in self.waiting]
+        most, before = slurm_commands.longest_array(), None
+        while self.waiting:
+            try:
+                before = self._submit(self.waiting[:most], before)
+            except RegbenchError as error:
+                if all(job.is_over for job in self.known.values()):
+                    raise
+                if self.cluster.detach:
+                    count = f"{len(self.known)} of {len(self.jobs)} runs are with SLURM"
+                    raise RegbenchError(
+                        f"{error}; {count}: the same command submits the others later"
+                    ) from error
+                self._refused_until = time.monotonic() + SECONDS_BEFORE_ANOTHER_TRY
+                text = f"{error}; trying again once other jobs have ended"
+                self.stories.append(Event(self.waiting[0], "note", {"text": text}))
+                return
+            del self.waiting[:most]
+
+    def _submit(self, indices: Sequence[int], after: str | None) -> str:
+        """Submit jobs as one array and write down which job is whose; return the last number."""
+        sent = [self.jobs[index] for index in indices]
         parcels = parcel.pack(self.function, sent, self.variables, "")
-        names = [f"{self.names[index]}-{secrets.token_hex(4)}.jsonl" for index in self.waiting]
+        names = [f"{self.names[index]}-{secrets.token_hex(4)}.jsonl" for index in indices]
         tasks = [
             Task(each, self.variables, self.folder / "events" / name, self.losses[index] > 0)
-            for each, name, index in zip(parcels, names, self.waiting, strict=True)
+            for each, name, index in zip(parcels, names, indices, strict=True)
         ]
         threads = int(self.variables.get("OMP_NUM_THREADS", "1"))
-        folder = self.folder / "jobs"
-        numbers = slurm_commands.submit(tasks, folder, self.workers, threads, self.cluster.slurm)
-        for index, number, name in zip(self.waiting, numbers, names, strict=True):
+        numbers = slurm_commands.submit(
+            tasks, self.folder / "jobs", self.workers, threads, self.cluster.slurm, after
+        )
+        for index, number, name in zip(indices, numbers, names, strict=True):
             self.known[index] = _Submitted(number, name, self.losses[index])
-        self.waiting.clear()
         self._record()
+        return numbers[-1]
 
     def _news(self, index: int) -> Iterator[Event]:
         job = self.known[index]

@@ -19,6 +19,9 @@ SECONDS_BEFORE_LIMIT = 90
 OPTION = re.compile(r"[a-z][a-z-]*")
 # Those that decide where events and arguments are found.
 OWN = ("array", "chdir", "error", "output", "open-mode", "wrap")
+# SLURM's own default, for a SLURM that does not say.
+USUAL_LONGEST_ARRAY = 1001
+LONGEST_ARRAY = re.compile(r"^MaxArraySize\s*=\s*(\d+)", re.MULTILINE)
 USABLE = ("idle", "mixed", "allocated", "completing")
 INSTALL = "--executor slurm: {} is not installed; {}"
 
@@ -58,14 +61,27 @@ def cancel(jobs: Sequence[str]) -> None:
         _output("scancel", *jobs)
 
 
+def longest_array() -> int:
+    """Return how many jobs SLURM takes as one array."""
+    with contextlib.suppress(RegbenchError):
+        found = LONGEST_ARRAY.search(_output("scontrol", "show", "config"))
+        if found:
+            return max(1, int(found[1]))  # indices begin with 0, and end one below
+    return USUAL_LONGEST_ARRAY
+
+
 def submit(
     tasks: Sequence[Callable[[], None]],
     folder: Path,
     workers: int,
     threads: int,
     options: Mapping[str, str],
+    after: str | None = None,
 ) -> list[str]:
-    """Submit callables as an array of jobs, so many at a time; return the number of each job."""
+    """Submit callables as an array of jobs, so many at a time; return the number of each job.
+
+    With `after`, the number of a job of an earlier array, they wait until that array has ended.
+    """
     require()
     import submitit
 
@@ -75,7 +91,7 @@ def submit(
         cpus_per_task=threads,
         array_parallelism=workers,
         stderr_to_stdout=True,
-        additional_parameters=parameters(options),
+        additional_parameters=_after(parameters(options), after),
     )
     try:
         # Jobs start Python in the current folder, where a config from a stranger may lie.
@@ -84,6 +100,14 @@ def submit(
     except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
         raise RegbenchError(f"--slurm: sbatch refused: {_last_line(str(error))}") from error
     return [str(job.job_id) for job in jobs]
+
+
+def _after(found: dict[str, str | bool], job: str | None) -> dict[str, str | bool]:
+    """Return options of sbatch by which jobs also wait for the array of this job."""
+    if job is None:
+        return found
+    conditions = [found.get("dependency"), f"afterany:{job.partition('_')[0]}"]
+    return {**found, "dependency": ",".join(str(each) for each in conditions if each)}
 
 
 def parameters(options: Mapping[str, str]) -> dict[str, str | bool]:

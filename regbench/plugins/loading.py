@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -21,6 +20,8 @@ MAX_BYTES = 2**20
 
 # The sources of another machine's plugins, by SHA-256.
 _received: dict[str, bytes] = {}
+# The sources of this process' own plugin files, as they were when they were loaded.
+_loaded: dict[str, bytes] = {}
 
 
 def load(*paths: str | Path) -> list[Plugin]:
@@ -74,12 +75,8 @@ def restore(plugins: Sequence[Plugin]) -> None:
 
 def sources() -> dict[str, bytes]:
     """Return the source of every plugin file that is loaded, by SHA-256, for another machine."""
-    found = {}
-    for plugin in registry.LOADED.values():
-        if plugin.path:
-            with contextlib.suppress(OSError, ValueError):  # used only where the SHA-256 agrees
-                found[plugin.sha256] = files.read_bytes(plugin.path, MAX_BYTES)
-    return found
+    shas = [plugin.sha256 for plugin in registry.LOADED.values() if plugin.path]
+    return {sha: _loaded[sha] for sha in shas}
 
 
 def receive(sources: Mapping[str, bytes]) -> None:
@@ -110,6 +107,7 @@ def _load_file(path: Path, origin: str, expected: Plugin | None = None) -> None:
         unload(name)
     with loading_of(plugin):
         _execute(plugin, source)
+    _loaded[plugin.sha256] = source
 
 
 def _execute(plugin: Plugin, source: bytes) -> None:

@@ -23,6 +23,10 @@ def sleep(seconds, emit):
     return os.getpid()
 
 
+def priority(number, emit):
+    return os.nice(0)
+
+
 def die(path, emit):
     os.kill(os.getpid(), signal.SIGKILL)
 

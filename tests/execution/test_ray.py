@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from regbench.runs.folder import RunFolder
 from regbench.sweeps import sweep
 from regbench.sweeps.sweep import Observer
 from tests.execution import stub_jobs
+from tests.execution.slurm_cluster import free_ports
 
 pytestmark = [
     pytest.mark.ray,
@@ -36,21 +38,51 @@ SMALL = [
 ]  # fmt: skip
 
 
+# Ray gives a new worker a minute to import its libraries, which a busy machine may need for more.
+PATIENCE = {"RAY_worker_register_timeout_seconds": "300"}
+# A node waits 15 seconds, which no setting changes, for its agents (processes in Python) to write
+# the ports that they have chosen, or ends itself. It does not wait for ports that are given.
+LISTEN = "dashboard_agent_listen_port"
+AGENTS = (
+    LISTEN, "metrics_agent_port", "metrics_export_port", "runtime_env_agent_port",
+)  # fmt: skip
+
+
+def node_args(**more):
+    return {"num_cpus": 1} | dict(zip(AGENTS, free_ports(len(AGENTS)), strict=True)) | more
+
+
+def with_every_port(start_ray_process):
+    """Give a node's process the one port of its agents that Ray 2.60 does not hand on to it."""
+
+    def start(command, process_type, *args, **kwargs):
+        if process_type == "raylet":
+            (agents,) = [each for each in command if each.startswith("--dashboard_agent_command=")]
+            port = re.search(r"--listen-port=(\d+)", agents)[1]
+            command = [*command, f"--{LISTEN}={port}"]
+        return start_ray_process(command, process_type, *args, **kwargs)
+
+    return start
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """Start three nodes of one core each; yield the cluster of ray.cluster_utils."""
+    from ray._private import services
     from ray.cluster_utils import Cluster as RayCluster
 
-    # Nodes start Python anew: it must find this very source, whatever is installed.
+    # A node starts Python afresh: it must find this very source, whatever is installed.
     paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", paths)
-        for name, value in executor.SETTINGS.items():
+        for name, value in (executor.SETTINGS | PATIENCE).items():
             patch.setenv(name, value)
-        started = RayCluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        patch.setattr(services, "start_ray_process", with_every_port(services.start_ray_process))
+        head = {"include_dashboard": False, "include_log_monitor": False}
+        started = RayCluster(initialize_head=True, head_node_args=head | node_args())
         try:
             for _ in range(2):
-                started.add_node(num_cpus=1)
+                started.add_node(**node_args())
             yield started
         finally:
             started.shutdown()
@@ -83,6 +115,11 @@ def test_every_job_is_started_emits_and_ends_once(cluster):
     for job in range(2):
         kinds = [event.kind for event in events if event.job == job]
         assert kinds == ["started", "half", "done"]
+
+
+def test_a_job_has_the_priority_of_the_command_and_not_that_which_ray_gives_tasks(cluster):
+    (ended,) = [e for e in events_of(cluster, stub_jobs.priority, [0]) if e.kind == "done"]
+    assert ended.result == os.nice(0)
 
 
 def test_closing_lets_jobs_stop_in_order(cluster, tmp_path):
@@ -121,7 +158,7 @@ def test_runs_of_a_lost_node_resume_elsewhere_and_end_as_local_ones(cluster, tmp
             executor="ray", cluster=Cluster(cluster.address), observer=observer,
         )  # fmt: skip
     finally:
-        cluster.add_node(num_cpus=1)
+        cluster.add_node(**node_args())
     assert len(outcome.done) == RUNS
     assert any("was lost; restarting" in text for text in observer.repeated)
     local = sweep.run(smoke_runs(RUNS), tmp_path / "local", threads=1, jobs=2, probes=False)
@@ -187,7 +224,7 @@ def test_a_node_with_another_version_is_refused(cluster, tmp_path):
     other.mkdir()
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: regbench\nVersion: 9.9\n")
     paths = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
-    node = cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": paths})
+    node = cluster.add_node(**node_args(env_vars={"PYTHONPATH": paths}))
     try:
         own = environment.versions()["regbench"]
         with pytest.raises(RegbenchError, match=f"expected regbench {own}, received 9.9"):
@@ -198,9 +235,22 @@ def test_a_node_with_another_version_is_refused(cluster, tmp_path):
 
 def test_no_process_is_left_of_a_ray_that_was_started_here(cluster):
     cluster.shutdown()
-    events = list(executor.ray(stub_jobs.sleep, [0, 0], 2, VARIABLES))
-    assert [event.kind for event in events if event.job == 0] == ["started", "done"]
+    # In a process of its own: one that has used a cluster without a token can't start one with it.
+    done = subprocess.run(
+        [sys.executable, "-c", STARTS_RAY], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["started", "done"], done.stderr
     deadline = time.monotonic() + 30
     while descendants_of_nodes() and time.monotonic() < deadline:
         time.sleep(0.5)
     assert descendants_of_nodes() == []
+
+
+STARTS_RAY = f"""
+from regbench.execution import ray
+from tests.execution import stub_jobs
+
+for event in ray.ray(stub_jobs.sleep, [0, 0], 2, {VARIABLES}):
+    if event.job == 0:
+        print(event.kind)
+"""

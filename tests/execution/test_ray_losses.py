@@ -10,7 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from regbench.errors import RegbenchError
 from regbench.execution import ray as executor
+from regbench.execution.cluster import Cluster
 from regbench.execution.failures import Failure
 from regbench.execution.local import Event
 
@@ -167,3 +169,40 @@ def test_closing_asks_started_tasks_to_stop_and_drops_the_others(running):
     assert library.stopped
     assert [job for job, force in library.cancelled if not force] == [1]
     assert [job for job, force in library.cancelled if force] == [0, 1]
+
+
+class StartsLate:
+    """A Ray that does not start at the first attempts."""
+
+    def __init__(self, failures):
+        self.failures, self.tried, self.ended = failures, 0, 0
+
+    def init(self, **wanted):
+        self.tried += 1
+        if self.tried <= self.failures:
+            raise Exception("The current node timed out during startup.")
+
+    def shutdown(self):
+        self.ended += 1
+
+
+def connect(monkeypatch, library, address=None):
+    monkeypatch.setattr(executor, "_library", lambda: library)
+    monkeypatch.setattr(executor.os, "environ", {})
+    with executor._connected(Cluster(address), 1):
+        pass
+
+
+def test_a_ray_that_a_busy_machine_does_not_start_in_time_is_started_again(monkeypatch):
+    library = StartsLate(failures=2)
+    connect(monkeypatch, library)
+    assert (library.tried, library.ended) == (3, 3)
+    with pytest.raises(RegbenchError, match=r"Ray did not start on this machine: .*timed out"):
+        connect(monkeypatch, StartsLate(failures=3))
+
+
+def test_a_cluster_that_does_not_answer_is_asked_once(monkeypatch):
+    library = StartsLate(failures=1)
+    with pytest.raises(RegbenchError, match="expected a Ray cluster at head:6379, received"):
+        connect(monkeypatch, library, "head:6379")
+    assert library.tried == 1
