@@ -106,12 +106,12 @@ def _line(fault: str, results: Path, runs: int) -> Line:
     compared = _weighed("compare", str(results))
     reported = _weighed("report", str(results), "-o", str(page))
     size = page.stat().st_size if page.exists() else 0
-    text = page.read_text("utf-8") if size else ""
+    says = 'id="thinned"' in page.read_text("utf-8") if size else False
     painted = _painted(page) if size and CHROMIUM else None
     parts = [
         f"compare {compared[1]:.0f} s of computing, {compared[2]} MiB",
         f"report {reported[1]:.0f} s, {reported[2]} MiB",
-        f"page {size / 1e6:.1f} MB{', which says what it leaves out' * ('id="thinned"' in text)}",
+        f"page {size / 1e6:.1f} MB" + ", which says what it leaves out" * says,
         f"first paint after {painted[0]:.1f} s, drawn after {painted[1]:.0f}" if painted else
         "not opened: no Chromium",
     ]  # fmt: skip
