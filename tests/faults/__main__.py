@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.faults import (
+    backends,
     configs,
     damage,
     decoding,
@@ -21,6 +22,7 @@ from tests.faults import (
     kills,
     memory,
     outputs,
+    parents,
     processes,
     scale,
     sizes,
@@ -42,6 +44,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=200, help="one after the other, for memory")
     parser.add_argument("--disturbances", type=int, default=10, help="of each kind")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments and values")
+    parser.add_argument("--resumed", type=int, default=100, help="runs on each backend, at most")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the largest results")
     parser.add_argument("--only", default="", help="the campaigns whose name contains this")
     asked = parser.parse_args()
@@ -58,6 +61,8 @@ def main() -> int:
         "kills": lambda folder: kills.at_random_moments(folder, asked.kills, asked.seed),
         "points": kills.at_every_write_point,
         "processes": lambda folder: processes.disturbed(folder, asked.disturbances),
+        "parents": lambda folder: parents.disturbed(folder, asked.disturbances),
+        "backends": lambda folder: backends.resumed(folder, asked.resumed),
         "sweep": sweeps.kill_a_worker,
         "decoding": lambda folder: decoding.killed(folder, asked.kills, asked.seed),
         "outputs": outputs.full,
