@@ -99,7 +99,7 @@ def _orphaned(
     return Line(
         "SIGKILL of the parent of two workers alone",
         tries,
-        f"{counts['orphans']} workers, the last ended {slowest:.1f} s later; {counts['locked']} "
+        f"{counts['orphans']} processes left, the last ended {slowest:.1f} s later; {counts['locked']} "
         f"locked, {counts['writing']} still writing, {counts['lost']} lost, "
         f"{counts['different']} different",
         not bad and slowest < LONGEST and counts["orphans"] > 0,
