@@ -34,8 +34,8 @@ CARD_BYTES = 1_200_000
 # Measured, and rounded up: a variant's lines in the tables that list all of them, and in one table
 # of another tool's metric; what it adds to the figures besides curves, with and without probes.
 LINE_BYTES, MEASURE_BYTES, DRAWN_BYTES, PROBED_BYTES = 1_500, 200, 3_000, 4_500
-# What a page has without a single run: Vega, above all, and the text around the tables.
-EMPTY_BYTES = 1_000_000
+# What a page has without a single variant: Vega, above all, and the most of its origins.
+EMPTY_BYTES = 1_200_000
 # Farther from where all points would put it, in pixels, a curve looks different.
 VISIBLE = 1.0
 EVERYTHING = "regbench compare has all of them"

@@ -74,8 +74,6 @@ def render(
     contents = bounds.fit(results, rows, [line.variant for line in headline], warn)
     if contents.notes and warn:
         warn(f"the page is kept below {MOST_MEGABYTES} MB: it shows {'; '.join(contents.notes)}")
-    drawn = [line for line in headline if line.variant in contents.drawn]
-    listed = [line for line in headline if line.variant in contents.listed]
     figures = charts.figures(contents.results, contents.shared)
     scripts = [_vega(), _asset("page.js")]
     environment = jinja2.Environment(
@@ -94,30 +92,40 @@ def render(
             charts.themed(json.dumps(_data(figures), separators=(",", ":"))).replace("<", "\\u003c")
         ),
         lines=headline,
-        listed=listed,
-        drawn=drawn,
-        left_out=contents.notes,
-        most_megabytes=MOST_MEGABYTES,
-        most_classes=model_cards.MOST_CLASSES,
-        answers=answers.sentences([line.row for line in listed], [line.variant for line in listed]),
-        answers_legend=answers.LEGEND,
-        most_answers=answers.MOST,
-        shown=_shown_at_first(drawn),
         looks=looks,
         figures=figures,
-        models=contents.models,
-        probed=len(contents.shared.found),
+        **_bounded(contents, headline, results.measures),
         time_note=run_time.note([line.row for line in headline]),
         runs=len(labeled.drop_duplicates(["variant", "seed"])),
         epochs=int(frame["epoch"].max()),
         origins=provenance.of(results.own.frame, warn),
         elsewhere=[text.one_line(each) for each in results.elsewhere],
-        measures=measures.tables(
-            [line.row for line in listed], [line.variant for line in listed], results.measures
-        ),
-        measure_headings=measures.HEADINGS,
         side_by_side=_SideBySide.of(separate, baseline, warn) if separate else None,
     )
+
+
+def _bounded(
+    contents: bounds.Contents, headline: Sequence[Line], names: Sequence[str]
+) -> dict[str, object]:
+    """Return what the page shows of some variants alone, where there are very many."""
+    drawn = [line for line in headline if line.variant in contents.drawn]
+    listed = [line for line in headline if line.variant in contents.listed]
+    rows, labels = [line.row for line in listed], [line.variant for line in listed]
+    return {
+        "listed": listed,
+        "drawn": drawn,
+        "left_out": contents.notes,
+        "most_megabytes": MOST_MEGABYTES,
+        "most_classes": model_cards.MOST_CLASSES,
+        "answers": answers.sentences(rows, labels),
+        "answers_legend": answers.LEGEND,
+        "most_answers": answers.MOST,
+        "shown": _shown_at_first(drawn),
+        "models": contents.models,
+        "probed": len(contents.shared.found),
+        "measures": measures.tables(rows, labels, names),
+        "measure_headings": measures.HEADINGS,
+    }
 
 
 def _data(figures: list[charts.Figure]) -> dict[str, object]:
@@ -162,7 +170,10 @@ class _SideBySide:
     ) -> _SideBySide:
         rows = origins.by_origin(separate, baseline, warn=warn, examples=False)
         changed = [origins.said(each) for each in origins.changed(separate)]
-        return cls(origins.HEADINGS, list(origins.lines(rows)), changed, origins.LEGEND)
+        lines, legend = list(origins.lines(rows)), origins.LEGEND
+        if more := len(lines[bounds.MOST_LINES :]):
+            legend += f" {more:,} more lines: regbench compare --by-origin."
+        return cls(origins.HEADINGS, lines[: bounds.MOST_LINES], changed, legend)
 
 
 def _headline(rows: Sequence[ConfigRow], labeled: pandas.DataFrame) -> list[Line]:

@@ -99,8 +99,8 @@ def _orphaned(
     return Line(
         "SIGKILL of the parent of two workers alone",
         tries,
-        f"{counts['orphans']} processes left, the last ended {slowest:.1f} s later; {counts['locked']} "
-        f"locked, {counts['writing']} still writing, {counts['lost']} lost, "
+        f"{counts['orphans']} processes left, the last ended {slowest:.1f} s later; "
+        f"{counts['locked']} locked, {counts['writing']} still writing, {counts['lost']} lost, "
         f"{counts['different']} different",
         not bad and slowest < LONGEST and counts["orphans"] > 0,
     )

@@ -116,6 +116,7 @@ def test_where_thinning_would_show_fewer_variants_are_drawn(results, monkeypatch
 def test_model_cards_leave_room_for_the_curves(results, whole, monkeypatch):
     monkeypatch.setattr(bounds, "MOST_BYTES", len(whole.encode()) - 60_000)
     monkeypatch.setattr(bounds, "CARD_BYTES", 100_000)
+    monkeypatch.setattr(bounds, "EMPTY_BYTES", 1_000_000)
     page = report.render(results)
     assert re.search(r"[1-4] of 5 models from inside, the best", note(page))
     assert points(page) == points(whole)
