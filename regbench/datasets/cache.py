@@ -223,13 +223,26 @@ def _remove_abandoned(place: Path) -> None:
     """Remove leftovers of processes that were killed while decoding.
 
     Under the lock, nobody else is writing this entry, so files with its name are abandoned; those
-    of other entries are once they are old.
+    of other entries are once they are old and nobody holds their lock. A clock that was set, by a
+    day and more, makes new ones old too.
     """
     for path in place.parent.glob(".decoding-*"):
         with contextlib.suppress(OSError):
-            age = time.time() - path.stat().st_mtime
-            if path.name.startswith(_prefix(place)) or age > ABANDONED_SECONDS:
+            if path.name.startswith(_prefix(place)):
                 shutil.rmtree(path, ignore_errors=True)
+            elif time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                other = path.name.removeprefix(".decoding-").rpartition("-")[0]
+                _remove_unlocked(path, place.with_name(f"{other}.lock"))
+
+
+def _remove_unlocked(path: Path, held: Path) -> None:
+    """Remove a temporary folder unless a process holds the lock of its entry."""
+    import filelock
+
+    with contextlib.suppress(filelock.Timeout):
+        free = filelock.FileLock(held, timeout=0) if held.exists() else contextlib.nullcontext()
+        with free:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _sync(file: Any) -> None:

@@ -15,7 +15,7 @@ from regbench import files, plugins
 from regbench.analysis import compare
 from regbench.analysis.rows import ConfigRow
 from regbench.errors import RegbenchError
-from regbench.figures.curves import curves, gap, together
+from regbench.figures.curves import Curves, curves, gap, together
 from regbench.figures.differences import cost, differences
 from regbench.figures.interactions import interactions
 from regbench.figures.probes import Found, ensemble, found_in, ledger, margins, reliability
@@ -53,8 +53,9 @@ FIGURES: dict[str, Callable[..., Any]] = {
 }
 # Figures of trials, which have no test set to be compared on.
 OF_TRIALS: dict[str, Callable[..., Any]] = {"budget": budget}
-# Figures that show a comparison, and figures that show probe results: callers may pass both in.
+# Figures that show a comparison, curves, or probe results: callers may pass these in.
 COMPARING = ("differences", "cost")
+CURVED = ("together", "curves", "gap")
 PROBING = ("ledger", "ensemble", "reliability", "margins")
 
 
@@ -83,11 +84,14 @@ class Shared:
 
     rows: Sequence[ConfigRow]
     found: Found
+    curves: Curves | None = None
 
-    def arguments(self, name: str) -> dict[str, Sequence[ConfigRow] | Found]:
+    def arguments(self, name: str) -> dict[str, Sequence[ConfigRow] | Found | Curves | None]:
         """Return the arguments that the figure `name` takes from it."""
         if name in COMPARING:
             return {"rows": self.rows}
+        if name in CURVED:
+            return {"data": self.curves}
         return {"found": self.found} if name in PROBING else {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 WIDTH = 760
 Metric = Literal["accuracy", "loss"]
+# The data of the curves by metric, accuracy and loss.
+Curves = Mapping[str, "pandas.DataFrame"]
 AXES: dict[str, str] = {"accuracy": "accuracy", "loss": "cross-entropy (nats)"}
 
 
@@ -36,6 +39,7 @@ def curves(
     metric: Metric = "accuracy",
     width: int = WIDTH,
     log: bool = False,
+    data: Curves | None = None,
 ) -> altair.typing.ChartType:
     """Return train and test curves of every variant, a panel each, the gap between them shaded.
 
@@ -45,13 +49,14 @@ def curves(
         metric: "accuracy", or "loss" for cross-entropy in nats.
         width: of the whole figure, in pixels.
         log: whether the vertical axis is logarithmic.
+        data: the result of `regbench.figures.variants.by_epoch` by metric, if known.
     """
     import altair as alt
 
-    data = by_epoch(frame, metric)
-    if data.empty:  # trials of a contest do not measure the test set
+    drawn = by_epoch(frame, metric) if data is None else data[metric]
+    if drawn.empty:  # trials of a contest do not measure the test set
         return None
-    columns = columns_for(len(set(data["panel"])), width)
+    columns = columns_for(len(set(drawn["panel"])), width)
     panel = panel_width(width, columns)
     axis, scale = _vertical(alt, metric, log)
 
@@ -59,7 +64,7 @@ def curves(
         ends = {"y": alt.Y(f"{y}:Q", axis=axis, scale=scale), "y2": f"{y2}:Q"}
         return base.mark_area(opacity=opacity).encode(color=alt.datum(series), **ends)
 
-    base = alt.Chart(data).encode(x=_epochs(alt))
+    base = alt.Chart(drawn).encode(x=_epochs(alt))
     series = ["train", "test", "gap"]
     colors = alt.Scale(domain=series, range=[TRAIN, TEST, GAP])
     dashes = alt.Scale(domain=series, range=[DASHED, SOLID, SOLID])
@@ -77,7 +82,7 @@ def curves(
         ),
         lines.mark_point(opacity=0, size=60, clip=True),  # easier to hit than a line
     ]
-    titles = dict(zip(data["variant"], data["panel"], strict=True))
+    titles = dict(zip(drawn["variant"], drawn["panel"], strict=True))
     ordered = [titles[variant] for variant in order(labeled(frame)) if variant in titles]
     chart = alt.layer(*layers).properties(width=panel, height=round(panel * 0.7))
     return styled(facet(chart, alt, "panel", ordered, columns), width)
@@ -88,6 +93,7 @@ def together(
     metric: Metric = "accuracy",
     width: int = WIDTH,
     log: bool = False,
+    data: Curves | None = None,
 ) -> Any:
     """Return the curves of all variants in two panels, training and test, on one scale.
 
@@ -96,10 +102,10 @@ def together(
     import altair as alt
 
     axis, scale = _vertical(alt, metric, log)
-    data = by_epoch(frame, metric)
-    if data.empty:
+    drawn = by_epoch(frame, metric) if data is None else data[metric]
+    if drawn.empty:
         return None
-    base = alt.Chart(data).transform_calculate(
+    base = alt.Chart(drawn).transform_calculate(
         low="datum[datum.set + '_low']", high="datum[datum.set + '_high']"
     )
     columns = 2 if width >= 500 else 1
@@ -111,7 +117,10 @@ def together(
 
 
 def gap(
-    frame: Results | pandas.DataFrame, metric: Metric = "accuracy", width: int = WIDTH
+    frame: Results | pandas.DataFrame,
+    metric: Metric = "accuracy",
+    width: int = WIDTH,
+    data: Curves | None = None,
 ) -> altair.typing.ChartType:
     """Return the generalization gap of every variant over epochs.
 
@@ -120,10 +129,10 @@ def gap(
     import altair as alt
 
     title = "train - test accuracy" if metric == "accuracy" else "test - train loss (nats)"
-    data = by_epoch(frame, metric)
-    if data.empty:
+    drawn = by_epoch(frame, metric) if data is None else data[metric]
+    if drawn.empty:
         return None
-    base = alt.Chart(data).transform_calculate(low="datum.gap_low", high="datum.gap_high")
+    base = alt.Chart(drawn).transform_calculate(low="datum.gap_low", high="datum.gap_high")
     axis = alt.Axis(title=title, tickCount=6)
     chart = _lines(alt, base, frame, "gap", axis, alt.Scale(zero=True))
     zero = alt.Chart().mark_rule(strokeWidth=1, color=INK).encode(y=alt.datum(0))

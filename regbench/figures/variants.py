@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from regbench.analysis.gap import gap
 from regbench.figures.style import Style, styles
-from regbench.runs import Results, copies
+from regbench.runs import Results, copies, results_of
 
 if TYPE_CHECKING:
     import pandas
@@ -26,7 +27,7 @@ def labeled(runs: Results | pandas.DataFrame) -> pandas.DataFrame:
     runs, as in a copied results folder, are dropped.
     """
     frame = copies.distinct(runs)
-    return frame.assign(variant=_labels(frame))
+    return frame.assign(variant=_labels(frame, results_of(runs).labels))
 
 
 def order(frame: pandas.DataFrame) -> list[str]:
@@ -65,7 +66,10 @@ def by_epoch(
     return data.assign(panel=_titles(data))
 
 
-def _labels(frame: pandas.DataFrame) -> list[str]:
+def _labels(frame: pandas.DataFrame, known: Mapping[tuple[str, str], str]) -> list[str]:
+    if known:
+        keys = zip(frame["name"], frame["config_hash"], strict=True)
+        return [known[key] for key in keys]
     shared = frame.groupby("name")["config_hash"].nunique()
     return [
         f"{name} {config_hash}" if shared[name] > 1 or name in JAVASCRIPT else name

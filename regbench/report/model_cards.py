@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from regbench.runs.probe_results import BatchNorm, Dropout, Findings, Histogram, Kernel, Predictions
 
 FILTERS_IN_A_ROW = 16
+MOST_CLASSES = 30  # of a confusion matrix that is shown
 HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT = 123, 24  # in a unit of three for each bin
 
 

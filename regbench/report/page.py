@@ -17,8 +17,8 @@ from regbench import files, text
 from regbench.analysis import answers, compare, origins, run_time
 from regbench.analysis.rows import ConfigRow
 from regbench.errors import Warn
-from regbench.figures import Shared, probes, variants
-from regbench.report import charts, measures, model_cards, provenance
+from regbench.figures import variants
+from regbench.report import bounds, charts, measures, model_cards, provenance
 from regbench.report.policy import policy
 from regbench.runs.results import Results, results_of
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # With more variants than this, the page first shows the baseline and the best ones.
 SHOWN_AT_FIRST = 8
+MOST_MEGABYTES = bounds.MOST_BYTES // 1_000_000
 
 
 def write(
@@ -70,8 +71,10 @@ def render(
     labeled = variants.labeled(frame)
     looks = {style.variant: style for style in variants.looks(labeled)}
     headline = _headline(rows, labeled)
-    found = probes.found_in(results, warn)
-    figures = charts.figures(frame, Shared(rows, found))
+    contents = bounds.fit(results, rows, [line.variant for line in headline], warn)
+    if contents.notes and warn:
+        warn(f"the page is kept below {MOST_MEGABYTES} MB: it shows {'; '.join(contents.notes)}")
+    figures = charts.figures(contents.results, contents.shared)
     scripts = [_vega(), _asset("page.js")]
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -89,22 +92,40 @@ def render(
             charts.themed(json.dumps(_data(figures), separators=(",", ":"))).replace("<", "\\u003c")
         ),
         lines=headline,
-        answers=answers.sentences(rows, [line.variant for line in headline]),
-        answers_legend=answers.LEGEND,
-        most_answers=answers.MOST,
-        shown=_shown_at_first(headline),
         looks=looks,
         figures=figures,
-        models=[model_cards.describe(variant, each) for variant, each in found.items()],
+        **_bounded(contents, headline, results.measures),
         time_note=run_time.note([line.row for line in headline]),
         runs=len(labeled.drop_duplicates(["variant", "seed"])),
         epochs=int(frame["epoch"].max()),
         origins=provenance.of(results.own.frame, warn),
         elsewhere=[text.one_line(each) for each in results.elsewhere],
-        measures=measures.tables(rows, [line.variant for line in headline], results.measures),
-        measure_headings=measures.HEADINGS,
         side_by_side=_SideBySide.of(separate, baseline, warn) if separate else None,
     )
+
+
+def _bounded(
+    contents: bounds.Contents, headline: Sequence[Line], names: Sequence[str]
+) -> dict[str, object]:
+    """Return what the page shows of some variants alone, where there are very many."""
+    drawn = [line for line in headline if line.variant in contents.drawn]
+    listed = [line for line in headline if line.variant in contents.listed]
+    rows, labels = [line.row for line in listed], [line.variant for line in listed]
+    return {
+        "listed": listed,
+        "drawn": drawn,
+        "left_out": contents.notes,
+        "most_megabytes": MOST_MEGABYTES,
+        "most_classes": model_cards.MOST_CLASSES,
+        "answers": answers.sentences(rows, labels),
+        "answers_legend": answers.LEGEND,
+        "most_answers": answers.MOST,
+        "shown": _shown_at_first(drawn),
+        "models": contents.models,
+        "probed": len(contents.shared.found),
+        "measures": measures.tables(rows, labels, names),
+        "measure_headings": measures.HEADINGS,
+    }
 
 
 def _data(figures: list[charts.Figure]) -> dict[str, object]:
@@ -149,7 +170,10 @@ class _SideBySide:
     ) -> _SideBySide:
         rows = origins.by_origin(separate, baseline, warn=warn, examples=False)
         changed = [origins.said(each) for each in origins.changed(separate)]
-        return cls(origins.HEADINGS, list(origins.lines(rows)), changed, origins.LEGEND)
+        lines, legend = list(origins.lines(rows)), origins.LEGEND
+        if more := len(lines[bounds.MOST_LINES :]):
+            legend += f" {more:,} more lines: regbench compare --by-origin."
+        return cls(origins.HEADINGS, lines[: bounds.MOST_LINES], changed, legend)
 
 
 def _headline(rows: Sequence[ConfigRow], labeled: pandas.DataFrame) -> list[Line]:

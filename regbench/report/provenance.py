@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,17 @@ if TYPE_CHECKING:
 
 SHOWN = ("backend", "device", "devices", "threads", "cores", "cpu", "platform", "python")
 MOST_COMMANDS = 50
+# Of all facts together, and of all commands.
+MOST_CHARACTERS = 50_000
 
 
 @dataclass(frozen=True)
 class Origins:
-    """Each fact with all its values among the runs, and every command once."""
+    """Each fact with all its values among the runs, every command once, and what is left out."""
 
     facts: dict[str, list[str]]
     commands: list[str]
+    left_out: str = ""
 
 
 def of(frame: pandas.DataFrame, warn: Callable[[str], None] | None = None) -> Origins:
@@ -41,9 +45,23 @@ def of(frame: pandas.DataFrame, warn: Callable[[str], None] | None = None) -> Or
         for key, value in _facts(content):
             facts.setdefault(key, {})[value] = None
         commands |= dict.fromkeys(_command(content))
-    return Origins(
-        {key: list(values) for key, values in facts.items()}, list(commands)[:MOST_COMMANDS]
-    )
+    return _bounded([(key, value) for key, values in facts.items() for value in values], commands)
+
+
+def _bounded(facts: Sequence[tuple[str, str]], commands: Iterable[str]) -> Origins:
+    """Return the first facts and commands, and how many are not among them."""
+    ends = accumulate(len(key) + len(value) for key, value in facts)
+    kept = [fact for fact, end in zip(facts, ends, strict=True) if end <= MOST_CHARACTERS]
+    every = list(commands)
+    lengths = accumulate(map(len, every))
+    shown = [each for each, end in zip(every, lengths, strict=True) if end <= MOST_CHARACTERS]
+    shown = shown[:MOST_COMMANDS]
+    by_key: dict[str, list[str]] = {}
+    for key, value in kept:
+        by_key.setdefault(key, []).append(value)
+    rest = {"facts": len(facts) - len(kept), "commands": len(every) - len(shown)}
+    left_out = ", ".join(f"{count:,} {what}" for what, count in rest.items() if count)
+    return Origins(by_key, shown, left_out)
 
 
 def _facts(content: object) -> list[tuple[str, str]]:

@@ -63,7 +63,9 @@ class Results:
     `frame` is a tidy pandas frame, a row per run and epoch, `configs` maps the hash of a config to
     its values, and `environments` holds the environment of each run, if known. `measures` names the
     metrics of tables that other tools made; they are columns of the frame. `elsewhere` are those
-    values of the column `results` whose runs regbench did not make, which have no folders.
+    values of the column `results` whose runs regbench did not make, which have no folders. `labels`
+    are the variants' names in figures by name and hash, where these runs are a part of those that
+    the names were made for.
     `len(results)` is the number of runs, and iteration yields them. For convenience in notebooks,
     results also have the frame's columns and methods: `results["name"]` and
     `results.groupby("name")` are `results.frame["name"]` and `results.frame.groupby("name")`. Type
@@ -75,6 +77,7 @@ class Results:
     environments: Environments = field(default_factory=dict, repr=False)
     measures: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
+    labels: Mapping[tuple[str, str], str] = field(default_factory=dict, repr=False)
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,19 @@ def test_what_killed_processes_left_is_removed_and_what_others_decode_is_not(fol
     os.utime(old, (0, 0))
     cache.splits("toy", "key", toy)
     assert [path.name for path in (folder / "toy").glob(".decoding-*")] == [".decoding-young"]
+
+
+def test_a_clock_that_jumps_does_not_remove_what_another_process_decodes(folder, monkeypatch):
+    other = cache.entry("toy", "other")
+    decoded = folder / "toy" / f".decoding-{other.name}-abc"
+    decoded.mkdir(parents=True)
+    later = time.time() + 2 * cache.ABANDONED_SECONDS
+    monkeypatch.setattr(time, "time", lambda: later)
+    with cache.lock(other):
+        cache.splits("toy", "key", toy)
+        assert decoded.exists()
+    cache.splits("toy", "third", toy)
+    assert not decoded.exists()
 
 
 class MakesFolder:

@@ -13,13 +13,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.faults import (
+    backends,
     configs,
     damage,
+    decoding,
     disks,
     guards,
     kills,
     memory,
+    outputs,
+    parents,
     processes,
+    scale,
     sizes,
     strangers,
     surroundings,
@@ -39,6 +44,8 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=200, help="one after the other, for memory")
     parser.add_argument("--disturbances", type=int, default=10, help="of each kind")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments and values")
+    parser.add_argument("--resumed", type=int, default=100, help="runs on each backend, at most")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the largest results")
     parser.add_argument("--only", default="", help="the campaigns whose name contains this")
     asked = parser.parse_args()
     campaigns: dict[str, Callable[[Path], Iterator[Line]]] = {
@@ -54,7 +61,12 @@ def main() -> int:
         "kills": lambda folder: kills.at_random_moments(folder, asked.kills, asked.seed),
         "points": kills.at_every_write_point,
         "processes": lambda folder: processes.disturbed(folder, asked.disturbances),
+        "parents": lambda folder: parents.disturbed(folder, asked.disturbances),
+        "backends": lambda folder: backends.resumed(folder, asked.resumed),
         "sweep": sweeps.kill_a_worker,
+        "decoding": lambda folder: decoding.killed(folder, asked.kills, asked.seed),
+        "outputs": outputs.full,
+        "scale": lambda folder: scale.of_reports(folder, asked.scale),
         "disks": disks.full_at_every_size,
         "calls": disks.full_at_every_call,
         "memory": lambda folder: memory.of_many_runs(folder, asked.runs),

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import time
+import zipfile
 
 import keras
 import numpy as np
@@ -55,6 +57,18 @@ def test_saving_leaves_the_model_its_penalties(tmp_path):
     saving.save(model, tmp_path / "model.keras")
     assert float(sum(model.losses)) == before > 0
     assert model.layers[0].kernel_regularizer is not None
+
+
+@pytest.mark.parametrize("now", [0.0, 200 * 365.25 * 86_400])
+def test_a_model_is_saved_whatever_the_clock_says(tmp_path, monkeypatch, now):
+    """A zip file can be dated from 1980 to 2107 alone; clocks without a battery start in 1970."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    monkeypatch.setattr(time, "time", lambda: now)
+    saving.save(model, tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").count_params() == 3
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        assert {each.date_time[0] for each in archive.infolist()} <= {1980}
+    assert zipfile.time is time
 
 
 def test_a_loaded_model_takes_raw_images_and_is_as_good_as_the_run_says(finished):

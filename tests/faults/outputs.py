@@ -1,0 +1,129 @@
+"""A disk that fills while a command writes its result: one line, and the old result stays."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from regbench.studies import file as study_file
+from tests import made_up_runs
+from tests.faults import disks, surroundings
+from tests.faults.report import Line, show
+from tests.faults.surroundings import Surroundings
+
+# Pages that are free: none, some, and twice as many from then on until the result fits.
+FREE = (0, 1, 2, 3, 5, 9)
+ROOM = 64 * 2**20
+STUDY = """\
+question: Does dropout help?
+base: BASELINE
+profiles:
+  quick: {seeds: 0-1}
+variants:
+  baseline: {}
+  dropout: {set: {dropout.dense: 0.5}}
+claims:
+  - {text: It narrows the gap, metric: gap, variant: dropout, against: baseline, expect: lower}
+"""
+IMPORTED = ("altair", "jinja2", "pandas", "regbench.cli.report", "scipy.stats", "vl_convert")
+# Each command, and the files that it writes.
+COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "report": (("report", "runs", "-o", "page.html"), ("page.html",)),
+    "compare --plot": (("compare", "runs", "--plot", "plot.svg"), ("plot.svg",)),
+    "bundle": (("bundle", "runs", "-o", "runs.zip"), ("runs.zip",)),
+    "export --to csv": (
+        ("export", "runs", "--to", "csv", "-o", "tables"),
+        ("tables/runs.csv", "tables/epochs.csv"),
+    ),
+    "export --to latex": (("export", "runs", "--to", "latex", "-o", "table.tex"), ("table.tex",)),
+    "study": (
+        ("study", "../study.yaml", "--results", "runs", "--quiet"),
+        ("runs/verdicts.json", "runs/verdicts.md"),
+    ),
+}
+
+
+def full(folder: Path) -> Iterator[Line]:
+    """Fill the disk of each command's result, with as many pages free as it takes and fewer."""
+    fault = "ENOSPC while a command writes its result"
+    if os.geteuid() != 0:
+        yield Line(fault, 0, "left out: only root can mount a tiny file system", True)
+        return
+    counts: Counter[str] = Counter()
+    with disks._tiny(folder / "disk", ROOM) as disk:
+        _prepare(folder, disk)
+        for command, (arguments, written) in COMMANDS.items():
+            for problem in _with_less_room(disk, arguments, written, counts):
+                counts["bad"] += 1
+                print(f"\n{command}: {problem!a:.500}", file=sys.stderr)
+            show(f"{command}: {dict(counts)}")
+    result = f"{counts['bad']} corrupt or unclear; {counts['full']} times full"
+    yield Line(fault, counts["tries"], result, not counts["bad"] and counts["full"] > 0)
+
+
+def _prepare(folder: Path, disk: Path) -> None:
+    baseline = Path("configs/baseline.yaml").resolve()
+    (folder / "study.yaml").write_text(STUDY.replace("BASELINE", str(baseline)))
+    asked = study_file.read(str(folder / "study.yaml"))
+    for number, run in enumerate(asked.experiments):
+        made_up_runs.write_run(disk / "runs", run, number, epochs=2, probed=False)
+    for each in IMPORTED:  # saves every fork seconds
+        importlib.import_module(each)
+
+
+def _with_less_room(
+    disk: Path, arguments: tuple[str, ...], written: tuple[str, ...], counts: Counter[str]
+) -> Iterator[str]:
+    """Yield what is wrong with a command that has a result already, and not enough room."""
+    code, said = _call(disk, arguments)
+    before = _contents(disk, written)
+    if code or not before:
+        yield f"exit code {code} with room: {said}"
+        return
+    everything = {path for path in disk.rglob("*") if "/.regbench-cache" not in str(path)}
+    free = list(FREE)
+    while free:
+        pages = free.pop(0)
+        used = sum(path.lstat().st_blocks * 512 for path in disk.rglob("*") if path.is_file())
+        state = os.statvfs(disk)
+        used = max(used, (state.f_blocks - state.f_bfree) * state.f_frsize)
+        disks._resize(disk, used + pages * disks.PAGE)
+        code, said = _call(disk, arguments)
+        disks._resize(disk, ROOM)
+        counts["tries"] += 1
+        if code == 0:
+            return
+        counts["full"] += 1
+        lines = [line for line in said.splitlines() if "No space left" in line]
+        if len(lines) != 1 or "Traceback" in said or code != 1:
+            yield f"{pages} pages free: exit code {code}: {said}"
+        if _contents(disk, written) != before:
+            yield f"{pages} pages free: the result that was there is another"
+        if more := {path for path in disk.rglob("*") if "/.regbench-cache" not in str(path)} - (
+            everything
+        ):
+            yield f"{pages} pages free: left {sorted(map(str, more))}"
+        if not free:
+            free = [2 * pages]
+
+
+def _contents(disk: Path, names: tuple[str, ...]) -> dict[str, bytes]:
+    paths = [disk / name for name in names]
+    paths = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
+    return {str(path): path.read_bytes() for path in paths if path.is_file()}
+
+
+def _call(here: Path, arguments: tuple[str, ...]) -> tuple[int, str]:
+    """Return the exit code of a command in a folder, and what it said."""
+    output, errors = here.parent / "stdout", here.parent / "stderr"
+    for path in (output, errors):
+        path.unlink(missing_ok=True)
+    pid = os.fork()
+    if not pid:
+        surroundings._become(Surroundings(), arguments, here, output, errors)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return code, errors.read_bytes().decode(errors="replace")
