@@ -10,7 +10,7 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -97,7 +97,7 @@ class Inspection:
     epochs: int
     layers: list[Layer]
     totals: Totals
-    changes: dict[str, Any]
+    changes: dict[str, object]
     batches: dict[str, str]
     versus_baseline: Totals
     pooling: Totals | None

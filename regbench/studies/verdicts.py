@@ -35,7 +35,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 
@@ -60,6 +60,15 @@ if TYPE_CHECKING:
 Decision = Literal["supported", "contradicted", "undecided"]
 Leaning = Literal["supported", "contradicted"]
 HEADINGS = ("claim", "verdict", "difference", "p", "pairs")
+
+
+class Needed(TypedDict, total=False):
+    """How many seeds would decide a claim, as fields of its verdict."""
+
+    needed: int | None
+    needed_low: int | None
+    needed_high: int | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ class Verdict:
     look: Look | None = None
     across: Across | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the verdict as JSON."""
         own = asdict(self)
         own["claim"] = self.claim.as_dict()
@@ -319,7 +328,7 @@ def _too_few(verdict: Verdict) -> str:
     return f"no {unit} with this metric"
 
 
-def _censored(evidence: Evidence, alpha: float) -> dict[str, Any]:
+def _censored(evidence: Evidence, alpha: float) -> Needed:
     """Return the seeds that a sign test needs if all of them agree."""
     differences = evidence.differences
     _, p_value = decide_by_order(evidence.claim, differences.low, differences.high, 0)
@@ -330,7 +339,7 @@ def _censored(evidence: Evidence, alpha: float) -> dict[str, Any]:
     return {"needed": needed, "needed_low": needed, "needed_high": needed, "reason": reason}
 
 
-def _needed(evidence: Evidence, alpha: float) -> dict[str, Any]:
+def _needed(evidence: Evidence, alpha: float) -> Needed:
     """Return the pairs that decide at 80% power, as a number and a range, and the remark."""
     sample, floor = evidence.differences.low, evidence.differences.floor
     mean, distance = float(sample.mean()), _distance(evidence)
@@ -380,7 +389,7 @@ def _pairs(claim: Claim, mean: float, spread: float, alpha: float) -> int | None
     return power.pairs_needed(distance, spread, POWER, alpha)
 
 
-def _told(pairs: int, needed: int | None, low: int | None, high: int | None) -> dict[str, Any]:
+def _told(pairs: int, needed: int | None, low: int | None, high: int | None) -> Needed:
     most = f"{power.MOST_PAIRS:,}"
     if low is None:
         reason = f"too close to the limit: more than {most} seeds would be needed"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,6 +33,9 @@ from regbench.runs.files import HISTORY, MODEL
 from regbench.runs.folder import RunFolder
 from regbench.training import memory, train
 from regbench.training.checkpoints import COSTLY_SECONDS, PAUSE, Checkpoints, Position
+
+if TYPE_CHECKING:
+    import keras
 
 # Images to time the probes on: as many as dropout's ensemble has at least. With more, the ledger's
 # passes take most of the time.
@@ -130,7 +133,7 @@ def measure(question: Question, emit: train.Emit) -> Pace:
     return Pace(0.0, max(0.0, overhead), timing.training, *measuring)
 
 
-def _seconds_to_save(model: Any, experiment: Experiment, epoch: float) -> float:
+def _seconds_to_save(model: keras.Model, experiment: Experiment, epoch: float) -> float:
     """Return the seconds after each epoch to write a row and a checkpoint, synced to the disk.
 
     `epoch` is the seconds that an epoch takes otherwise: after short ones, not each is saved.
@@ -154,14 +157,14 @@ def _seconds_to_save(model: Any, experiment: Experiment, epoch: float) -> float:
     return min(seconds)
 
 
-def _finish(model: Any, experiment: Experiment, size: Size) -> None:
+def _finish(model: keras.Model, experiment: Experiment, size: Size) -> None:
     """Run everything that follows the last epoch, on images of noise."""
     rng = np.random.default_rng(0)
     count = max(size.classes, min(PROBED, size.test_examples))
     images = rng.integers(0, 256, (count, *size.input_shape), np.uint8)
     labels = np.arange(count) % size.classes
     splits = Splits(images, labels, images, labels, tuple(map(str, range(size.classes))))
-    row: dict[str, Any] = dict.fromkeys(HISTORY, 0.0)
+    row: Row = dict.fromkeys(HISTORY, 0.0)
     probes.measure(model, experiment, splits, (images, labels), row)
     with tempfile.TemporaryDirectory(prefix="regbench-") as folder:
         saving.save(model, Path(folder) / MODEL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.analysis.origins import ALL, HEADINGS, LEGEND, Changed, OriginRow, lines, said
 from regbench.terminal import comparison
@@ -13,6 +13,7 @@ from regbench.text import markdown_table, one_line, plain_markdown
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
     from regbench.studies.submissions import Submission
 
@@ -108,7 +109,7 @@ def submissions_markdown(question: str, found: Sequence[Submission]) -> str:
     return f"# {plain_markdown(question)}\n\n" + markdown_table(table)
 
 
-def _table(headings: Sequence[str], left: int) -> Any:
+def _table(headings: Sequence[str], left: int) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
