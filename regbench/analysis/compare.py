@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regbench.analysis import consistency, mcnemar, power, statistics, widths
 from regbench.analysis import metrics as metrics_of_runs
@@ -123,13 +124,13 @@ def _means(runs: Sequence[_Runs]) -> Iterator[dict[str, Interval]]:
 class _Runs:
     """The final numbers of a config's runs, a row for each seed."""
 
-    seeds: np.ndarray
-    completed: np.ndarray
-    metrics: np.ndarray  # (runs, the metrics of USUAL and the requested ones)
-    paths: np.ndarray
-    data: np.ndarray  # (runs, 2), fingerprints of pool and examples
-    seconds: np.ndarray
-    wall_seconds: np.ndarray
+    seeds: NDArray[np.int64]
+    completed: NDArray[np.bool_]
+    metrics: NDArray[np.float64]  # (runs, the metrics of USUAL and the requested ones)
+    paths: NDArray[np.object_]
+    data: NDArray[np.object_]  # (runs, 2), fingerprints of pool and examples
+    seconds: NDArray[np.float64]
+    wall_seconds: NDArray[np.float64]
     parameters: int
 
     def of_seeds(self, seeds: Sequence[int]) -> _Runs:
@@ -178,7 +179,7 @@ def _runs(results: Results, asked: Sequence[str], warn: Warn | None) -> dict[Key
 
 def _asked(
     runs: Results, finals: pandas.DataFrame, names: Sequence[str], warn: Warn | None
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     """Return further metrics of the runs of `finals`, in its order, as (runs, len(names))."""
     import pandas
 
@@ -237,13 +238,13 @@ def _row(
     )
 
 
-def _mean_if_known(seconds: np.ndarray) -> float | None:
+def _mean_if_known(seconds: NDArray[np.float64]) -> float | None:
     """Return the mean; None if a run lacks the number, since a partial mean would mislead."""
     return float(seconds.mean()) if np.isfinite(seconds).all() else None
 
 
 def _further(
-    finals: np.ndarray, versus: Sequence[Difference] | None, asked: Sequence[str]
+    finals: NDArray[np.float64], versus: Sequence[Difference] | None, asked: Sequence[str]
 ) -> dict[str, Value]:
     """Return the requested metrics, which follow the usual ones."""
     values = {}
@@ -330,13 +331,15 @@ def _read_both(
     return Paired(mine.metrics, theirs.metrics, scores, shared, widths.samples_of(*configs))
 
 
-def _differences_by_seed(runs: _Runs, reference: _Runs) -> np.ndarray:
+def _differences_by_seed(runs: _Runs, reference: _Runs) -> statistics.Sample:
     """Return each seed's run minus the reference's run, as (pairs, metrics)."""
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         return runs.metrics - reference.metrics
 
 
-def _versus(pairs: Mapping[Key, np.ndarray], names: Sequence[str]) -> dict[Key, list[Difference]]:
+def _versus(
+    pairs: Mapping[Key, statistics.Sample], names: Sequence[str]
+) -> dict[Key, list[Difference]]:
     """Return the difference from the baseline for each config and metric, with its p-values.
 
     Holm's correction counts the compared configs, separately for each metric.
@@ -370,7 +373,7 @@ def _difference(
     )
 
 
-def _sample(differences: np.ndarray) -> np.ndarray:
+def _sample(differences: statistics.Sample) -> statistics.Sample:
     """Return the known differences, or none at all if some are censored.
 
     The differences of only those runs that reached a level would leave out the largest.
@@ -380,7 +383,7 @@ def _sample(differences: np.ndarray) -> np.ndarray:
     return known[:0] if np.isinf(differences).any() else known
 
 
-def _pairs_needed(samples: Sequence[np.ndarray]) -> list[PairsNeeded]:
+def _pairs_needed(samples: Sequence[statistics.Sample]) -> list[PairsNeeded]:
     """Return how many pairs would show each difference, given its observed mean and spread.
 
     The second and third numbers are for the ends of an 80% interval of the spread.

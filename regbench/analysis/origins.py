@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from regbench.analysis import compare
 from regbench.analysis.rows import USUAL, ConfigRow
@@ -144,7 +143,7 @@ def changed(origins: Mapping[str, Results]) -> list[Changed]:
     return found
 
 
-def _fields(row: ConfigRow) -> dict[str, Any]:
+def _fields(row: ConfigRow) -> dict[str, object]:
     return {each.name: getattr(row, each.name) for each in fields(row)}
 
 

@@ -263,7 +263,7 @@ def _work(parcel: Parcel, variables: dict[str, str], mailbox: Any, job: int, att
     def is_stopping() -> bool:
         return bool(library.get(mailbox.is_stopping.remote()))
 
-    sent: list[Any] = []
+    sent: list[object] = []
     event = node.run(parcel, node.variables(variables, name), tell, is_stopping)
     library.get(sent)  # calls arrive in order: once the last is there, all are
     return event
@@ -309,7 +309,7 @@ def _connected(cluster: Cluster, cores: int) -> Iterator[None]:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     library = _library()
     before, where = signal.getsignal(signal.SIGTERM), Path.cwd()
-    wanted: dict[str, Any] = {"address": cluster.address}
+    wanted: dict[str, object] = {"address": cluster.address}
     if cluster.address is None:
         cores = max(cores, environment.cores())
         wanted = {"address": "local", "num_cpus": cores, "include_dashboard": False}

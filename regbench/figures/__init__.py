@@ -73,8 +73,9 @@ def register(
     ) -> altair.typing.ChartType | None:
         try:
             chart = function(labeled(runs))
-            fits = chart is not None and width and hasattr(chart, "width")
-            return chart.properties(width=width) if fits else chart
+            if chart is None or not width or not hasattr(chart, "width"):
+                return chart
+            return chart.properties(width=width)
         except Exception as error:  # whatever a plugin raises
             raise RegbenchError(f"figure {name}: {plugins.blame(error)}") from error
 

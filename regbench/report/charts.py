@@ -104,7 +104,7 @@ def _own_plans() -> dict[str, _Plan]:
 def _own_table(name: str, frame: pandas.DataFrame, shared: Shared) -> Table:
     """Return the first rows of a plugin chart's data; none if it has no frame."""
     data = getattr(FIGURES[name](frame), "data", None)
-    if not hasattr(data, "columns"):
+    if data is None or not hasattr(data, "columns"):
         return Table([], [])
     rows = data.head(TABLE_ROWS).itertuples(index=False)
     return Table(

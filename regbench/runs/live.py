@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class Snapshot:
     name: str
     config_hash: str
     seed: int
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     state: State
     history: NDArray[np.float64]
     summary: Summary | None

@@ -13,7 +13,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +101,7 @@ class _Reader:
             return
         if entry is not known:
             cache.put(folder, state, entry)
-        self._note_config(folder, entry.run[CONFIG_HASH], cache)
+        self._note_config(folder, str(entry.run[CONFIG_HASH]), cache)
         self._read.append((folder, entry))
 
     def read_elsewhere(self, path: Path) -> None:
@@ -140,7 +140,9 @@ class _Reader:
             cache.put_config(folder, config_hash, state, values)
 
 
-def _frame(runs: list[tuple[Any, ...]], histories: list[NDArray[np.float64]]) -> pandas.DataFrame:
+def _frame(
+    runs: list[tuple[object, ...]], histories: list[NDArray[np.float64]]
+) -> pandas.DataFrame:
     """Return a row per run and epoch, from the values of `RUN` and those of `HISTORY`."""
     import pandas
 

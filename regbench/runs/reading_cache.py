@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ class Entry(NamedTuple):
     `COLUMNS`, NaN where the run has none.
     """
 
-    run: tuple[Any, ...]
+    run: tuple[object, ...]
     history: NDArray[np.float64]
     environment: Environment
 
@@ -221,7 +221,7 @@ def _unpack(content: bytes) -> Content:
     return Content(entries, configs)
 
 
-def _made_by() -> list[Any]:
+def _made_by() -> list[str | int]:
     return [VERSION, metadata.version("regbench"), *READ, CONFIG, *COLUMNS]
 
 

@@ -23,15 +23,15 @@ from regbench.datasets import Splits
 from regbench.execution import environment
 from regbench.execution.environment import Runtime
 from regbench.execution.failures import Failure
-from regbench.execution.local import local
+from regbench.execution.local import Emit, local
 from regbench.inspection import inspect as inspection
 from regbench.inspection.inspect import Size
 from regbench.models import evaluate, saving
 from regbench.models.build import build
 from regbench.probes import gap_ledger, harness
-from regbench.runs.files import HISTORY, MODEL
+from regbench.runs.files import HISTORY, MODEL, Row
 from regbench.runs.folder import RunFolder
-from regbench.training import memory, train
+from regbench.training import memory
 from regbench.training.checkpoints import COSTLY_SECONDS, PAUSE, Checkpoints, Position
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def calibrate(
             elif event.kind == "ready":
                 starts.append(time.monotonic() - began[event.job])
             elif event.kind == "done":
+                assert isinstance(event.result, Pace)
                 answers[key].append(event.result)
             elif event.failure:
                 failed[key] = event.failure
@@ -109,7 +110,7 @@ def calibrate(
 
 
 @memory.cleared()
-def measure(question: Question, emit: train.Emit) -> Pace:
+def measure(question: Question, emit: Emit) -> Pace:
     """Measure one config in this process; `start` is measured by the process that waits for it."""
     experiment = question.experiment
     environment.settle(question.runtime)

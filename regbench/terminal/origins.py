@@ -12,7 +12,7 @@ from regbench.terminal import comparison
 from regbench.text import markdown_table, one_line, plain_markdown
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Group, RenderableType
     from rich.table import Table
 
     from regbench.studies.submissions import Submission
@@ -38,7 +38,7 @@ def terminal(rows: Sequence[OriginRow], changed: Sequence[Changed], width: int) 
     for cells in lines(rows):
         numbers = [_stacked(each, width < WIDE) for each in cells[3:]]
         table.add_row(*map(Text, [*cells[:3], *numbers]), style="bold" if cells[0] == ALL else "")
-    parts = [table, Text(f"\n{LEGEND}", style="dim")]
+    parts: list[RenderableType] = [table, Text(f"\n{LEGEND}", style="dim")]
     if changed:
         parts += [Text("\nWho changed what", style="bold")]
         parts += [Text(one_line(said(each))) for each in changed]
@@ -78,7 +78,7 @@ def submissions(question: str, found: Sequence[Submission]) -> Group:
         cells = [each.origin, f"{each.runs}/{each.expected}", *counts]
         table.add_row(*map(Text, [*cells, *(MARKS[verdict.decision] for verdict in each.verdicts)]))
     legend = "; ".join(f"{mark} {decision}" for decision, mark in MARKS.items())
-    parts = [Text(one_line(question), style="bold"), Text(), table, Text()]
+    parts: list[RenderableType] = [Text(one_line(question), style="bold"), Text(), table, Text()]
     parts += [Text(f"{legend}; a column for each claim", style="dim")]
     parts += [
         Text(one_line(f"{place}: {verdict.claim}"), style="dim")
