@@ -260,7 +260,10 @@ class Worker:
 
 
 def _serve(
-    connection: Connection, variables: dict[str, str], output: Path, imports: Sequence[str]
+    connection: Connection[object, object],
+    variables: dict[str, str],
+    output: Path,
+    imports: Sequence[str],
 ) -> None:
     """Import some modules, then take jobs from the pipe until it is closed."""
     environment.apply(variables)

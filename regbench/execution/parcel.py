@@ -15,9 +15,8 @@ import pickle
 import platform
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from regbench import files, plugins
 from regbench.errors import RegbenchError, RunFailed
@@ -130,6 +129,8 @@ def marked(jobs: Sequence[object]) -> Iterator[str]:
         mark.unlink(missing_ok=True)
 
 
-def _absolute(job: Any) -> Any:
+def _absolute(job: object) -> object:
     results = getattr(job, "results", None)
-    return job if results is None else replace(job, results=Path(results).resolve())
+    if results is None or not is_dataclass(job) or isinstance(job, type):
+        return job
+    return replace(job, results=Path(results).resolve())

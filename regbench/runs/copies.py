@@ -54,7 +54,7 @@ def _tell(
         warn(one_line(_line(here, there, pairs)))
 
 
-def _keys(runs: pandas.DataFrame) -> list[tuple[object, ...]]:
+def _keys(runs: pandas.DataFrame) -> list[tuple[str, str, *tuple[object, ...]]]:
     return list(runs[KEYS].itertuples(index=False, name=None))
 
 

@@ -191,7 +191,7 @@ class RunFolder:
         self,
         resolved: str,
         environment: Mapping[str, object],
-        rows: Sequence[Mapping[str, object]] = (),
+        rows: Sequence[Row] = (),
     ) -> None:
         """Start over, or resume after the history's `rows` with what the checkpoints hold.
 

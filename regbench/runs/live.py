@@ -64,7 +64,9 @@ class Snapshot:
     @property
     def epochs(self) -> int:
         """The number of epochs that the config asks for."""
-        return int(self.config["train"]["epochs"])
+        train = self.config["train"]
+        assert isinstance(train, dict)
+        return int(train["epochs"])
 
     @property
     def is_over(self) -> bool:

@@ -53,6 +53,10 @@ FileState = list[int]
 State = list[FileState]
 
 
+# Those of `RUN` without the results folder.
+RunValues = tuple[str, str, str, int, str, int, str | None, str | None, float]
+
+
 class Entry(NamedTuple):
     """The content of one finished run's files.
 
@@ -60,7 +64,7 @@ class Entry(NamedTuple):
     `COLUMNS`, NaN where the run has none.
     """
 
-    run: tuple[object, ...]
+    run: RunValues
     history: NDArray[np.float64]
     environment: Environment
 

@@ -335,27 +335,29 @@ def _summary(run: _Run) -> Summary:
             "reason": run.selection.reason or "the last epoch",
             "kept_epoch": last["epoch"] if kept is None else kept,
         }
-    return Summary(
-        name=run.experiment.name,
-        config_hash=run.experiment.hash,
-        seed=run.experiment.seed,
-        status="completed" if run.position.is_finite else "diverged",
-        epochs=last["epoch"],
-        parameters=int(run.model.count_params()),
-        train_accuracy=last["train_accuracy"],
-        test_accuracy=last["test_accuracy"],
-        train_loss=last["train_loss"],
-        test_loss=last["test_loss"],
-        gap=_gap(last),
-        train_examples=len(run.splits.train_labels),
-        test_examples=len(run.splits.test_labels),
-        train_evaluated=last["train_evaluated"],
-        test_evaluated=last["test_evaluated"],
-        # Only training: measuring costs about the same for every variant, and would dilute the
-        # difference between a slow regularizer and a fast one.
-        seconds=sum(row["seconds"] for row in rows),
-        images_per_second=_speed(run.splits, rows),
-        **further,
+    return Summary.of(
+        {
+            "name": run.experiment.name,
+            "config_hash": run.experiment.hash,
+            "seed": run.experiment.seed,
+            "status": "completed" if run.position.is_finite else "diverged",
+            "epochs": last["epoch"],
+            "parameters": int(run.model.count_params()),
+            "train_accuracy": last["train_accuracy"],
+            "test_accuracy": last["test_accuracy"],
+            "train_loss": last["train_loss"],
+            "test_loss": last["test_loss"],
+            "gap": _gap(last),
+            "train_examples": len(run.splits.train_labels),
+            "test_examples": len(run.splits.test_labels),
+            "train_evaluated": last["train_evaluated"],
+            "test_evaluated": last["test_evaluated"],
+            # Only training: measuring costs about the same for every variant, and would dilute the
+            # difference between a slow regularizer and a fast one.
+            "seconds": sum(number(row, "seconds") for row in rows),
+            "images_per_second": _speed(run.splits, rows),
+            **further,
+        }
     )
 
 

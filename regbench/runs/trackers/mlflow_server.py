@@ -44,7 +44,7 @@ def _run(server: str, told: Any) -> TrackedRun:
 def _pages(address: str, key: str, asked: Mapping[str, object] | None = None) -> Iterator[Any]:
     token = None
     while True:
-        more = {"page_token": token} if token else {}
+        more: dict[str, object] = {"page_token": token} if token else {}
         answer = _answer("POST", address, json={"max_results": PAGE, **(asked or {}), **more})
         yield from answer.get(key, [])
         token = answer.get("next_page_token")
