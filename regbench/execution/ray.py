@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from regbench.errors import RegbenchError
@@ -335,7 +336,7 @@ def _connected(cluster: Cluster, cores: int) -> Iterator[None]:
             library.shutdown()
 
 
-def _library() -> Any:
+def _library() -> ModuleType:
     """Return the package ray, set up, or raise RegbenchError if it is not installed."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)

@@ -321,7 +321,12 @@ def _read(path: Path, verified: Sequence[str]) -> Checkpoint:
 
 
 def _position(
-    rows: Any, step: Any, loss: Any, correct: Any, seconds: Any, wall_seconds: Any = 0.0
+    rows: list[Row],
+    step: int,
+    loss: float,
+    correct: int,
+    seconds: float,
+    wall_seconds: float = 0.0,
 ) -> Position:
     """Return the position, if the values can be one. Raises ValueError or TypeError."""
     # The rows go into history.csv as they are, so each must be what training would have written.
