@@ -31,6 +31,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 
 _Loader: type[yaml.CSafeLoader | yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_TAGGED = (yaml.CollectionStartEvent, yaml.ScalarEvent)
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -243,7 +244,7 @@ class _Composer:
             raise YamlError(place, f"expected at most {MAX_DEPTH} levels of nesting")
         if isinstance(event, yaml.AliasEvent):
             raise YamlError(place, f"aliases are not supported: write *{event.anchor} out")
-        assert isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent)
+        assert isinstance(event, _TAGGED)
         if event.tag is not None:
             self.report(place, f"tags are not supported: remove {event.tag}")
         if isinstance(event, yaml.MappingStartEvent):

@@ -24,8 +24,8 @@ MAX_RATIO, MIN_BOMB_BYTES = 100, 2**28
 MAX_HEADER_BYTES = 2**20
 MAX_HEADERS = 8
 BROKEN = (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, ValueError)
-# The first bytes of a compressed file. Unlike tarfile's streams, these readers verify its checksum.
 _Stream = gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile | io.BufferedReader
+# The first bytes of a compressed file. Unlike tarfile's streams, these readers verify its checksum.
 READERS: dict[bytes, Callable[[Path], _Stream]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,

@@ -32,15 +32,14 @@ SETTINGS: dict[str, object] = {
 DEPTH = 0.5  # of the residual block whose branch is examined
 
 
-# What is switched off as a whole: the values of a mask, reduced by a function such as np.min.
 class Unit(Protocol):
-    """See above; `how` reduces along axes."""
+    """What is switched off as a whole: the values of a mask, reduced by `how`."""
 
     def __call__(self, off: Array, how: Reduce = ...) -> Array: ...
 
 
 class Reduce(Protocol):
-    """A reduction of NumPy."""
+    """A function such as np.min."""
 
     def __call__(self, values: Array, /, *, axis: tuple[int, ...]) -> Array: ...
 

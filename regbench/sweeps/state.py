@@ -15,9 +15,6 @@ from regbench.runs.folder import RunBusy
 # With less of an epoch, an extrapolation is too uncertain.
 LEAST_SHARE = 0.2
 
-# Columns of the last measurement, which stay on display until the next one.
-MEASURED = ("train_accuracy", "test_accuracy")
-
 Status = Literal["waiting", "running", "done", "diverged", "failed", "elsewhere"]
 Phase = Literal["starting", "training", "probing"]
 
@@ -75,6 +72,7 @@ class RunState:
     def _move(self, event: Event) -> None:
         if event.kind == "epoch":
             if event.figures["train_accuracy"] is None:  # an epoch after which nothing is measured
+                # Those of the last measurement stay on display until the next one.
                 self.row = {
                     **event.figures,
                     "train_accuracy": self.row.get("train_accuracy"),
