@@ -51,6 +51,11 @@ SCRIPT = textwrap.dedent("""
     assert_type(regbench.run("baseline", seeds="0-4"), regbench.Results)
     assert_type(regbench.Run(results.runs[0].folder).model(), LoadedModel)
     assert_type(regbench.__version__, str)
+    # Wrong options: were one of them accepted, its comment would be an error.
+    regbench.run("baseline", jbos=2)  # type: ignore[call-arg]
+    regbench.run("baseline", jobs="2")  # type: ignore[arg-type]
+    regbench.study("overfitting", jbos=2)  # type: ignore[call-arg]
+    regbench.reproduce("srivastava2014-table9", jobs="2")  # type: ignore[arg-type]
 """)
 
 # Reading these libraries takes minutes; the calls above return nothing of theirs.

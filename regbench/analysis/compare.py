@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regbench.analysis import consistency, coverage, mcnemar, power, statistics, widths
 from regbench.analysis import metrics as metrics_of_runs
@@ -40,8 +41,6 @@ MOST_SECONDS = 1e9
 # The fields of `_Runs` that have a row for each seed.
 ARRAYS = ("seeds", "completed", "metrics", "paths", "data", "seconds", "wall_seconds")
 
-# See `_pairs_needed`; None where they are not known.
-PairsNeeded = tuple[int | None, int | None, int | None]
 
 # The name and the hash of a config.
 Key = tuple[str, str]
@@ -124,13 +123,13 @@ def _means(runs: Sequence[_Runs]) -> Iterator[dict[str, Interval]]:
 class _Runs:
     """The final numbers of a config's runs, a row for each seed."""
 
-    seeds: np.ndarray
-    completed: np.ndarray
-    metrics: np.ndarray  # (runs, the metrics of USUAL and the requested ones)
-    paths: np.ndarray
-    data: np.ndarray  # (runs, 2), fingerprints of pool and examples
-    seconds: np.ndarray
-    wall_seconds: np.ndarray
+    seeds: NDArray[np.int64]
+    completed: NDArray[np.bool_]
+    metrics: NDArray[np.float64]  # (runs, the metrics of USUAL and the requested ones)
+    paths: NDArray[np.object_]
+    data: NDArray[np.object_]  # (runs, 2), fingerprints of pool and examples
+    seconds: NDArray[np.float64]
+    wall_seconds: NDArray[np.float64]
     parameters: int
 
     def of_seeds(self, seeds: Sequence[int]) -> _Runs:
@@ -179,7 +178,7 @@ def _runs(results: Results, asked: Sequence[str], warn: Warn | None) -> dict[Key
 
 def _asked(
     runs: Results, finals: pandas.DataFrame, names: Sequence[str], warn: Warn | None
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     """Return further metrics of the runs of `finals`, in its order, as (runs, len(names))."""
     import pandas
 
@@ -238,13 +237,13 @@ def _row(
     )
 
 
-def _mean_if_known(seconds: np.ndarray) -> float | None:
+def _mean_if_known(seconds: NDArray[np.float64]) -> float | None:
     """Return the mean; None if a run lacks the number, since a partial mean would mislead."""
     return float(seconds.mean()) if np.isfinite(seconds).all() else None
 
 
 def _further(
-    finals: np.ndarray, versus: Sequence[Difference] | None, asked: Sequence[str]
+    finals: NDArray[np.float64], versus: Sequence[Difference] | None, asked: Sequence[str]
 ) -> dict[str, Value]:
     """Return the requested metrics, which follow the usual ones."""
     values = {}
@@ -344,7 +343,7 @@ def _versus(pairs: Mapping[Key, Paired], names: Sequence[str]) -> dict[Key, list
         samples = [_differences(*both) for both in zip(mine, theirs, strict=True)]
         adjusted = statistics.holm(statistics.paired_ps(samples))
         means, flips = statistics.intervals(samples), statistics.sign_flips(samples)
-        needed, bought = _pairs_needed(samples), coverage.pairings(mine, theirs)
+        needed, bought = power.pairs_needed_of(samples), coverage.pairings(mine, theirs)
         found = zip(means, adjusted, flips, needed, bought, strict=True)
         for (key, paired), sample, numbers in zip(pairs.items(), samples, found, strict=True):
             beyond = widths.covered(numbers[0], len(sample), name, column, paired)
@@ -357,7 +356,7 @@ def _difference(
     mean: Interval,
     p_holm: float | None,
     p_value: float | None,
-    needed: PairsNeeded,
+    needed: power.PairsNeeded,
     bought: Pairing | None,
     beyond: Covered,
 ) -> Difference:
@@ -388,19 +387,3 @@ def _differences(mine: Sample, theirs: Sample) -> Sample:
     known = statistics.finite(differences)
     # Two censored runs differ by infinity less infinity, which is no number.
     return known[:0] if len(known) < len(differences) and np.isinf(differences).any() else known
-
-
-def _pairs_needed(samples: Sequence[Sample]) -> list[PairsNeeded]:
-    """Return how many pairs would show each difference, given its observed mean and spread.
-
-    The second and third numbers are for the ends of an 80% interval of the spread.
-    """
-    means, spreads = np.full(len(samples), math.nan), np.full((3, len(samples)), math.nan)
-    for count, places, of_size, observed in statistics.moments(samples):
-        least, most = power.spread_factors(count)
-        means[places] = of_size
-        with np.errstate(over="ignore"):
-            spreads[:, places] = observed, observed * least, observed * most
-    needed = power.pairs_needed_each(np.tile(means, 3), spreads.ravel())
-    third = len(samples)
-    return list(zip(needed[:third], needed[third : 2 * third], needed[2 * third :], strict=True))

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from regbench.analysis import compare
 from regbench.analysis.rows import USUAL, ConfigRow
@@ -116,7 +115,11 @@ def by_origin(
             warn(problem)
     spreads = _spreads([row for _, row in rows])
     return [
-        OriginRow(**_fields(row), origin=origin, spread=spreads[row.name, row.config_hash])
+        OriginRow(
+            **{each.name: getattr(row, each.name) for each in fields(row)},
+            origin=origin,
+            spread=spreads[row.name, row.config_hash],
+        )
         for origin, row in rows
     ]
 
@@ -142,10 +145,6 @@ def changed(origins: Mapping[str, Results]) -> list[Changed]:
         elif count == 1 and len(origins) > 1 and len(holders[name]) == 1:
             found.append(Changed(origin, name, config_hash, None))
     return found
-
-
-def _fields(row: ConfigRow) -> dict[str, Any]:
-    return {each.name: getattr(row, each.name) for each in fields(row)}
 
 
 def _spreads(rows: Sequence[ConfigRow]) -> dict[tuple[str, str], dict[str, Spread]]:

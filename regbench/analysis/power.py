@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ MOST_PAIRS = 10_000
 LARGE_SHIFT = 30.0
 # Of standard deviations; with two pairs, 40 are needed, and with a strict alpha more.
 LARGEST_EFFECT = 1e6
+
+# At the observed spread, at the least and at the largest plausible one; None where not known.
+PairsNeeded = tuple[int | None, int | None, int | None]
 
 
 def pairs_needed(
@@ -64,6 +67,22 @@ def pairs_needed_each(
     for place, pairs in zip(places.tolist(), fewest, strict=True):
         found[place] = pairs
     return found
+
+
+def pairs_needed_of(samples: Sequence[Sample]) -> list[PairsNeeded]:
+    """Return how many pairs would show each difference, given its observed mean and spread.
+
+    The second and third numbers are for the ends of an 80% interval of the spread.
+    """
+    means, spreads = np.full(len(samples), math.nan), np.full((3, len(samples)), math.nan)
+    for count, places, of_size, observed in statistics.moments(samples):
+        least, most = spread_factors(count)
+        means[places] = of_size
+        with np.errstate(over="ignore"):
+            spreads[:, places] = observed, observed * least, observed * most
+    needed = pairs_needed_each(np.tile(means, 3), spreads.ravel())
+    third = len(samples)
+    return list(zip(needed[:third], needed[third : 2 * third], needed[2 * third :], strict=True))
 
 
 def _fewest_each(

@@ -25,10 +25,10 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from regbench.analysis.statistics import ALPHA
 
@@ -60,7 +60,11 @@ class Design:
         found = _boundaries(self.fractions, self.spending, (alpha,))
         return tuple(float(each) for each in found[:, 0])
 
-    def level(self, look: int, p_value: Any) -> Any:
+    @overload
+    def level(self, look: int, p_value: float) -> float: ...
+    @overload
+    def level(self, look: int, p_value: Array) -> Array: ...
+    def level(self, look: int, p_value: float | Array) -> float | Array:
         """Return the smallest alpha at which p-values of look 0, 1, ... decide (any shape).
 
         Boundaries grow with alpha, so there is one. It can be corrected for several claims as any
@@ -94,7 +98,7 @@ class Look:
     boundary: float
 
 
-def spent(spending: Spending, alpha: Any, fraction: float) -> Any:
+def spent(spending: Spending, alpha: ArrayLike, fraction: float) -> Array:
     """Return how much of alpha the looks up to an information fraction (0 to 1] may use.
 
     `obrien_fleming` spends 2 - 2 Phi(z_{1 - a/2} / sqrt(t)) on each side, where a = alpha / 2 is a
@@ -106,14 +110,16 @@ def spent(spending: Spending, alpha: Any, fraction: float) -> Any:
     """
     from scipy import special
 
-    alpha = np.asarray(alpha, np.float64)
+    levels = np.asarray(alpha, np.float64)
     if spending == "pocock":
-        return alpha * math.log1p((math.e - 1) * fraction)
-    return 4 * special.ndtr(special.ndtri(alpha / 4) / math.sqrt(fraction))
+        return levels * math.log1p((math.e - 1) * fraction)
+    return 4 * special.ndtr(special.ndtri(levels / 4) / math.sqrt(fraction))
 
 
 @functools.lru_cache(maxsize=64)
-def _boundaries(fractions: tuple[float, ...], spending: Spending, alphas: tuple[float, ...]) -> Any:
+def _boundaries(
+    fractions: tuple[float, ...], spending: Spending, alphas: tuple[float, ...]
+) -> Array:
     """Return boundaries (looks, alphas) as two-sided p-values.
 
     The path is that of a Brownian motion: B_k = sqrt(t_k) Z_k, whose steps are independent.

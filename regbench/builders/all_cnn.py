@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from regbench.builders.builder import Activation, Builder, Size
 from regbench.builders.kit import Kit
@@ -24,7 +24,7 @@ class AllCNN(Builder):
     tables 1 and 2.
     """
 
-    smoke: ClassVar[dict[str, Any]] = {"width": 8}
+    smoke: ClassVar[dict[str, object]] = {"width": 8}
     name: Literal["all_cnn"] = "all_cnn"
     width: Size = 96
     convolutions: Literal[2, 3] = 3

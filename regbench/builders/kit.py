@@ -12,7 +12,7 @@ initial weights depend on the seed and the layer's name, so that variants share 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.errors import RegbenchError
 from regbench.regularizers import Regularizer
@@ -57,7 +57,7 @@ class Kit:
         return [PerImageStandardization(name=f"{name}_standardization"), *techniques]
 
     def conv(
-        self, name: str, filters: int, kernel_size: int = 3, **options: Any
+        self, name: str, filters: int, kernel_size: int = 3, **options: object
     ) -> list[keras.Layer]:
         """Return a convolution with its activation. `options` are those of `keras.layers.Conv2D`.
 
@@ -176,7 +176,7 @@ class Kit:
         asked = [each for each in self.regularizers.values() if shrink or not each.shrinks]
         return [layer for each in asked for layer in getattr(each, hook)(name, *depth)]
 
-    def _activated(self, layer: keras.Layer, name: str, **options: Any) -> list[keras.Layer]:
+    def _activated(self, layer: keras.Layer, name: str, **options: object) -> list[keras.Layer]:
         """Return a hidden layer; its activation is separate only if another layer precedes it."""
         between = self.before_activation(name)
         weights = layer(**options, activation=None if between else self.activation, name=name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from regbench.builders.builder import Activation, Builder, Sizes
 from regbench.builders.kit import Kit
@@ -18,7 +18,7 @@ class MLP(Builder):
     1986; the sizes of Keras' example `mnist_mlp`.
     """
 
-    smoke: ClassVar[dict[str, Any]] = {"dense": (16, 16)}
+    smoke: ClassVar[dict[str, object]] = {"dense": (16, 16)}
     name: Literal["mlp"] = "mlp"
     dense: Sizes = (512, 512)
     activation: Activation = "relu"

@@ -18,7 +18,7 @@ from regbench.errors import RegbenchError
 if TYPE_CHECKING:
     import keras
 
-Function = Callable[..., Any]
+Function = Callable[..., object]
 KIT = "kit"
 
 
@@ -58,12 +58,12 @@ class OwnModel(Builder):
             keys[KIT] = kit
         return type(self).function(input_shape, classes, **keys)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         # The class is made at run time: another process finds it by its registered name.
         return _restored, (self.name, self.model_dump())
 
 
-def _restored(name: str, values: dict[str, Any]) -> Builder:
+def _restored(name: str, values: dict[str, object]) -> Builder:
     if name not in BUILDERS:
         raise RegbenchError(f"model.name: {name} is not registered in this process")
     return BUILDERS[name].model_validate(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -26,7 +26,7 @@ class ResNet20(Builder):
     Source: He et al., "Deep Residual Learning for Image Recognition", 2016, section 4.2.
     """
 
-    smoke: ClassVar[dict[str, Any]] = {"depth": 8, "width": 8}
+    smoke: ClassVar[dict[str, object]] = {"depth": 8, "width": 8}
     name: Literal["resnet20"] = "resnet20"
     depth: Annotated[int, Field(ge=8, le=1202), AfterValidator(six_n_plus(2))] = 20
     width: Size = 16

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from regbench.builders.builder import Activation, Builder, Size
 from regbench.builders.kit import Kit
@@ -20,7 +20,7 @@ class VGGSmall(Builder):
     Gaussian Quantization", 2017.
     """
 
-    smoke: ClassVar[dict[str, Any]] = {"width": 8}
+    smoke: ClassVar[dict[str, object]] = {"width": 8}
     remedy: ClassVar[str] = "Use larger images, a smaller pooling.size or pooling.padding: same."
     name: Literal["vgg_small"] = "vgg_small"
     width: Size = 128

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -28,7 +28,7 @@ class WideResNet(Builder):
     Source: Zagoruyko and Komodakis, "Wide Residual Networks", 2016.
     """
 
-    smoke: ClassVar[dict[str, Any]] = {"depth": 10, "width": 1}
+    smoke: ClassVar[dict[str, object]] = {"depth": 10, "width": 1}
     name: Literal["wide_resnet"] = "wide_resnet"
     depth: Annotated[int, Field(ge=10, le=1000), AfterValidator(six_n_plus(4))] = 16
     width: Annotated[int, Field(ge=1, le=1000)] = 4

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import click
+
+# Its parameters are the options that decorators add to it, which no type can follow.
+Command = Callable[..., Any]
 
 
 class SlurmOptions(click.ParamType[dict[str, str]]):
@@ -13,7 +17,9 @@ class SlurmOptions(click.ParamType[dict[str, str]]):
 
     name = "options"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, str]:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str]:
         if isinstance(value, dict):
             return value
         found = {}
@@ -52,7 +58,7 @@ OPTIONS = (
 )
 
 
-def collected(command: Any) -> Any:
+def collected(command: Command) -> Command:
     """Let a command receive its options for clusters as `cluster`."""
 
     @functools.wraps(command)

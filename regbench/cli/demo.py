@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -22,6 +22,7 @@ from regbench.execution import signals
 if TYPE_CHECKING:
     from regbench.studies.file import Study
     from regbench.studies.result import StudyResult
+    from regbench.sweeps.options import PlanOptions
 
 STUDY = "regbench:demo"
 RESULTS = Path("results/demo")
@@ -48,7 +49,7 @@ CURVES, REPORT = "curves.svg", "report.html"
 @options.force
 @options.smoke
 @options.quiet
-def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
+def demo(results: Path | None, smoke: bool, quiet: bool, **options: Unpack[PlanOptions]) -> int:
     """Train a baseline and three regularizers, five seeds each; see what they do.
 
     Nothing is downloaded. It takes about three minutes on two cores and ends with a table, verdicts
@@ -68,15 +69,15 @@ def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
     )
     folder = results or (RESULTS / "smoke" if smoke else RESULTS)
     command, observer = environment.command_line(), observer_for(quiet)
-    # The verdicts on an untrained network are meaningless.
-    own = options | {"probes": not smoke}
     try:
         told = None if quiet else _announce(asked, folder, smoke, options)
         began = time.monotonic()  # the estimate is for what follows its announcement
         with signals.raised(observer.stopping):
             found = studies.run_study(
-                asked, folder, warn=warn, command=command, observer=observer, **own
-            )
+                asked, folder, warn=warn, command=command, observer=observer,
+                probes=not smoke,  # of an untrained network they are meaningless
+                **options,
+            )  # fmt: skip
     except KeyboardInterrupt as error:
         return print_interrupted(command, error)
     assert found.outcome
@@ -90,7 +91,7 @@ def demo(results: Path | None, smoke: bool, quiet: bool, **options: Any) -> int:
     return found.outcome.exit_code
 
 
-def _announce(study: Study, folder: Path, smoke: bool, options: dict[str, Any]) -> float | None:
+def _announce(study: Study, folder: Path, smoke: bool, options: PlanOptions) -> float | None:
     """Print what is trained and for how long; return the seconds, None if nothing is to do."""
     from regbench.sweeps import plan as planning
     from regbench.sweeps import schedule

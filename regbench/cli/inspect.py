@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from regbench.cli import json_schemas, options
@@ -28,7 +26,9 @@ def inspect(
     baseline: str | None,
     no_time: bool,
     as_json: bool,
-    **options: Any,
+    backend: str | None,
+    device: str,
+    threads: int | None,
 ) -> None:
     """Show the layers of CONFIG, their cost, and advice; nothing is trained.
 
@@ -45,7 +45,10 @@ def inspect(
     reference = config.load(baseline) if baseline else None
     doing = "Building the network" if no_time else "Building the network and timing some batches"
     with busy(doing):
-        found = inspection.inspect(experiment, reference, measure_time=not no_time, **options)
+        found = inspection.inspect(
+            experiment, reference, backend=backend, device=device, threads=threads,
+            measure_time=not no_time,
+        )  # fmt: skip
     if as_json:
         print_json(json_schemas.versioned(found.as_dict()))
     else:

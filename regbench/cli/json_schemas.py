@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from pydantic.json_schema import JsonSchemaValue
 
 VERSION = 1
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -21,18 +22,18 @@ def versioned(content: Mapping[str, object]) -> dict[str, object]:
     return {"version": VERSION, **content}
 
 
-def schema(kind: str) -> dict[str, Any]:
+def schema(kind: str) -> JsonSchemaValue:
     """Return the JSON Schema of what a command prints with `--json`; `kind` is one of `KINDS`."""
     from pydantic import TypeAdapter
 
-    made: dict[str, Any] = TypeAdapter(KINDS[kind]()).json_schema()
+    made = TypeAdapter(KINDS[kind]()).json_schema()
     versions = {"version": VERSION} if made.get("type") == "array" else {}
     return {"$schema": DIALECT, "title": f"regbench {kind}", **versions} | {
         key: value for key, value in made.items() if key != "title"
     }
 
 
-def _object(title: str, /, **fields: Any) -> type[BaseModel]:
+def _object(title: str, /, **fields: object) -> type[BaseModel]:
     """Return a class for an object with a version; every key is there unless it has a default."""
     from pydantic import create_model
 
@@ -48,7 +49,7 @@ def _as_is(kind: type) -> type[BaseModel]:
     return _object(kind.__name__, **_types(kind))
 
 
-def _types(kind: type) -> dict[str, Any]:
+def _types(kind: type) -> dict[str, object]:
     """Return the type of each field of a dataclass."""
     from dataclasses import fields
     from typing import get_type_hints
@@ -67,7 +68,7 @@ def _contest(**more: Any) -> type[BaseModel]:
     own: dict[str, Any] = {name: (each, ...) for name, each in _types(Search).items()}
     search = create_model("Search", **own, seconds=(float, ...))
     found: dict[str, Any] = {
-        "searches": (list[search], ...),  # type: ignore[valid-type]
+        "searches": (list[search], ...),
         "warnings": (list[str], ...),
         "seconds": (float, ...),
     }
@@ -75,11 +76,11 @@ def _contest(**more: Any) -> type[BaseModel]:
     return made
 
 
-def _tune() -> Any:
+def _tune() -> object:
     return _contest(version=(int, ...))
 
 
-def _compare() -> Any:
+def _compare() -> object:
     from regbench.analysis.origins import OriginRow
     from regbench.analysis.rows import ConfigRow
 
@@ -115,7 +116,7 @@ def study_result() -> type[BaseModel]:
         contest=(_contest() | None, None),
         variances=(list[Decomposition], []),
         interquartile=(list[Interquartile], []),
-        factors=(dict[str, list[Any]] | None, None),
+        factors=(dict[str, list[object]] | None, None),
         design=(str | None, None),
         effects=(list[EffectResult], []),
         exit_code=int,
@@ -123,13 +124,13 @@ def study_result() -> type[BaseModel]:
     )
 
 
-def _class_result() -> Any:
+def _class_result() -> object:
     from regbench.studies.submissions import Submission
 
     return _object("ClassResult", study=str, question=str, submissions=list[Submission])
 
 
-def _paper_result() -> Any:
+def _paper_result() -> object:
     from regbench.papers.result import DifferenceResult, RowResult
     from regbench.papers.sections import Column, Setting, Source, Status
 
@@ -153,7 +154,7 @@ def _paper_result() -> Any:
     )
 
 
-def _plain(title: str, /, **fields: Any) -> type[BaseModel]:
+def _plain(title: str, /, **fields: object) -> type[BaseModel]:
     """Return a class for an object inside of another one, without a version of its own."""
     from pydantic import create_model
 
@@ -162,37 +163,37 @@ def _plain(title: str, /, **fields: Any) -> type[BaseModel]:
     return made
 
 
-def _papers() -> Any:
+def _papers() -> object:
     from regbench.papers.reproduce import Listed
 
     return list[Listed]
 
 
-def _plan() -> Any:
+def _plan() -> object:
     from regbench.sweeps.plan import Plan
 
     return _as_is(Plan)
 
 
-def _inspect() -> Any:
+def _inspect() -> object:
     from regbench.inspection.inspect import Inspection
 
     return _as_is(Inspection)
 
 
-def _doctor() -> Any:
+def _doctor() -> object:
     from regbench.doctor.check import Check
 
     return list[Check]
 
 
-def _data() -> Any:
+def _data() -> object:
     from regbench.datasets.inventory import Item
 
     return list[Item]
 
 
-def _plugins() -> Any:
+def _plugins() -> object:
     from pydantic import create_model
 
     plugin = create_model(
@@ -202,7 +203,7 @@ def _plugins() -> Any:
         sha256=(str, ...),
         registered=(dict[str, list[str]], ...),
     )
-    return list[plugin]  # type: ignore[valid-type]
+    return list[plugin]
 
 
 # What `--json` prints, by the name that `regbench schema` knows it by.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,7 +15,9 @@ class SeedRange(click.ParamType[list[int]]):
 
     name = "seeds"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> list[int]:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[int]:
         if isinstance(value, list):
             return value
         from regbench.config import seeds as ranges
@@ -26,17 +28,19 @@ class SeedRange(click.ParamType[list[int]]):
             self.fail(str(error), param, ctx)
 
 
-class CountOrAuto(click.ParamType[int]):
+class CountOrAuto(click.ParamType[int | None]):
     """A positive integer, or `auto` (None)."""
 
     name = "N|auto"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
         if value == "auto":
             return None
-        if not str(value).isdecimal() or int(value) < 1:
+        if not str(value).isdecimal() or int(str(value)) < 1:
             self.fail(f"expected a positive integer or auto, received {value!r}", param, ctx)
-        return int(value)
+        return int(str(value))
 
 
 class Duration(click.ParamType[int]):
@@ -44,7 +48,9 @@ class Duration(click.ParamType[int]):
 
     name = "time"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
         from regbench.execution import budget
 
         try:
@@ -117,7 +123,7 @@ baseline = click.option(
 )
 
 
-def _load_plugins(context: click.Context, option: click.Parameter, value: Any) -> None:
+def _load_plugins(context: click.Context, option: click.Parameter, value: Sequence[Path]) -> None:
     if not context.resilient_parsing:
         from regbench import plugins
 
@@ -146,7 +152,7 @@ budget = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def training(command: Any) -> Any:
+def training(command: clusters.Command) -> clusters.Command:
     """Add the options of `regbench.sweep.run`, and `--dry-run`, to a command that trains runs."""
     # Decorators apply from last to first: reversed, `--help` lists them in the order below.
     asked = (backend, device, executor, *clusters.OPTIONS, jobs, threads)

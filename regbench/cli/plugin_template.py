@@ -16,7 +16,7 @@ A change to this file changes the hash of every config that uses it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from numpy.random import Generator
@@ -65,8 +65,8 @@ def stripes(path: Path | None) -> regbench.Splits:
 
 
 @regbench.model("two_branches")  # model: {name: two_branches}
-def two_branches(input_shape: tuple[int, ...], classes: int) -> Any:
-    """Return a network that looks at small and at large neighborhoods, side by side."""
+def two_branches(input_shape: tuple[int, ...], classes: int) -> object:
+    """Return a `keras.Model` that looks at small and at large neighborhoods, side by side."""
     import keras  # here, so that commands that build no network need not wait for it
 
     images = keras.Input(input_shape, name="images")

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -51,12 +51,12 @@ def perhaps_unread() -> Iterator[None]:
         _silence(sys.stderr)
 
 
-def _silence(stream: Any) -> None:
+def _silence(stream: TextIO) -> None:
     """Redirect a stream to nowhere; otherwise Python's last flush of it would fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def print_json(content: Any) -> None:
+def print_json(content: object) -> None:
     import json
 
     click.echo(json.dumps(content, indent=2, allow_nan=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -25,6 +25,7 @@ from regbench.execution.budget import Spent
 if TYPE_CHECKING:
     from regbench.papers.file import Paper
     from regbench.papers.result import PaperResult
+    from regbench.sweeps.options import Options
 
 
 @click.command()
@@ -63,7 +64,7 @@ def reproduce(
     form: str | None,
     quiet: bool,
     budget: int | None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> int:
     """Rebuild the published table NAME, and judge it against the printed numbers.
 
@@ -108,18 +109,17 @@ def reproduce(
 
 
 def _train(
-    asked: Paper, folder: Path, quiet: bool, budget: int | None, options: dict[str, Any]
+    asked: Paper, folder: Path, quiet: bool, budget: int | None, options: Options
 ) -> PaperResult | int:
     """Train what is missing and judge it; return an exit code if training was stopped."""
     from regbench.execution import environment
     from regbench.papers import reproduce
 
     command, observer = environment.command_line(), observer_for(quiet)
+    options |= {"command": command, "observer": observer}
     try:
         with stopping(observer, budget):
-            return reproduce.run_paper(
-                asked, folder, warn=warn, command=command, observer=observer, **options
-            )
+            return reproduce.run_paper(asked, folder, warn=warn, **options)
     except Spent:
         return print_spent(asked.study.experiments, folder, command)
     except KeyboardInterrupt as error:

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -25,6 +25,7 @@ from regbench.cli.training import (
 from regbench.execution.budget import Spent
 
 if TYPE_CHECKING:
+    from regbench.sweeps.options import RunOptions
     from regbench.sweeps.sweep import Outcome
 
 # The whole pipeline in seconds: no download, and just enough examples to fill the batches.
@@ -64,7 +65,7 @@ def run(
     dry_run: bool,
     as_json: bool,
     budget: int | None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> int:
     """Train every CONFIG with every seed that has no finished run yet.
 
@@ -91,9 +92,10 @@ def run(
         raise click.UsageError("--json needs --dry-run; regbench compare --json reads results")
     command, observer = environment.command_line(), observer_for(quiet)
     check_budget(budget, options)
+    options |= {"command": command, "observer": observer}
     try:
         with watched(results, watches), stopping(observer, budget):
-            outcome = sweep.run(experiments, results, command=command, observer=observer, **options)
+            outcome = sweep.run(experiments, results, **options)
     except Spent:
         return print_spent(experiments, results, command)
     except KeyboardInterrupt as error:
@@ -103,7 +105,8 @@ def run(
         print_outcome(outcome, results, quiet)
         if outcome.left:
             count = f"{len(outcome.left)} of {len(experiments)} runs"
-            _print_left(count, command, detached=options["cluster"].detach)
+            cluster = options["cluster"]
+            _print_left(count, command, detached=bool(cluster and cluster.detach))
         if options["profile"]:
             print_profiles(outcome, results)
     return outcome.exit_code

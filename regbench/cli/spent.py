@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from regbench.execution import budget, signals
 
 if TYPE_CHECKING:
     from regbench.config import Experiment
+    from regbench.sweeps.options import Options
     from regbench.sweeps.sweep import Observer
 
 
@@ -23,7 +24,7 @@ def stopping(observer: Observer, seconds: int | None) -> Iterator[None]:
         yield
 
 
-def check_budget(seconds: int | None, options: Mapping[str, Any]) -> None:
+def check_budget(seconds: int | None, options: Options) -> None:
     """Refuse a budget with `--force`: what resumes would not know which runs are new."""
     if seconds and options["force"]:
         raise click.UsageError("--budget cannot be combined with --force, which starts over")

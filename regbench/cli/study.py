@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from regbench.studies.file import Study
     from regbench.studies.next_step import NextStep
     from regbench.studies.result import StudyResult
+    from regbench.sweeps.options import Options
 
 
 @click.command()
@@ -63,7 +64,7 @@ def study(
     quiet: bool,
     watches: bool,
     budget: int | None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> int:
     """Train the missing runs of a STUDY and print a verdict on each claim.
 
@@ -112,7 +113,7 @@ def study(
     return found.exit_code
 
 
-def _plan(asked: Study, folder: Path, as_json: bool, options: dict[str, Any]) -> int:
+def _plan(asked: Study, folder: Path, as_json: bool, options: Options) -> int:
     """Print the plan of the runs; of a contest that is not decided, that of its trials."""
     from regbench.studies import trials
 
@@ -127,7 +128,7 @@ def _plan(asked: Study, folder: Path, as_json: bool, options: dict[str, Any]) ->
     return _plan_runs(decided, folder, as_json, options)
 
 
-def _plan_runs(study: Study, folder: Path, as_json: bool, options: dict[str, Any]) -> int:
+def _plan_runs(study: Study, folder: Path, as_json: bool, options: Options) -> int:
     """Print what would be trained; of a study with looks, the most, and how few it could be."""
     from regbench.studies import looks
     from regbench.studies import run as studies

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,21 +17,24 @@ from regbench.execution import signals
 
 if TYPE_CHECKING:
     from regbench.config import Experiment
+    from regbench.sweeps.options import Options
     from regbench.sweeps.sweep import Observer, Outcome
 
 
 def print_plan(
-    experiments: Sequence[Experiment], results: Path, as_json: bool, options: dict[str, Any]
+    experiments: Sequence[Experiment], results: Path, as_json: bool, options: Options
 ) -> int:
     from regbench.sweeps import plan as planning
     from regbench.terminal import plan as plan_table
 
-    keys = ("backend", "device", "jobs", "threads", "force", "executor", "cluster")
-    own = {key: options[key] for key in keys if key in options}
     configs = len({each.hash for each in experiments})
     what = f"{configs} config{'s' if configs > 1 else ''}"
     with busy(f"Measuring how fast this machine trains {what}: some seconds for each"):
-        plan = planning.plan(experiments, results, **own)
+        plan = planning.plan(
+            experiments, results, backend=options["backend"], device=options["device"],
+            jobs=options["jobs"], threads=options["threads"], force=options["force"],
+            executor=options["executor"], cluster=options["cluster"],
+        )  # fmt: skip
     if as_json:
         print_json(versioned(plan.as_dict()))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -17,6 +17,7 @@ from regbench.execution.budget import Spent
 
 if TYPE_CHECKING:
     from regbench.studies.trials import ContestResult
+    from regbench.sweeps.options import Options
 
 
 @click.command()
@@ -72,7 +73,7 @@ def tune(
     as_json: bool,
     quiet: bool,
     budget: int | None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> int:
     """Search good values for a CONFIG, judged on validation examples.
 

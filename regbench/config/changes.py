@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from pydantic_core import to_jsonable_python
 
 from regbench.builders import BUILDERS, DEFAULT
 
 
-def changes(base: Any, config: Any) -> dict[str, Any] | None:
+def changes(base: object, config: object) -> dict[str, object] | None:
     """Return where a resolved config differs from `base`, as dotted key to value.
 
     None if one of them is unknown.
@@ -20,7 +19,7 @@ def changes(base: Any, config: Any) -> dict[str, Any] | None:
     return dict(_differences(base, config, ""))
 
 
-def _differences(base: Any, config: Any, key: str) -> Iterator[tuple[str, Any]]:
+def _differences(base: object, config: object, key: str) -> Iterator[tuple[str, object]]:
     if base == config:
         return
     if isinstance(base, dict) and isinstance(config, dict):
@@ -33,20 +32,21 @@ def _differences(base: Any, config: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield from leaves(config, key)
 
 
-def _name(model: dict[str, Any]) -> Any:
+def _name(model: dict[str, object]) -> object:
     return model.get("name", DEFAULT)  # written by a version with only one network
 
 
-def _changed_keys(model: dict[str, Any]) -> dict[str, object]:
+def _changed_keys(model: dict[str, object]) -> dict[str, object]:
     """Return the name of another network, and its keys that differ from its defaults."""
-    builder = BUILDERS.get(_name(model))
+    name = _name(model)
+    builder = BUILDERS.get(name) if isinstance(name, str) else None
     fields = builder.model_fields if builder else {}  # of a plugin that is not loaded
     defaults = {key: to_jsonable_python(field.default) for key, field in fields.items()}
     keys = {key: value for key, value in model.items() if value != defaults.get(key)}
-    return {"name": _name(model)} | keys
+    return {"name": name} | keys
 
 
-def leaves(config: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(config: object, key: str = "") -> Iterator[tuple[str, object]]:
     """Yield each value of a config with its dotted key, below `key`."""
     if isinstance(config, dict) and config:
         for each, value in config.items():

@@ -19,6 +19,7 @@ from pydantic import (
     create_model,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
 
 from regbench import plugins
 from regbench.builders.cnn import CNN
@@ -72,10 +73,10 @@ DATASETS = (
 STORED = {"stored": True}
 
 
-def _known(kind: str, own: tuple[str, ...]) -> Callable[[str, ValidationInfo], str]:
+def _known(kind: str, own: tuple[str, ...]) -> Callable[[str, ValidationInfo[object]], str]:
     """Return a validator for names of regbench's own or of loaded plugins."""
 
-    def check(name: str, info: ValidationInfo) -> str:
+    def check(name: str, info: ValidationInfo[object]) -> str:
         known = [*own, *plugins.names(kind)]
         if name not in known and info.context is not STORED:
             raise ValueError(plugins.unknown(name, known))
@@ -84,10 +85,10 @@ def _known(kind: str, own: tuple[str, ...]) -> Callable[[str, ValidationInfo], s
     return check
 
 
-def _listed(kind: str, own: tuple[str, ...]) -> Callable[[dict[str, Any]], None]:
+def _listed(kind: str, own: tuple[str, ...]) -> Callable[[JsonSchemaValue], None]:
     """Return a hook that lists the available names in the JSON Schema."""
 
-    def describe(schema: dict[str, Any]) -> None:
+    def describe(schema: JsonSchemaValue) -> None:
         schema.pop("pattern", None)
         schema["enum"] = [*own, *plugins.names(kind)]
 
@@ -173,22 +174,22 @@ class Experiment(Section):
     vary: Vary = None
     base_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
-    def __new__(cls, *_: Any, **__: Any) -> Self:
+    def __new__(cls, *_: object, **__: object) -> Self:
         """Return an instance with a key for every technique that is registered now."""
         return super().__new__(cast(type[Self], experiment_class()) if cls is Experiment else cls)
 
     @classmethod
-    def model_validate(cls, obj: Any, **options: Any) -> Self:
+    def model_validate(cls, obj: object, **options: Any) -> Self:
         """Return the experiment of these values, with a key for every technique."""
         made = cast(type[Self], experiment_class()) if cls is Experiment else cls
         return super(Experiment, made).model_validate(obj, **options)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickle the experiment with its plugins: unpickling first loads and checks them."""
         return _blank, (plugins.manifest(self.plugins),), self.__getstate__()
 
     @model_validator(mode="after")
-    def _record_plugins(self, info: ValidationInfo) -> Self:
+    def _record_plugins(self, info: ValidationInfo[object]) -> Self:
         if info.context is STORED:
             return self
         toggles = [("regularizer", name) for name in self.regularizers]
@@ -245,20 +246,20 @@ class Experiment(Section):
         """Return the experiment with its network at the size of a smoke run."""
         return Experiment.model_validate(self.values() | {"model": self.model.shrunk()})
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """Return every value, defaults included, as nested dicts, lists and scalars.
 
         A plugin's technique that is off is left out, since the key does not exist without the
         plugin.
         """
-        left_out: dict[str, Any] = dict.fromkeys(self._absent(), True)
+        left_out: dict[str, bool | set[str]] = dict.fromkeys(self._absent(), True)
         for section, keys in LATER_KEYS.items():
             kept = getattr(self, section)
             defaults = type(kept).model_fields
             left_out[section] = {key for key in keys if getattr(kept, key) == defaults[key].default}
         return self.model_dump(mode="json", exclude=left_out)
 
-    def changed(self) -> dict[str, Any]:
+    def changed(self) -> dict[str, object]:
         """Return the values that the hash is computed from.
 
         Only values that differ from the defaults count, so that a key added in a later version
@@ -273,7 +274,7 @@ class Experiment(Section):
         )
         return changed | self._of_plugins() | of_plugins(self.plugins)
 
-    def brief(self) -> dict[str, Any]:
+    def brief(self) -> dict[str, object]:
         """Return the values without name and seed, with toggles in their shortest form.
 
         This is what a comparison of two configs uses.
@@ -289,7 +290,7 @@ class Experiment(Section):
         short_digests = {name: sha256[:12] for name, sha256 in self.plugins.items()}
         return values | ({"plugins": short_digests} if self.plugins else {})
 
-    def _of_plugins(self) -> dict[str, Any]:
+    def _of_plugins(self) -> dict[str, object]:
         """Return all values of the plugins' toggles that are on, and of a plugin's network."""
         own = {name for name in self.own_toggles if getattr(self, name, None) is not None}
         own |= {"model"} if self.model.name in plugins.names("model") else set()
@@ -302,7 +303,7 @@ class Experiment(Section):
         return off if self.plugins else [*off, "plugins"]
 
 
-def of_plugins(used: Mapping[str, str]) -> dict[str, Any]:
+def of_plugins(used: Mapping[str, str]) -> dict[str, object]:
     """Return the plugins' part of the hash: their sources, regardless of file names."""
     return {"plugins": sorted(used.values())} if used else {}
 
@@ -360,10 +361,10 @@ def _blank(needed: tuple[plugins.Plugin, ...]) -> Experiment:
     return made.__new__(made)
 
 
-def _switch(toggle: type[Regularizer]) -> Any:
+def _switch(toggle: type[Regularizer]) -> Any:  # as create_model wants it
     """Return the field of a technique: null, false and 0 switch it off, as do idle values."""
 
-    def off(value: Any) -> Any:
+    def off(value: object) -> object:
         return None if value is False or value in (0, 0.0) else value
 
     def idle(value: Regularizer | None) -> Regularizer | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 
 def run_name(name: str, config_hash: str, seed: int) -> str:
@@ -13,7 +12,7 @@ def run_name(name: str, config_hash: str, seed: int) -> str:
     return f"{name}-{config_hash}-s{seed}"
 
 
-def digest(changed: Mapping[str, Any]) -> str:
+def digest(changed: Mapping[str, object]) -> str:
     """Return the hash of a config, given the values that it is computed from."""
     canonical = json.dumps(changed, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]

@@ -9,7 +9,6 @@ import copy
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -148,7 +147,7 @@ def _schema() -> dict[str, object]:
 @functools.lru_cache(maxsize=8)
 def _schema_of(made: type[Experiment], *names: tuple[str, ...]) -> dict[str, object]:
     """Return the schema of a config; `names` are those of plugins, which it lists."""
-    full: dict[str, Any] = made.model_json_schema()
+    full = made.model_json_schema()
     for name, toggle in made.toggles.items():
         if toggle.optional:
             full["properties"][name]["anyOf"].append({"const": False})

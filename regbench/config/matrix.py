@@ -16,7 +16,8 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+
+from pydantic.json_schema import JsonSchemaValue
 
 from regbench.config.inheritance import dotted, merge, models_first, nested
 from regbench.config.yaml12 import Node, Problem, YamlError
@@ -27,7 +28,7 @@ MOST_EXPERIMENTS = 256
 LONGEST_NAME = 64
 ZIP = "zip"
 _LISTS = {"additionalProperties": {"type": "array", "minItems": 1}, "minProperties": 1}
-SCHEMA: dict[str, Any] = {
+SCHEMA: JsonSchemaValue = {
     "type": "object",
     "description": "lists of values by dotted key: an experiment for every combination",
     "properties": {

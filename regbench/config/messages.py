@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from pydantic import ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import ErrorDetails
 
 from regbench.config.model import named
 from regbench.config.yaml12 import Node, Problem
 
-Schema = dict[str, Any]
+Schema = JsonSchemaValue
 LONGEST_VALUE = 60
 # The similarity, from 0 to 1, above which one key is taken for a misspelling of another.
 MISSPELT = 0.8
@@ -28,7 +29,8 @@ def explain(error: ValidationError, tree: Node, schema: Schema, hint: str = "") 
         hint: text to add if a top-level key is unknown and hardly a misspelling.
     """
     problems: dict[tuple[str | int, ...], Problem] = {}
-    schema = named(schema, tree.plain().get("model"))
+    model = tree.child("model")
+    schema = named(schema, model.plain() if model else None)
     details = error.errors(include_url=False)
     places = [detail["loc"] for detail in details]
     for detail in details:
@@ -58,7 +60,11 @@ def _written(tree: Node, location: tuple[str | int, ...]) -> tuple[str | int, ..
 
 
 def _problem(
-    detail: Any, path: tuple[str | int, ...], tree: Node, schema: Schema, hint: str
+    detail: ErrorDetails,
+    path: tuple[str | int, ...],
+    tree: Node,
+    schema: Schema,
+    hint: str,
 ) -> Problem:
     node = _at(tree, path)
     if detail["type"] == "extra_forbidden":

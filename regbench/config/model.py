@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import (
     ConfigDict,
@@ -27,7 +28,7 @@ class StoredBuilder(Builder):
     model_config = ConfigDict(extra="allow")
 
 
-def _validated(value: object, info: ValidationInfo) -> Builder:
+def _validated(value: object, info: ValidationInfo[Mapping[str, object] | None]) -> Builder:
     """Return the builder that a mapping names, with its keys; looked up at call time."""
     if isinstance(value, Builder):
         return value
@@ -44,7 +45,7 @@ def _validated(value: object, info: ValidationInfo) -> Builder:
     return BUILDERS[name].model_validate(value)
 
 
-def _serialized(builder: Builder, info: SerializationInfo) -> dict[str, object]:
+def _serialized(builder: Builder, info: SerializationInfo[object]) -> dict[str, object]:
     mode = "json" if info.mode_is_json() else "python"
     values = builder.model_dump(mode=mode, exclude_defaults=info.exclude_defaults)
     # The name is its class's default, but must be kept: it identifies the class.
@@ -69,7 +70,7 @@ class _Keys:
 Network = Annotated[Builder, PlainValidator(_validated), PlainSerializer(_serialized), _Keys()]
 
 
-def named(schema: dict[str, Any], values: Any) -> dict[str, object]:
+def named(schema: JsonSchemaValue, values: object) -> JsonSchemaValue:
     """Return the schema of a config, with `model` reduced to the keys of the named network.
 
     Args:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -31,7 +30,7 @@ class Stored:
     """A finished run's config: its hash, and its values as `Experiment.brief` gives them."""
 
     hash: str
-    values: dict[str, Any]
+    values: dict[str, object]
 
     def brief(self) -> dict[str, object]:
         """Return the values without name and seed, with toggles in their shortest form."""

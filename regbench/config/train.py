@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 
@@ -52,9 +52,10 @@ class Train(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _default_momentum(cls, value: Any) -> Any:
-        sgd = isinstance(value, dict) and value.get("optimizer") == "sgd"
-        return value | {"momentum": 0.9} if sgd and value.get("momentum") is None else value
+    def _default_momentum(cls, value: object) -> object:
+        if not isinstance(value, dict) or value.get("optimizer") != "sgd":
+            return value
+        return value | {"momentum": 0.9} if value.get("momentum") is None else value
 
     @model_validator(mode="after")
     def _momentum_fits_optimizer(self) -> Train:

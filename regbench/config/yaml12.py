@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import yaml
 
@@ -29,8 +29,9 @@ MAX_DIGITS = 300
 
 Scalar: TypeAlias = str | int | float | bool | None
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader: type[yaml.CSafeLoader | yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_TAGGED = (yaml.CollectionStartEvent, yaml.ScalarEvent)
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -85,7 +86,7 @@ class Node:
     place: Place
     key: Place | None = None
 
-    def plain(self) -> Any:
+    def plain(self) -> object:
         """Return the value as scalars, lists and dicts."""
         if isinstance(self.content, dict):
             return {key: node.plain() for key, node in self.content.items()}
@@ -157,8 +158,7 @@ def parse(text: str, source: str, *, positions: bool = True) -> Document:
     try:
         return composer.document(yaml.parse(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = composer.mark(mark) if mark else Place(source)
+        place = composer.mark(error.problem_mark or error.context_mark)
         raise YamlError(place, _not_yaml(error, text)) from error
     except yaml.YAMLError as error:
         raise YamlError(Place(source), f"not YAML: {error}") from error
@@ -195,6 +195,15 @@ def merge(base: Node, changes: Node) -> Node:
     return replace(changes, content=merged)
 
 
+class _Mark(Protocol):
+    """A position in the text, counted from 0, as PyYAML and libyaml give it."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
 class _Composer:
     """Builds the tree from parser events.
 
@@ -207,15 +216,17 @@ class _Composer:
         self.positions = positions
         self.nodes = 0
         self.problems: list[Problem] = []
-        self.events: Iterator[Any] = iter(())
+        self.events: Iterator[yaml.Event] = iter(())
 
     def place(self, place: Place) -> Place:
         return place if self.positions else Place(self.source)
 
-    def mark(self, mark: Any) -> Place:
+    def mark(self, mark: _Mark | None) -> Place:
+        if mark is None:
+            return Place(self.source)
         return self.place(Place(self.source, mark.line + 1, mark.column + 1))
 
-    def document(self, events: Iterator[Any]) -> Document:
+    def document(self, events: Iterator[yaml.Event]) -> Document:
         self.events = events
         next(events)  # the stream's start
         if isinstance(next(events), yaml.StreamEndEvent):
@@ -227,7 +238,7 @@ class _Composer:
             raise YamlError(self.mark(after.start_mark), "expected one document, received more")
         return Document(root, self.problems)
 
-    def node(self, event: Any, depth: int, key: Place | None = None) -> Node:
+    def node(self, event: yaml.Event, depth: int, key: Place | None = None) -> Node:
         place = self.mark(event.start_mark)
         self.nodes += 1
         if self.nodes > MAX_NODES:
@@ -236,13 +247,14 @@ class _Composer:
             raise YamlError(place, f"expected at most {MAX_DEPTH} levels of nesting")
         if isinstance(event, yaml.AliasEvent):
             raise YamlError(place, f"aliases are not supported: write *{event.anchor} out")
+        assert isinstance(event, _TAGGED)
         if event.tag is not None:
             self.report(place, f"tags are not supported: remove {event.tag}")
         if isinstance(event, yaml.MappingStartEvent):
             return Node(self.entries(depth + 1), place, key)
-        if isinstance(event, yaml.SequenceStartEvent):
-            return Node(self.items(depth + 1), place, key)
-        return Node(self.scalar(event, place), place, key)
+        if isinstance(event, yaml.ScalarEvent):
+            return Node(self.scalar(event, place), place, key)
+        return Node(self.items(depth + 1), place, key)
 
     def items(self, depth: int) -> list[Node]:
         items = []
@@ -268,7 +280,7 @@ class _Composer:
                 entries[name] = value
         return entries
 
-    def scalar(self, event: Any, place: Place) -> Scalar:
+    def scalar(self, event: yaml.ScalarEvent, place: Place) -> Scalar:
         # Only an escape can make a character that `parse` has not seen.
         bad = _UNPRINTABLE.search(event.value) if event.style == '"' else None
         if bad:
@@ -286,11 +298,11 @@ class _Composer:
         self.problems.append(Problem(place, text))
 
 
-def event_text(event: Any) -> str:
+def event_text(event: yaml.Event) -> str:
     """Return a description, for messages, of the value that begins with a parser event."""
     if isinstance(event, yaml.MappingStartEvent):
         return "a mapping"
-    return "a list" if isinstance(event, yaml.SequenceStartEvent) else event.value or "nothing"
+    return event.value or "nothing" if isinstance(event, yaml.ScalarEvent) else "a list"
 
 
 def _bounded(number: str) -> str:

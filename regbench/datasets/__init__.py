@@ -30,6 +30,7 @@ from regbench.datasets.mnist import MNIST
 from regbench.datasets.own import OwnDataset
 from regbench.datasets.sampling import stratified, with_noise
 from regbench.datasets.splits import Splits
+from regbench.datasets.validation_examples import Chosen
 
 if TYPE_CHECKING:
     from regbench.config import Data
@@ -83,12 +84,12 @@ def load(data: Data, seed: int, progress: Progress | None = None) -> Splits:
     test = _chosen(whole.test_labels, "test", data.test_examples, seed)
     train, validation = validation_examples.choose(whole.train_labels, train, data, seed)
 
-    def labels(chosen: NDArray[np.int64] | slice, *purpose: str) -> NDArray[np.int64]:
+    def labels(chosen: Chosen, *purpose: str) -> NDArray[np.int64]:
         rng = seeding.generator(seed, "label_noise", *purpose)
         found, noise = whole.train_labels[chosen], data.label_noise
         return with_noise(found, noise, len(whole.classes), rng) if noise else found
 
-    def images(pool: NDArray[np.uint8], chosen: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+    def images(pool: NDArray[np.uint8], chosen: Chosen) -> NDArray[np.uint8]:
         side = data.center_crop
         return (pool if side is None else centered(pool, side))[chosen]
 
@@ -137,7 +138,7 @@ def centered(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 def _chosen(
     labels: NDArray[np.int64], split: str, count: int | Literal["all"], seed: int
-) -> NDArray[np.int64] | slice:
+) -> Chosen:
     """Return sorted indices of a stratified subset; for all, a slice, which copies nothing."""
     if count == "all" or count == len(labels):
         return slice(None)

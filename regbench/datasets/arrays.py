@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,17 +59,18 @@ def decode(path: Path) -> Splits:
         raise DataError(f"{path}: {error}") from error
 
 
-def _images(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return images[..., None] if images.ndim == 3 else images
+def _images(images: npz.Loaded) -> NDArray[np.uint8]:
+    found = images.astype(np.uint8, copy=False)  # the type is checked already
+    return found[..., None] if found.ndim == 3 else found
 
 
-def _labels(labels: NDArray[Any]) -> NDArray[np.int64]:
+def _labels(labels: npz.Loaded) -> NDArray[np.int64]:
     """Return labels of any integer type, one in a row or in a column as Keras has them."""
     column = labels.ndim == 2 and labels.shape[1] == 1
     return labels.astype(np.int64).reshape(-1) if column else labels.astype(np.int64)
 
 
-def _classes(names: NDArray[Any] | None, largest: int) -> tuple[str, ...]:
+def _classes(names: npz.Loaded | None, largest: int) -> tuple[str, ...]:
     if names is None:
         if largest >= MAX_CLASSES:
             raise DataError(f"labels: expected less than {MAX_CLASSES}, received {largest}")

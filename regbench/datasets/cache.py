@@ -12,7 +12,7 @@ import time
 import tokenize
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,22 @@ DAMAGED = (
 )
 
 log = logging.getLogger(__name__)
+
+Number = TypeVar("Number", np.uint8, np.int64)
+
+
+class Description(TypedDict, total=False):
+    """What is recorded with an entry, in `description.json`.
+
+    `checked` has the state of each file when it was last verified.
+    """
+
+    source: str
+    key: str
+    classes: list[str]
+    shapes: dict[str, list[int]]
+    fingerprint: str
+    checked: dict[str, list[int] | None]
 
 
 class CacheError(DataError):
@@ -111,10 +127,15 @@ def read(place: Path) -> Splits | None:
     try:
         about = description(place)
         states = {name: settled_state(place / f"{name}.npy") for name in ARRAYS}  # before the check
-        arrays = {name: _mapped(place / f"{name}.npy") for name in ARRAYS}
-        if any(list(array.shape) != about["shapes"][name] for name, array in arrays.items()):
-            return None
-        found = Splits(**arrays, classes=tuple(about["classes"]), pool=about["fingerprint"])
+        shapes = about["shapes"]
+        found = Splits(
+            _mapped(place / "train_images.npy", np.uint8, shapes["train_images"]),
+            _mapped(place / "train_labels.npy", np.int64, shapes["train_labels"]),
+            _mapped(place / "test_images.npy", np.uint8, shapes["test_images"]),
+            _mapped(place / "test_labels.npy", np.int64, shapes["test_labels"]),
+            classes=tuple(about["classes"]),
+            pool=about["fingerprint"],
+        )
         if None in states.values() or about.get("checked") != states:
             if fingerprint.of(found) != found.pool:
                 return None
@@ -124,15 +145,21 @@ def read(place: Path) -> Splits | None:
         return None
 
 
-def _mapped(path: Path) -> NDArray[Any]:
-    """Map an array read-only. Raises OSError for a pipe, or one of `DAMAGED`."""
+def _mapped(path: Path, kind: type[Number], shape: list[int]) -> NDArray[Number]:
+    """Map an array of this type and shape read-only.
+
+    Raises OSError for a pipe, or one of `DAMAGED`.
+    """
     with files.open_regular(path) as file:
         np.lib.format.read_magic(file)  # an archive of arrays would be opened as one
     with np.errstate(over="raise"):  # of the sizes in its header
-        return np.load(path, "r").view(np.ndarray)
+        array: NDArray[Number] = np.load(path, "r").view(np.ndarray)
+    if array.dtype != kind or list(array.shape) != shape:
+        raise ValueError(f"{path}: another array than the one described")
+    return array
 
 
-def description(place: Path) -> dict[str, Any]:
+def description(place: Path) -> Description:
     """Return what was recorded with an entry: classes, shapes, fingerprint, source, key."""
     return json.loads(files.read(place / "description.json", MAX_DESCRIPTION_BYTES))
 
@@ -149,7 +176,7 @@ def settled_state(path: Path) -> list[int] | None:
     return [state.st_size, state.st_ino, state.st_mtime_ns, state.st_ctime_ns]
 
 
-def _remember(place: Path, about: dict[str, Any]) -> None:
+def _remember(place: Path, about: Description) -> None:
     """Record which files were checked, unless a further change might go unnoticed."""
     if None in about["checked"].values():
         return
@@ -189,7 +216,7 @@ def _explained(place: Path) -> Iterator[None]:
         ) from error
 
 
-def _write(place: Path, content: Splits, about: dict[str, Any]) -> None:
+def _write(place: Path, content: Splits, about: Description) -> None:
     """Write an entry under a temporary name, sync it, and rename it over whatever was there.
 
     The caller holds the lock of `place`.
@@ -245,6 +272,6 @@ def _remove_unlocked(path: Path, held: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _sync(file: Any) -> None:
+def _sync(file: IO[bytes] | IO[str]) -> None:
     file.flush()
     os.fsync(file.fileno())

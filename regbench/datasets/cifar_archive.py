@@ -6,10 +6,9 @@ https://www.cs.toronto.edu/~kriz/cifar.html describes the layouts, python and bi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +135,7 @@ class _Layout:
     batches: Mapping[str, int]
     meta: str
     batch: Callable[[bytes, int, str], Batch]
-    classes: Callable[[bytes, str], list[Any]]
+    classes: Callable[[bytes, str], Sequence[object]]
 
 
 def _layouts(contents: Contents) -> tuple[_Layout, _Layout]:
@@ -172,7 +171,7 @@ class _Python:
             raise DataError(f"{where}: labels: expected {count}, received {len(labels)}")
         return planes, np.array(labels, np.int64)
 
-    def classes(self, content: bytes, where: str) -> list[Any]:
+    def classes(self, content: bytes, where: str) -> Sequence[object]:
         names = _pickled(content, where).get(self.contents.names)
         return names if isinstance(names, list) else []
 
@@ -203,13 +202,13 @@ class _Binary:
             raise DataError(f"{where}: labels: expected 0 to {most}, received {labels.max()}")
         return records[:, before:], labels
 
-    def classes(self, content: bytes, where: str) -> list[Any]:
+    def classes(self, content: bytes, where: str) -> Sequence[object]:
         return content.split()
 
 
-def _checked_classes(names: list[Any], count: int, where: str) -> tuple[str, ...]:
+def _checked_classes(names: Sequence[object], count: int, where: str) -> tuple[str, ...]:
     texts = [name.decode("latin1") if type(name) is bytes else name for name in names]
-    usable = all(type(text) is str and text.isprintable() for text in texts)
-    if not usable or len(texts) != count or len(set(texts)) != count:
+    found = tuple(text for text in texts if type(text) is str and text.isprintable())
+    if not len(found) == len(texts) == len(set(found)) == count:
         raise DataError(f"{where}: expected the names of {count} classes, received others")
-    return tuple(texts)
+    return found

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from regbench.datasets import cache
@@ -187,7 +186,7 @@ class _Connection:
         import requests
 
         try:
-            self.response: Any = requests.get(
+            self.response = requests.get(
                 self.url,
                 headers=self.headers,
                 stream=True,

@@ -11,7 +11,6 @@ import math
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +40,7 @@ def content(path: Path, shape: tuple[int, ...]) -> bytes:
         with files.open_regular(path) as file:
             zipped = file.read(len(GZIP)) == GZIP
             file.seek(0)
-            stream: Any = gzip.GzipFile(fileobj=file) if zipped else file
+            stream = gzip.GzipFile(fileobj=file) if zipped else file
             found = stream.read(len(header(shape)))
             _check_header(path, found, shape)
             found += stream.read(size - len(found) + 1)  # and gzip's checksum

@@ -127,7 +127,9 @@ class IdxFiles(Published):
         """Return the four arrays, in the order of `shapes`."""
         if place.path.suffix == NPZ:
             found = npz.read(place.path, KERAS)
-            return dict(zip(self.shapes, (found[name] for name in KERAS), strict=True))
+            # All of them are uint8, which the archive was checked for.
+            arrays = (found[name].astype(np.uint8, copy=False) for name in KERAS)
+            return dict(zip(self.shapes, arrays, strict=True))
         return {
             name: idx.array(self._content(name, file), shape)
             for (name, shape), file in zip(self.shapes.items(), place.files, strict=True)

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.lib import format as npy
@@ -30,6 +30,7 @@ MAX_RATIO, MIN_BOMB_BYTES = 100, 2**28
 # Twenty arrays have a directory of two kilobytes.
 MAX_DIRECTORY_BYTES = 2**16
 ENCRYPTED = 0x1 | 0x40 | 0x2000
+Loaded: TypeAlias = "NDArray[np.generic[object]]"  # of any type that an `Array` allows
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 # The errors that zipfile, NumPy and the header parser raise.
@@ -48,7 +49,7 @@ class Array:
     optional: bool = False
 
 
-def read(path: Path, expected: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
+def read(path: Path, expected: Mapping[str, Array]) -> dict[str, Loaded]:
     """Return the arrays of an archive by their names; those that are optional may be missing.
 
     Raises:
@@ -62,7 +63,7 @@ def read(path: Path, expected: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
         raise DataError(f"{path}: expected an .npz of plain arrays: {reason!s:.300}") from error
 
 
-def _read(file: BinaryIO, expected: Mapping[str, Array]) -> dict[str, NDArray[Any]]:
+def _read(file: BinaryIO, expected: Mapping[str, Array]) -> dict[str, Loaded]:
     with zipfile.ZipFile(_Directory(io.FileIO(file.fileno(), closefd=False))) as archive:
         members = {info.orig_filename.removesuffix(".npy"): info for info in archive.infolist()}
         _check_names(archive.infolist(), members, expected)
@@ -104,7 +105,7 @@ def _check_names(
             raise ValueError(f"{name}: expected no encryption, and deflate or no compression")
 
 
-def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected: Array) -> NDArray[Any]:
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected: Array) -> Loaded:
     """Return a member's array; memory is allocated only after its size has been verified."""
     with archive.open(info) as stream:
         shape, fortran, dtype = _header(stream, info)
@@ -128,12 +129,12 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected: Array) -> 
 
 def _header(
     stream: IO[bytes], info: zipfile.ZipInfo
-) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+) -> tuple[tuple[int, ...], bool, np.dtype[np.generic[object]]]:
     version = npy.read_magic(stream)
     if version not in HEADERS:
         raise ValueError(f"{info.orig_filename}: expected version 1.0 or 2.0, received {version}")
     return HEADERS[version](stream)
 
 
-def _is(dtype: np.dtype[Any], kinds: tuple[str, ...]) -> bool:
+def _is(dtype: np.dtype[np.generic[object]], kinds: tuple[str, ...]) -> bool:
     return dtype.kind in kinds or dtype.str.lstrip("|<>=") in kinds

@@ -10,7 +10,7 @@ import io
 import math
 import pickle
 import pickletools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,9 +101,9 @@ class _Stack:
 
     def __init__(self) -> None:
         self.values: list[_Value] = []
-        self.memo: dict[int, _Value] = {}
+        self.memo: dict[object, _Value] = {}
 
-    def follow(self, opcode: Any, argument: Any) -> list[_Value]:
+    def follow(self, opcode: pickletools.OpcodeInfo, argument: object) -> list[_Value]:
         """Execute an instruction. Return the values that it takes from the stack.
 
         Raises IndexError, KeyError or ValueError if the unpickler would fail.
@@ -125,7 +125,7 @@ class _Stack:
             self.values += [_Value(0, size)] * len(opcode.stack_after)
         return taken
 
-    def _take(self, opcode: Any) -> list[_Value]:
+    def _take(self, opcode: pickletools.OpcodeInfo) -> list[_Value]:
         before = opcode.stack_before
         if opcode.name == "POP" and self.values[-1:] == [_MARK]:
             return [self.values.pop()]
@@ -154,7 +154,7 @@ class _Array:
     def __init__(self, *ignored: object) -> None:
         self.values: NDArray[np.uint8] | None = None
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
+    def __setstate__(self, state: tuple[object, ...]) -> None:
         _, shape, dtype, fortran, raw = state
         if type(dtype) is not _Dtype:
             raise UnsafePickle("an array without a dtype")
@@ -184,7 +184,7 @@ class _Encoded:
 
     __slots__ = ()
 
-    def __new__(cls, text: str, encoding: str | bytes) -> Any:
+    def __new__(cls, text: str, encoding: str | bytes) -> bytes:  # type: ignore[misc]
         if encoding not in ("latin1", b"latin1"):
             raise UnsafePickle(f"bytes encoded as {_short(encoding)}")
         return text.encode("latin1")
@@ -222,7 +222,7 @@ def _text(key: object) -> str:
     raise UnsafePickle(f"a dict with a key of type {type(key).__name__}")
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     if type(value) is not _Array:
         return value
     if value.values is None:

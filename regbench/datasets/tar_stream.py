@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import NoReturn, Self
 
 from regbench import files
 from regbench.datasets.errors import DataError
@@ -23,8 +24,9 @@ MAX_RATIO, MIN_BOMB_BYTES = 100, 2**28
 MAX_HEADER_BYTES = 2**20
 MAX_HEADERS = 8
 BROKEN = (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, ValueError)
+_Stream = gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile | io.BufferedReader
 # The first bytes of a compressed file. Unlike tarfile's streams, these readers verify its checksum.
-READERS: dict[bytes, Callable[[Path], Any]] = {
+READERS: dict[bytes, Callable[[Path], _Stream]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ": lzma.open,
@@ -59,7 +61,7 @@ def members(path: Path, max_bytes: int) -> Iterator[tuple[str, bytes]]:
         ) from error
 
 
-def _decompressed(path: Path) -> IO[bytes]:
+def _decompressed(path: Path) -> _Stream:
     with files.open_regular(path) as file:
         start = file.read(6)
     readers = [reader for magic, reader in READERS.items() if start.startswith(magic)]
@@ -93,7 +95,7 @@ def _members(path: Path, archive: _Archive, max_bytes: int) -> Iterator[tuple[st
 class _Bounded:
     """The decompressed archive, headers included, limited by the size of its file."""
 
-    def __init__(self, stream: IO[bytes], path: Path) -> None:
+    def __init__(self, stream: _Stream, path: Path) -> None:
         self._stream = stream
         self._path = path
         self._most = self._left = max(MIN_BOMB_BYTES, MAX_RATIO * path.stat().st_size)
@@ -123,16 +125,17 @@ class _Header(tarfile.TarInfo):
     """
 
     @classmethod
-    def fromtarfile(cls, archive: Any) -> Any:
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
         # A member may have a header for its long name and one for its times; tarfile reads them
         # one inside the other, and keeps them all.
+        assert isinstance(archive, _Archive)
         archive.headers += 1
         if archive.headers > MAX_HEADERS:
             raise EOFError(f"more than {MAX_HEADERS} headers for one member")
         return super().fromtarfile(archive)
 
     @classmethod
-    def frombuf(cls, buf: Any, encoding: str, errors: str) -> _Header:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         try:
             header = super().frombuf(buf, encoding, errors)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
@@ -146,7 +149,7 @@ class _Header(tarfile.TarInfo):
             raise EOFError(f"a header of {header.size} bytes")
         return header
 
-    def _no_sparse(self, *ignored: Any) -> Any:
+    def _no_sparse(self, *ignored: object) -> NoReturn:
         raise EOFError("a file with holes; repack the files without --sparse")
 
     # tarfile reads their maps before anything can be checked.

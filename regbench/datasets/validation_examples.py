@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from regbench.datasets.sampling import stratified
 if TYPE_CHECKING:
     from regbench.config import Data
 
-Chosen = NDArray[np.int64] | slice
+Chosen: TypeAlias = "NDArray[np.int64] | slice[None]"
 
 
 def count(data: Data, pool: int) -> int:

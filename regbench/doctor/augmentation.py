@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from regbench.regularizers import Regularizer
 
 PADDING, SIZE, FILL, EPSILON, ALPHA, SHARE = 2, 4, 0.5, 0.2, 0.7, 0.6
 AREAS = (0.1, 0.3)
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, object] = {
     "flip": {"probability": SHARE},
     "crop": {"padding": PADDING},
     "cutout": {"size": SIZE, "fill": FILL},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from regbench.doctor.network import Array, Arrays
 from regbench.models.layers import leaves
 from regbench.training.averages import Averages
 
+if TYPE_CHECKING:
+    import keras
+
 MOMENTUM, START = 0.8, 0.5
-SETTINGS: dict[str, Any] = {"ema": {"momentum": MOMENTUM}, "swa": {"start": START}}
+SETTINGS: dict[str, object] = {"ema": {"momentum": MOMENTUM}, "swa": {"start": START}}
 # All, and those after which SWA has begun.
 EPOCHS, BEGUN = 3, 2
 
@@ -52,14 +55,14 @@ def statistics(name: str) -> Check:
 CHECKS: dict[str, tuple[Rule, ...]] = dict.fromkeys(SETTINGS, (average, statistics))
 
 
-def _experiment(name: str, **further: Any) -> Experiment:
+def _experiment(name: str, **further: object) -> Experiment:
     on = {name: SETTINGS[name]} if name else {}
     return network.experiment(model=network.MLP, train={"epochs": EPOCHS}, **on, **further)
 
 
 def _trained(
     name: str, of: Experiment | None = None, epochs: int = EPOCHS
-) -> tuple[Any, Averages, list[Arrays]]:
+) -> tuple[keras.Model, Averages, list[Arrays]]:
     """Return a trained model, its averages, and its weights after each update."""
     of = of or _experiment(name)
     model = network.made(of)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
@@ -22,14 +21,14 @@ class Check:
     passed: bool
     backend: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return what `regbench doctor --json` prints."""
         return dataclasses.asdict(self)
 
 
 # A check of a technique, which is given by name; several where they share what takes time.
 Rule = Callable[[str], Check | Sequence[Check]]
-Numbers = ArrayLike | Mapping[str, Any]
+Numbers = ArrayLike | Mapping[str, ArrayLike]
 # How many standard errors a share or a mean of random draws may be off. Draws are seeded, so that
 # a check that passes once passes always.
 SIGMAS = 5.0
@@ -81,7 +80,7 @@ def share_error(share: float, draws: int) -> float:
     return float(np.sqrt(share * (1 - share) / draws))
 
 
-def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> int:
+def differing(first: Mapping[str, ArrayLike], second: Mapping[str, ArrayLike]) -> int:
     """Return how many of the arrays of two mappings differ in any bit."""
     names = {*first, *second}
     return sum(
@@ -90,6 +89,6 @@ def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> int:
     )
 
 
-def _flat(numbers: Numbers) -> Any:
+def _flat(numbers: Numbers) -> NDArray[np.float64]:
     arrays = list(numbers.values()) if isinstance(numbers, Mapping) else [numbers]
     return np.concatenate([np.asarray(each, np.float64).ravel() for each in arrays])

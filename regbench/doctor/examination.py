@@ -21,8 +21,7 @@ from regbench.doctor.check import Check
 from regbench.errors import RegbenchError
 from regbench.execution import environment
 from regbench.execution.environment import BACKENDS, Runtime
-from regbench.execution.local import Function, local
-from regbench.training.train import Emit
+from regbench.execution.local import Emit, Function, local
 
 # As small as a run can be that has several batches and epochs: the last batch is a smaller one.
 TINY = """
@@ -129,6 +128,7 @@ def _answers(function: Function, patients: Sequence[Patient]) -> list[Check]:
             if event.failure:
                 raise RegbenchError(f"{patient.technique}: {event.failure.message}")
             if event.kind == "done":
+                assert isinstance(event.result, list)
                 checks[event.job] = [
                     dataclasses.replace(check, backend=patient.runtime.backend)
                     for check in event.result

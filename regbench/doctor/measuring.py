@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from regbench.doctor import network
@@ -11,7 +9,7 @@ from regbench.doctor.check import Check, Rule, close, number
 from regbench.training.evaluate import Curves
 
 # Techniques whose updates involve every part of a compiled step.
-COMPILED: dict[str, Any] = {
+COMPILED: dict[str, object] = {
     "l2": 0.01,
     "batch_norm": True,
     "dropout": {"dense": 0.3, "conv": 0.2},

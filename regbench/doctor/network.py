@@ -7,7 +7,7 @@ network would take seconds; `runs.compiled` checks that a compiled update comput
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,24 +32,31 @@ SHAPE = (8, 8, 3)
 CLASSES = 4
 EXAMPLES, BATCH_SIZE = 20, 8
 MAPS = 4
-CNN: dict[str, Any] = {"name": "cnn", "blocks": [MAPS], "convolutions": 1, "dense": [6]}
-MLP: dict[str, Any] = {"name": "mlp", "dense": [6]}
-RESNET: dict[str, Any] = {"name": "resnet20", "depth": 8, "width": 4}
+CNN: dict[str, object] = {"name": "cnn", "blocks": [MAPS], "convolutions": 1, "dense": [6]}
+MLP: dict[str, object] = {"name": "mlp", "dense": [6]}
+RESNET: dict[str, object] = {"name": "resnet20", "depth": 8, "width": 4}
 # A gradient is what an update takes off the weights. A rate far above 1, and a power of two, keeps
 # float32's rounding of the weights out of it.
 RATE = 1024.0
 
 
-def experiment(*, model: dict[str, Any] = CNN, **values: Any) -> Experiment:
+def experiment(*, model: object = CNN, **values: object) -> Experiment:
     """Return a tiny experiment: plain gradient descent unless `train` says otherwise."""
-    train = {"epochs": 4, "batch_size": BATCH_SIZE, "optimizer": "sgd", "momentum": 0.0}
-    train |= {"learning_rate": 0.1} | values.pop("train", {})
-    data = {"name": "shapes", "train_examples": EXAMPLES} | values.pop("data", {})
+    plain = {"epochs": 4, "batch_size": BATCH_SIZE, "optimizer": "sgd", "momentum": 0.0}
+    train = _section(plain | {"learning_rate": 0.1}, values.pop("train", {}))
+    drawn = {"name": "shapes", "train_examples": EXAMPLES}
+    data = _section(drawn, values.pop("data", {}))
     values = {"name": "doctor", "model": model, "train": train, "data": data} | values
     return Experiment.model_validate(values)
 
 
-def technique(name: str, values: Any) -> Regularizer:
+def _section(usual: Mapping[str, object], given: object) -> dict[str, object]:
+    """Return a section of a config: what is given of it, and else what is usual."""
+    assert isinstance(given, dict)
+    return {**usual, **given}
+
+
+def technique(name: str, values: object) -> Regularizer:
     """Return a technique with these values of its toggle, checked as those of a config."""
     return experiment(**{name: values}).regularizers[name]
 
@@ -120,7 +127,7 @@ def others(values: Arrays) -> Arrays:
     return {name: each for name, each in values.items() if not name.endswith("kernel")}
 
 
-def gradient(of: Experiment, **techniques: Any) -> Callable[[Arrays, Batch], Arrays]:
+def gradient(of: Experiment, **techniques: object) -> Callable[[Arrays, Batch], Arrays]:
     """Return a function of weights and a batch: what an update with these techniques takes off.
 
     The update is one of plain gradient descent, of the network of an experiment, whose own

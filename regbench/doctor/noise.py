@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -22,7 +21,7 @@ RATE, CONV_RATE, DEVIATION = 0.3, 0.2, 0.25
 SIZE = 3
 # Of a dense layer's inputs, and of maps.
 UNITS, MAPS = (200, 50), (100, 8, 8, 6)
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, object] = {
     "dropout": {"dense": RATE, "conv": CONV_RATE},
     "spatial_dropout": {"rate": RATE},
     "dropblock": {"rate": RATE, "size": SIZE},
@@ -31,8 +30,20 @@ SETTINGS: dict[str, Any] = {
     "stochastic_depth": {"rate": RATE},
 }
 DEPTH = 0.5  # of the residual block whose branch is examined
-# What is switched off as a whole: the values of a mask, reduced by a function such as np.min.
-Unit = Callable[..., Array]
+
+
+class Unit(Protocol):
+    """What is switched off as a whole: the values of a mask, reduced by `how`."""
+
+    def __call__(self, off: Array, how: Reduce = ...) -> Array: ...
+
+
+class Reduce(Protocol):
+    """A function such as np.min."""
+
+    def __call__(self, values: Array, /, *, axis: tuple[int, ...]) -> Array: ...
+
+
 # The hook that adds the layers, their inputs' shape, and the rate there.
 Place = tuple[str, tuple[int, ...], float]
 DENSE: Place = ("before_dense", UNITS, RATE)
@@ -154,17 +165,17 @@ def block_scale(name: str) -> Check:
     return number(name, "mean in training", float(_in_training(name, BLOCK).mean()), 1.0)
 
 
-def each_value(off: Array, how: Callable[..., Array] = np.min) -> Array:
+def each_value(off: Array, how: Reduce = np.min) -> Array:
     """Return the values themselves."""
     return off
 
 
-def each_map(off: Array, how: Callable[..., Array] = np.min) -> Array:
+def each_map(off: Array, how: Reduce = np.min) -> Array:
     """Return one value for each map of each example."""
     return how(off, axis=(1, 2))
 
 
-def each_example(off: Array, how: Callable[..., Array] = np.min) -> Array:
+def each_example(off: Array, how: Reduce = np.min) -> Array:
     """Return one value for each example."""
     return how(off, axis=(1, 2, 3))
 
@@ -173,7 +184,7 @@ def _technique(name: str) -> Regularizer:
     return network.technique(name, SETTINGS[name])
 
 
-def _layers(name: str, hook: str) -> list[Any]:
+def _layers(name: str, hook: str) -> list[keras.Layer]:
     depth = (DEPTH,) if hook == "around_block" else ()
     layers: list[keras.Layer] = getattr(_technique(name), hook)("doctor", *depth)
     for number_, layer in enumerate(layers):
@@ -223,9 +234,12 @@ def _dropping(place: Place, unit: Unit, parts: bool = True) -> tuple[Rule, ...]:
 
 
 def _noisy(place: Place, deviation: float) -> tuple[Rule, ...]:
-    of: dict[str, Any] = {"place": place, "deviation": deviation}
-    fresh_and_silent = (partial(fresh, place=place), partial(silent, place=place))
-    return (partial(moments, **of), partial(centered, **of), *fresh_and_silent)
+    return (
+        partial(moments, place=place, deviation=deviation),
+        partial(centered, place=place, deviation=deviation),
+        partial(fresh, place=place),
+        partial(silent, place=place),
+    )
 
 
 CHECKS: dict[str, tuple[Rule, ...]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     import keras
 
 MOMENTUM, EPSILON, GROUPS = 0.7, 0.05, 2
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, object] = {
     "batch_norm": {"momentum": MOMENTUM, "epsilon": EPSILON},
     "layer_norm": {"epsilon": EPSILON},
     "group_norm": {"groups": GROUPS, "epsilon": EPSILON},
 }
 # Of a dense layer's units, and of maps.
 SHAPES = {"units": (16, 6), "maps": (8, 5, 4, 6)}
+
+
+class _OfShape(Protocol):
+    """A check with one of `SHAPES`."""
+
+    def __call__(self, name: str, of: str) -> Check: ...
 
 
 def trained(name: str, of: str) -> Check:
@@ -149,7 +155,7 @@ def _normalized(layer: keras.Layer, values: Array, mean: Array, variance: Array)
     return gamma * (values - mean) / np.sqrt(variance + EPSILON) + beta
 
 
-def _both(*rules: Any) -> tuple[Rule, ...]:
+def _both(*rules: _OfShape) -> tuple[Rule, ...]:
     return tuple(partial(rule, of=of) for of in SHAPES for rule in rules)
 
 

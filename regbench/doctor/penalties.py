@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from regbench.config import Experiment
 from regbench.doctor import network
 from regbench.doctor.check import Check, Rule, close, number
 from regbench.doctor.losses import measured_and_trained
 from regbench.models import evaluate
 
 STRENGTH, P = 0.1, 1.5
-SETTINGS: dict[str, Any] = {"l1": STRENGTH, "l2": STRENGTH, "lp": {"p": P, "strength": STRENGTH}}
+SETTINGS: dict[str, object] = {"l1": STRENGTH, "l2": STRENGTH, "lp": {"p": P, "strength": STRENGTH}}
 EXPONENTS = {"l1": 1.0, "l2": 2.0, "lp": P}
 
 
@@ -53,7 +52,7 @@ def losses(name: str) -> tuple[Check, Check]:
 CHECKS: dict[str, tuple[Rule, ...]] = dict.fromkeys(SETTINGS, (penalty, gradient, losses))
 
 
-def _experiment(name: str, model: dict[str, Any] = network.CNN) -> Any:
+def _experiment(name: str, model: object = network.CNN) -> Experiment:
     return network.experiment(model=model, **{name: SETTINGS[name]})
 
 

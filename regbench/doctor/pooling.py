@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, Required, TypedDict, Unpack
 
 import numpy as np
 
@@ -15,10 +15,19 @@ from regbench.doctor.network import Array
 if TYPE_CHECKING:
     import keras
 
-SETTINGS: dict[str, Any] = {"pooling": {"kind": "average", "size": 3, "stride": 2}}
+
+class Window(TypedDict, total=False):
+    """The keys of a technique's window."""
+
+    size: Required[int]
+    stride: int
+    padding: Literal["same", "valid"]
+
+
+SETTINGS: dict[str, object] = {"pooling": {"kind": "average", "size": 3, "stride": 2}}
 SHAPE = (6, 7, 7, 3)
 # Windows that fit, that overlap, that leave gaps, and that reach beyond the edge.
-WINDOWS: tuple[dict[str, Any], ...] = (
+WINDOWS: tuple[Window, ...] = (
     {"size": 2},
     {"size": 3, "stride": 2},
     {"size": 2, "stride": 3},
@@ -160,7 +169,7 @@ def _values() -> Array:
     return np.random.default_rng(5).normal(size=SHAPE).astype(np.float32)
 
 
-def _layer(kind: str, **window: Any) -> keras.Layer:
+def _layer(kind: str, **window: Unpack[Window]) -> keras.Layer:
     technique = network.experiment(pooling={"kind": kind, **window}).regularizers["pooling"]
     (layer,) = technique.after_block("doctor")
     if hasattr(layer, "seed_generator"):

@@ -10,9 +10,8 @@ import csv
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from regbench.config import Experiment
 from regbench.doctor.check import Check
 from regbench.execution import signals
 from regbench.execution.environment import Runtime
+from regbench.execution.local import Emit
 from regbench.models import evaluate
 from regbench.models.build import build, compile_model
 from regbench.runs.files import HISTORY_FILE
@@ -74,13 +74,13 @@ def _train(
     experiment: Experiment,
     runtime: Runtime,
     results: Path,
-    emit: Callable[[str, dict[str, Any]], None],
+    emit: Emit,
 ) -> None:
     with signals.postponed():
         train(Job(experiment, results, runtime, [], probes=False), emit)
 
 
-def _interrupt(kind: str, figures: dict[str, Any]) -> None:
+def _interrupt(kind: str, figures: Mapping[str, float | str | None]) -> None:
     """Ask the run to stop: after its first step, which compiles, or at the end of an epoch."""
     if kind == "step" or (kind == "epoch" and figures["epoch"] == 1):
         os.kill(os.getpid(), signal.SIGTERM)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from regbench import datasets
@@ -14,7 +12,7 @@ from regbench.doctor.check import Check, Rule, count, differing, equal
 from regbench.training.selection import Selection
 
 PATIENCE = 2
-SETTINGS: dict[str, Any] = {"early_stopping": {"patience": PATIENCE}}
+SETTINGS: dict[str, object] = {"early_stopping": {"patience": PATIENCE}}
 # The best epoch is the third by validation, the first by the test set, and the last by training.
 VALIDATION = (9.0, 3.0, 2.0, 1.0, 1.5, 1.2, 0.5)
 BEST, END = 3, 3 + PATIENCE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
 
 from regbench import plugins
 from regbench.doctor import (
@@ -36,7 +35,7 @@ CHECKS: dict[str, tuple[Rule, ...]] = {
     **measuring.CHECKS,
     **{name: rules for family in FAMILIES for name, rules in family.CHECKS.items()},
 }
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, object] = {
     name: values for family in FAMILIES for name, values in family.SETTINGS.items()
 }
 
@@ -81,7 +80,7 @@ def _model(name: str) -> dict[str, object]:
     return network.CNN if has_hook(technique, "after_block") else network.MLP
 
 
-def _about(rule: Any) -> str:
+def _about(rule: Rule) -> str:
     """Return the first line of a check's docstring."""
     while isinstance(rule, partial):
         rule = rule.func

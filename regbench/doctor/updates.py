@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from regbench.doctor import network
 from regbench.doctor.check import Check, Rule, close
-from regbench.doctor.network import Arrays
+from regbench.doctor.network import Array, Arrays
 
 STEPS = 2  # momentum shows in the second one
 DECAY, LIMIT, LEARNING_RATE, MOMENTUM = 0.3, 0.5, 0.1, 0.9
 # Keras' defaults for Adam.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
-TRAIN: dict[str, dict[str, Any]] = {
+TRAIN: dict[str, dict[str, object]] = {
     "sgd": {"optimizer": "sgd", "learning_rate": LEARNING_RATE, "momentum": MOMENTUM},
     "adam": {"optimizer": "adam", "learning_rate": LEARNING_RATE, "momentum": None},
 }
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, object] = {
     "weight_decay": DECAY,
     "max_norm": LIMIT,
     "gradient_clipping": {"global_clipnorm": 0.1},
@@ -81,9 +80,11 @@ def _trained(optimizer: str) -> tuple[Arrays, Arrays]:
     decaying = network.experiment(train=TRAIN[optimizer], weight_decay=DECAY)
     model, gradient_at = network.with_biases(network.made(decaying)), network.gradient(decaying)
     found = network.weights(model)
-    rule: Callable[..., Array] = {"sgd": _sgd, "adam": _adam}[optimizer]
+    rule = {"sgd": _sgd, "adam": _adam}[optimizer]
     expected = {path: each.astype(np.float64) for path, each in found.items()}
-    moments = {path: (np.zeros(each.shape),) * 2 for path, each in found.items()}
+    moments: dict[str, Moments] = {
+        path: (np.zeros(each.shape), np.zeros(each.shape)) for path, each in found.items()
+    }
     for number, batch in enumerate(network.epoch(decaying)[:STEPS], start=1):
         # At the weights that the model has, so that small differences do not grow.
         gradient = gradient_at(network.weights(model), batch)
@@ -95,8 +96,7 @@ def _trained(optimizer: str) -> tuple[Arrays, Arrays]:
     return network.weights(model), expected
 
 
-Array = Any
-Moments = tuple[Any, Any]
+Moments = tuple[Array, Array]
 
 
 def _sgd(moments: Moments, gradient: Array, number: int) -> tuple[Moments, Array]:
@@ -113,7 +113,7 @@ def _adam(moments: Moments, gradient: Array, number: int) -> tuple[Moments, Arra
     return (mean, square), rate * mean / (np.sqrt(square) + EPSILON)
 
 
-def _updated(techniques: dict[str, Any]) -> Arrays:
+def _updated(techniques: Mapping[str, object]) -> Arrays:
     """Return the weights after an update; units begin with norms on both sides of the limit."""
     of = network.experiment(**techniques)
     model, rng = network.with_biases(network.made(of)), np.random.default_rng(2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 from regbench import plugins
 from regbench.errors import RegbenchError
@@ -12,7 +11,8 @@ from regbench.execution import ray, slurm
 from regbench.execution.cluster import Capacity, Cluster
 from regbench.execution.local import Executor, local
 
-EXECUTORS: dict[str, Executor] = {"local": local, "ray": ray.ray, "slurm": slurm.slurm}
+ON_CLUSTERS = {"ray": ray.ray, "slurm": slurm.slurm}
+EXECUTORS: dict[str, Executor] = {"local": local, **ON_CLUSTERS}
 # What the machines of a cluster have: called with its options and the device.
 CAPACITIES: dict[str, Callable[[Cluster, str], Capacity]] = {
     "ray": ray.capacity,
@@ -48,10 +48,9 @@ def chosen(name: str, cluster: Cluster, device: str = "auto") -> Executor:
                 f"--{option}: expected --executor {' or '.join(known)}, received {name}; "
                 "leave one of them out"
             )
-    if name not in CAPACITIES:
+    if name not in ON_CLUSTERS:
         return EXECUTORS[name]
-    executor: Any = EXECUTORS[name]
-    return functools.partial(executor, cluster=cluster, device=device)
+    return functools.partial(ON_CLUSTERS[name], cluster=cluster, device=device)
 
 
 def capacity(name: str, cluster: Cluster, device: str = "auto") -> Capacity | None:

@@ -22,18 +22,36 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Never, TypedDict
 
 from regbench.execution import environment, failures, main_guard, signals
 from regbench.execution.failures import Failure
 
-Function = Callable[[Any, Callable[[str, dict[str, Any]], None]], Any]
+# Reports a kind of event, and figures that belong to it, while a job runs.
+Emit = Callable[[str, Mapping[str, float | str | None]], None]
+# Takes a job, of whatever type its caller sends; both it and the result are pickled.
+Function = Callable[[Never, Emit], object]
 
 # The seconds that a worker may take to finish a step or a measurement and write a checkpoint.
 SECONDS_TO_STOP = 60.0
 # A worker's death is seldom its job's fault: when memory is short, the system kills any process. A
 # job that is at fault, because it needs more memory than there is, dies at every attempt.
 REPEATS = 2
+
+
+class Figures(TypedDict, total=False):
+    """What an event says beside its kind, which decides what there is."""
+
+    text: str
+    node: str
+    done: float
+    epoch: int
+    step: int
+    steps: int
+    images_per_second: float | None
+    train_accuracy: float | None
+    test_accuracy: float | None
+    validation_accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -47,17 +65,19 @@ class Event:
 
     job: int
     kind: str
-    figures: dict[str, Any] = field(default_factory=dict)
-    result: Any = None
+    figures: Figures = field(default_factory=Figures)
+    result: object = None
     failure: Failure | None = None
 
 
-Executor = Callable[[Function, Sequence[Any], int, Mapping[str, str]], Generator[Event, None, None]]
+Executor = Callable[
+    [Function, Sequence[object], int, Mapping[str, str]], Generator[Event, None, None]
+]
 
 
 def local(
     function: Function,
-    jobs: Sequence[Any],
+    jobs: Sequence[object],
     workers: int,
     variables: Mapping[str, str],
     patience: float | None = None,
@@ -185,7 +205,7 @@ class Worker:
             self._process.start()
         theirs.close()
 
-    def begin(self, job: int, function: Function, jobs: Sequence[Any]) -> Event:
+    def begin(self, job: int, function: Function, jobs: Sequence[object]) -> Event:
         self.job = job
         with contextlib.suppress(OSError):  # it has died: receive() will report it
             self.connection.send((function, jobs[job]))
@@ -240,7 +260,10 @@ class Worker:
 
 
 def _serve(
-    connection: Connection, variables: dict[str, str], output: Path, imports: Sequence[str]
+    connection: Connection[object, object],
+    variables: dict[str, str],
+    output: Path,
+    imports: Sequence[str],
 ) -> None:
     """Import some modules, then take jobs from the pipe until it is closed."""
     environment.apply(variables)
@@ -255,7 +278,10 @@ def _serve(
             importlib.import_module(each)
 
     def send(
-        kind: str, figures: dict[str, Any], result: Any = None, failure: Failure | None = None
+        kind: str,
+        figures: Mapping[str, float | str | None],
+        result: object = None,
+        failure: Failure | None = None,
     ) -> None:
         connection.send((kind, figures, result, failure))
 

@@ -13,7 +13,6 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from regbench.execution import failures
 from regbench.execution import parcel as parcels
@@ -132,7 +131,7 @@ def _ignored() -> Iterator[None]:
 @contextlib.contextmanager
 def _no_main() -> Iterator[None]:
     """Keep workers from importing the cluster's program, which is `__main__` in this process."""
-    before: Any = sys.modules["__main__"]
+    before = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
         yield

@@ -14,15 +14,14 @@ import os
 import pickle
 import platform
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from regbench import files, plugins
 from regbench.errors import RegbenchError, RunFailed
 from regbench.execution import environment
-from regbench.execution.local import Function
+from regbench.execution.local import Emit, Function
 
 # The packages that compute, besides the backend.
 COMPUTING = ("regbench", "keras", "numpy")
@@ -49,7 +48,7 @@ class Parcel:
 
 
 def pack(
-    function: Function, jobs: Sequence[Any], variables: Mapping[str, str], mark: str
+    function: Function, jobs: Sequence[object], variables: Mapping[str, str], mark: str
 ) -> list[Parcel]:
     """Return a parcel for each job, with the path of its results made absolute."""
     own, folder = versions(variables.get("KERAS_BACKEND", "")), str(Path.cwd())
@@ -59,7 +58,7 @@ def pack(
     ]
 
 
-def run(parcel: Parcel, emit: Callable[[str, dict[str, Any]], None]) -> Any:
+def run(parcel: Parcel, emit: Emit) -> object:
     """Run a parcel's job in this process, with the sender's plugins and current folder.
 
     Where the results folder is not shared, returns a `returned.Bundled`.
@@ -111,7 +110,7 @@ def source() -> str:
 
 
 @contextlib.contextmanager
-def marked(jobs: Sequence[Any]) -> Iterator[str]:
+def marked(jobs: Sequence[object]) -> Iterator[str]:
     """Put a file into the results folder, for machines to see whether they share it."""
     results = getattr(jobs[0], "results", None) if jobs else None
     if results is None:
@@ -133,6 +132,8 @@ def marked(jobs: Sequence[Any]) -> Iterator[str]:
         mark.unlink(missing_ok=True)
 
 
-def _absolute(job: Any) -> Any:
+def _absolute(job: object) -> object:
     results = getattr(job, "results", None)
-    return job if results is None else replace(job, results=Path(results).resolve())
+    if results is None or not is_dataclass(job) or isinstance(job, type):
+        return job
+    return replace(job, results=Path(results).resolve())

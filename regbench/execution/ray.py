@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from regbench.errors import RegbenchError
@@ -269,7 +270,7 @@ def _work(parcel: Parcel, variables: dict[str, str], mailbox: Any, job: int, att
     def is_stopping() -> bool:
         return bool(library.get(mailbox.is_stopping.remote()))
 
-    sent: list[Any] = []
+    sent: list[object] = []
     event = node.run(parcel, node.variables(variables, name), tell, is_stopping)
     library.get(sent)  # calls arrive in order: once the last is there, all are
     return event
@@ -315,7 +316,7 @@ def _connected(cluster: Cluster, cores: int) -> Iterator[None]:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     library = _library()
     before, where = signal.getsignal(signal.SIGTERM), Path.cwd()
-    wanted: dict[str, Any] = {"address": cluster.address}
+    wanted: dict[str, object] = {"address": cluster.address}
     if cluster.address is None:
         cores = max(cores, environment.cores())
         wanted = {"address": "local", "num_cpus": cores, "include_dashboard": False}
@@ -363,7 +364,7 @@ def _initialize(wanted: Mapping[str, Any], address: str | None) -> None:
             ) from error
 
 
-def _library() -> Any:
+def _library() -> ModuleType:
     """Return the package ray, set up, or raise RegbenchError if it is not installed."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)

@@ -10,24 +10,42 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from regbench import files
+from regbench.config import Experiment
 from regbench.errors import RunFailed
+from regbench.execution.local import Emit
 from regbench.runs import bundle
 from regbench.runs.files import MADE, SUMMARY
 from regbench.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Job = TypeVar("Job", bound="DataclassInstance")
+
+
+class RunJob(Protocol):
+    """A job that trains a run, as far as executors know it."""
+
+    @property
+    def experiment(self) -> Experiment: ...
+    @property
+    def results(self) -> Path: ...
+    @property
+    def restart(self) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Bundled:
     """The result of a job, and the bundle of its run folder."""
 
-    result: Any
+    result: object
     content: bytes
 
 
-def train(function: Callable[..., Any], job: Any, emit: Callable[..., None]) -> Bundled:
+def train(function: Callable[[Job, Emit], object], job: Job, emit: Emit) -> Bundled:
     """Run a job in a temporary folder of this machine and return its run in a bundle."""
     with tempfile.TemporaryDirectory(prefix="regbench-run-") as temporary:
         results, file = Path(temporary) / "results", Path(temporary) / "run.zip"
@@ -36,7 +54,7 @@ def train(function: Callable[..., Any], job: Any, emit: Callable[..., None]) -> 
         return Bundled(result, file.read_bytes())
 
 
-def unpack(bundled: Bundled, job: Any) -> None:
+def unpack(bundled: Bundled, job: RunJob) -> None:
     """Write a returned run into the results folder of `job`.
 
     What an unfinished run left in its folder is removed first. The sign of completion is written

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import FrameType
 
 from regbench.errors import RunFailed
 
@@ -39,7 +39,7 @@ def postponed() -> Iterator[None]:
     """Postpone SIGTERM in this block: it only makes `stop_requested` true."""
     global _stop_requested
 
-    def request(number: int, frame: Any) -> None:
+    def request(number: int, frame: FrameType | None) -> None:
         global _stop_requested
         _stop_requested = True
 
@@ -56,7 +56,7 @@ def raised(announce: Callable[[], object]) -> Iterator[None]:
     """
     announced = False
 
-    def interrupt(number: int, frame: Any) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal announced
         first, announced = not announced, True
         if hasattr(signal, "setitimer"):  # not on Windows
@@ -77,7 +77,9 @@ def exit_code(error: KeyboardInterrupt) -> int:
 
 
 @contextlib.contextmanager
-def _handlers(handlers: dict[signal.Signals, Callable[[int, Any], None]]) -> Iterator[None]:
+def _handlers(
+    handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]],
+) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield

@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from regbench import files
 from regbench.errors import RegbenchError
@@ -42,7 +41,7 @@ SECONDS_WITHOUT_ANSWER = 600.0
 
 def slurm(
     function: Function,
-    jobs: Sequence[Any],
+    jobs: Sequence[object],
     workers: int,
     variables: Mapping[str, str],
     cluster: Cluster | None = None,
@@ -99,7 +98,7 @@ class _Jobs:
     """The jobs of a sweep, and what was submitted for each, by its place in `jobs`."""
 
     function: Function
-    jobs: Sequence[Any]
+    jobs: Sequence[object]
     workers: int
     variables: dict[str, str]
     cluster: Cluster

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from regbench.errors import RegbenchError
 from regbench.execution import budget, environment, failures
@@ -152,7 +151,7 @@ def require() -> None:
 
 def _output(*command: str) -> str:
     try:
-        done: Any = subprocess.run(
+        done = subprocess.run(
             command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.SubprocessError) as error:

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from regbench.execution import node, slurm_commands
 from regbench.execution.failures import Failure
@@ -97,10 +96,11 @@ def read(path: Path, offset: int) -> tuple[list[Event], int]:
     except OSError:  # the job has not started
         return [], offset
     whole = content[: content.rfind(b"\n") + 1]
-    return [_event(json.loads(line)) for line in whole.splitlines()], offset + len(whole)
+    return [_event(line) for line in whole.splitlines()], offset + len(whole)
 
 
-def _event(content: dict[str, Any]) -> Event:
+def _event(line: bytes) -> Event:
+    content = json.loads(line)
     failure = content.pop("failure")
     return Event(**content, failure=Failure(**failure) if failure else None)
 

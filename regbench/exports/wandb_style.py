@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from regbench.exports import missing
 from regbench.runs.live import Snapshot
@@ -20,7 +20,7 @@ PROJECT = "regbench"
 class WandbStyle:
     """A project of W&B or trackio; `library` is the imported package."""
 
-    def __init__(self, library: Any, options: Mapping[str, object]) -> None:
+    def __init__(self, library: ModuleType, options: Mapping[str, object]) -> None:
         self._library, self._options = library, options
 
     def begin(self, run: Snapshot, settings: Mapping[str, object]) -> WandbStyleRun:
@@ -36,7 +36,7 @@ class WandbStyleRun:
 
     def __init__(
         self,
-        library: Any,
+        library: ModuleType,
         options: Mapping[str, object],
         run: Snapshot,
         settings: Mapping[str, object],

@@ -38,7 +38,9 @@ FORMATS = (".svg", ".pdf", ".png", ".html")
 # A column of a two-column paper is 3.5 inches wide; browsers count 96 pixels an inch.
 PAPER_WIDTH = 336
 
-FIGURES: dict[str, Callable[..., Any]] = {
+# From a frame and options, which each figure has of its own, to a chart; None if it would be empty.
+Function = Callable[..., Any]
+FIGURES: dict[str, Function] = {
     "together": together,
     "curves": curves,
     "gap": gap,
@@ -52,26 +54,29 @@ FIGURES: dict[str, Callable[..., Any]] = {
     "margins": margins,
 }
 # Figures of trials, which have no test set to be compared on.
-OF_TRIALS: dict[str, Callable[..., Any]] = {"budget": budget}
+OF_TRIALS: dict[str, Function] = {"budget": budget}
 # Figures that show a comparison, curves, or probe results: callers may pass these in.
 COMPARING = ("differences", "cost")
 CURVED = ("together", "curves", "gap")
 PROBING = ("ledger", "ensemble", "reliability", "margins")
 
 
-def register(name: str, function: Callable[[pandas.DataFrame], Any]) -> None:
+def register(
+    name: str, function: Callable[[pandas.DataFrame], altair.typing.ChartType | None]
+) -> None:
     """Add a plugin's figure, a function of the labeled frame: rows per run and epoch, `variant`."""
     if not callable(function):
         raise TypeError(f"expected a function of a frame, received {function!r:.80}")
 
     @functools.wraps(function)
     def drawn(
-        runs: Results | pandas.DataFrame, width: int | None = None, **_: Any
+        runs: Results | pandas.DataFrame, width: int | None = None, **_: object
     ) -> altair.typing.ChartType | None:
         try:
             chart = function(labeled(runs))
-            fits = chart is not None and width and hasattr(chart, "width")
-            return chart.properties(width=width) if fits else chart
+            if chart is None or not width or not hasattr(chart, "width"):
+                return chart
+            return chart.properties(width=width)
         except Exception as error:  # whatever a plugin raises
             raise RegbenchError(f"figure {name}: {plugins.blame(error)}") from error
 
@@ -104,7 +109,7 @@ def save(chart: altair.typing.ChartType, path: Path | str, dots_per_inch: int = 
     path = Path(path)
     check_format(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    options: dict[str, Any] = {
+    options: dict[str, dict[str, object]] = {
         ".html": {"inline": True},
         ".png": {"scale_factor": dots_per_inch / 96},
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from regbench.figures.style import (
     DASHED,
@@ -94,7 +94,7 @@ def together(
     width: int = WIDTH,
     log: bool = False,
     data: Curves | None = None,
-) -> Any:
+) -> altair.typing.ChartType:
     """Return the curves of all variants in two panels, training and test, on one scale.
 
     The arguments are those of `curves`.
@@ -147,7 +147,12 @@ def single(chart: altair.typing.ChartType, width: int, height: int) -> altair.ty
 
 
 def _lines(
-    alt: ModuleType, base: altair.Chart, frame: pandas.DataFrame, field: str, axis: Any, scale: Any
+    alt: ModuleType,
+    base: altair.Chart,
+    frame: pandas.DataFrame,
+    field: str,
+    axis: altair.Axis,
+    scale: altair.Scale,
 ) -> altair.typing.ChartType:
     """Return a line per variant, a band from `low` to `high`, and points with tooltips."""
     styles = looks(labeled(frame))
@@ -161,12 +166,12 @@ def _lines(
     )
 
 
-def _epochs(alt: ModuleType) -> Any:
+def _epochs(alt: ModuleType) -> altair.X:
     axis = alt.Axis(format="d", tickMinStep=1, grid=False)
     return alt.X("epoch:Q", title="epoch", axis=axis, scale=alt.Scale(nice=False))
 
 
-def _vertical(alt: ModuleType, metric: str, log: bool) -> tuple[Any, Any]:
+def _vertical(alt: ModuleType, metric: str, log: bool) -> tuple[altair.Axis, altair.Scale]:
     axis = alt.Axis(title=AXES[metric], tickCount=5)
     if log:
         return axis, alt.Scale(type="log", nice=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.analysis.gap import gap
 from regbench.config.changes import leaves
@@ -79,7 +79,7 @@ def points(results: Results) -> list[dict[str, object]]:
     return rows
 
 
-def _levels(configs: list[dict[str, Any]]) -> dict[str, list[str]]:
+def _levels(configs: list[dict[str, object]]) -> dict[str, list[str]]:
     keys = dict.fromkeys(key for config in configs for key in config)
     found = {
         key: list(dict.fromkeys(str(config.get(key)) for config in configs))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -255,7 +255,7 @@ def labels(terms: dict[str, float], places: int) -> dict[str, str]:
     }
 
 
-def _waterfall(variant: str, terms: dict[str, float]) -> Iterator[dict[str, Any]]:
+def _waterfall(variant: str, terms: dict[str, float]) -> Iterator[dict[str, str | float]]:
     """Yield a bar per step: the ends of the ledger start at zero, each term at its own start."""
     at, shown = terms["reported"], labels(terms, 3)
     for step, value in terms.items():

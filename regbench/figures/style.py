@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import contextlib
+
     import altair
 
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -47,14 +49,14 @@ def styles(variants: Sequence[str], baselines: Sequence[str]) -> list[Style]:
     return found
 
 
-def color(alt: ModuleType, styles: Sequence[Style], **options: Any) -> Any:
+def color(alt: ModuleType, styles: Sequence[Style], **options: object) -> altair.Color:
     """Return the color channel of the variants."""
     domain = [style.variant for style in styles]
     scale = alt.Scale(domain=domain, range=[style.color for style in styles])
     return alt.Color("variant:N", scale=scale, title=None, **options)
 
 
-def dash(alt: ModuleType, styles: Sequence[Style], **options: Any) -> Any:
+def dash(alt: ModuleType, styles: Sequence[Style], **options: object) -> altair.StrokeDash:
     """Return the dash channel of the variants."""
     domain = [style.variant for style in styles]
     scale = alt.Scale(domain=domain, range=[style.dash for style in styles])
@@ -85,7 +87,7 @@ def styled(chart: altair.typing.ChartType, width: int) -> altair.typing.ChartTyp
     )
 
 
-def unbounded() -> Any:
+def unbounded() -> contextlib.AbstractContextManager[object]:
     """Return a context in which charts of any number of rows can be written.
 
     Altair refuses more than 5,000 rows, which 25 variants of 200 epochs have.

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from regbench.datasets.sizes import SIZES
 from regbench.errors import RegbenchError
 from regbench.execution import environment
 from regbench.execution.environment import Runtime
-from regbench.execution.local import local
+from regbench.execution.local import Emit, local
 from regbench.inspection import advice
 from regbench.inspection.advice import Advice, Network
 from regbench.models import cost, evaluate
@@ -97,7 +97,7 @@ class Inspection:
     epochs: int
     layers: list[Layer]
     totals: Totals
-    changes: dict[str, Any]
+    changes: dict[str, object]
     batches: dict[str, str]
     versus_baseline: Totals
     pooling: Totals | None
@@ -145,11 +145,11 @@ def inspect(
         last = list(events)[-1]
     if last.failure:
         raise RegbenchError(f"{experiment.name}: {last.failure.message}")
-    found: Inspection = last.result
-    return found
+    assert isinstance(last.result, Inspection)
+    return last.result
 
 
-def answer(question: Question, emit: train.Emit) -> Inspection:
+def answer(question: Question, emit: Emit) -> Inspection:
     """Build and inspect the network in this process."""
     experiment, baseline, runtime = question.experiment, question.baseline, question.runtime
     environment.settle(runtime)

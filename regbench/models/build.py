@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,7 @@ def compile_model(model: keras.Model, experiment: Experiment, steps_per_epoch: i
         _make_variables(model, np.zeros(1, np.int64))
 
 
-def _make_variables(model: keras.Model, targets: NDArray[Any]) -> None:
+def _make_variables(model: keras.Model, targets: NDArray[np.float32] | NDArray[np.int64]) -> None:
     """Create the variables of the optimizer and the metrics now, not in the first step.
 
     TensorFlow traces a step that creates variables twice, and never frees the functions that

@@ -7,7 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 # The attribute names of kernels; nearly all layers have one `kernel`.
 KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel")
 
-Call = Callable[..., Any]
+
+class Call(Protocol):
+    """The `call` of a layer, with the tensors and options that this layer takes."""
+
+    def __call__(
+        self, inputs: keras.KerasTensor, *arguments: object, **options: object
+    ) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,12 @@ class Pass:
     output_shape: tuple[int, ...]
 
 
-def leaves(model: keras.Model) -> list[Any]:
+def leaves(model: keras.Model) -> list[keras.Layer]:
     """Return the leaf layers, including nested ones, each once.
 
     A layer with inner layers is among them if it has weights of its own.
     """
-    found: dict[int, Any] = {}
+    found: dict[int, keras.Layer] = {}
     for layer in _children(model):
         inside = leaves(layer)
         if not inside or layer._trainable_variables or layer._non_trainable_variables:
@@ -58,7 +64,7 @@ def names(model: keras.Model) -> dict[int, str]:
     }
 
 
-def kernels(layer: keras.Layer) -> Iterator[tuple[str, Any]]:
+def kernels(layer: keras.Layer) -> Iterator[tuple[str, keras.Variable]]:
     """Yield the names and variables of a layer's kernels: its weights without the biases."""
     for name in KERNELS:
         variable = getattr(layer, name, None)
@@ -66,7 +72,7 @@ def kernels(layer: keras.Layer) -> Iterator[tuple[str, Any]]:
             yield name, variable
 
 
-def operations(model: keras.Model) -> list[Any]:
+def operations(model: keras.Model) -> list[keras.Operation]:
     """Return the operations of functional models that are not layers, such as a slice or a sum."""
     import keras
 
@@ -86,7 +92,7 @@ def passes(model: keras.Model) -> list[Pass]:
     origins: dict[int, tuple[int, ...]] = {id(image): (-1,)}
 
     def record(layer: keras.Layer, own: Call) -> Call:
-        def call(*arguments: Any, **options: Any) -> Any:
+        def call(*arguments: object, **options: object) -> object:
             outputs = own(*arguments, **options)
             given, made = _tensors((arguments, options)), _tensors(outputs)
             known = [origins.get(id(each), ()) for each in given]
@@ -108,7 +114,7 @@ def passes(model: keras.Model) -> list[Pass]:
 
 @contextlib.contextmanager
 def replaced_calls(
-    layers: list[keras.Layer], replacement: Callable[[Any, Call], Call]
+    layers: list[keras.Layer], replacement: Callable[[keras.Layer, Call], Call]
 ) -> Iterator[None]:
     """Let every layer call `replacement(layer, its own call)`, until the end of the block."""
     before = [(layer, layer.__dict__.get("call")) for layer in layers]
@@ -124,7 +130,7 @@ def replaced_calls(
                 layer.call = call
 
 
-def _children(layer: keras.Layer) -> list[Any]:
+def _children(layer: keras.Layer) -> list[keras.Layer]:
     import keras
 
     # A model lists its layers in stacking order; other layers only have this method.
@@ -132,11 +138,11 @@ def _children(layer: keras.Layer) -> list[Any]:
     return [each for each in inside if not isinstance(each, keras.layers.InputLayer)]
 
 
-def _tensors(nested: Any) -> list[Any]:
+def _tensors(nested: object) -> list[keras.KerasTensor]:
     import keras
 
     return [each for each in keras.tree.flatten(nested) if hasattr(each, "shape")]
 
 
-def _shape(tensors: list[Any]) -> tuple[int, ...]:
+def _shape(tensors: list[keras.KerasTensor]) -> tuple[int, ...]:
     return tuple(map(int, tensors[0].shape[1:])) if tensors else ()

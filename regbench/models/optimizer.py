@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.config import Experiment
 from regbench.config.train import Train
@@ -47,7 +47,9 @@ def make(experiment: Experiment, model: keras.Model, steps_per_epoch: int) -> ke
     return optimizer
 
 
-def _rate(train: Train, steps_per_epoch: int) -> Any:
+def _rate(
+    train: Train, steps_per_epoch: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """Return the learning rate: a number, or Keras' schedule by the count of updates."""
     import keras
 

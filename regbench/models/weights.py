@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from regbench.regularizers import Regularizer
 
 if TYPE_CHECKING:
     import keras
+
+    Constraint = Callable[[keras.KerasTensor], keras.KerasTensor]
+
+Given = TypeVar("Given")
 
 
 def draw(model: keras.Model, seed: int) -> None:
@@ -64,7 +68,7 @@ def constrain(model: keras.Model, regularizers: Sequence[Regularizer]) -> None:
             kernel.constraint = _one_by_one([*_given([kernel.constraint]), *constraints])
 
 
-def _draw(kernel: keras.KerasTensor, initializer: Any, seed: int, key: str) -> None:
+def _draw(kernel: keras.KerasTensor, initializer: keras.Initializer, seed: int, key: str) -> None:
     if initializer is None or not hasattr(initializer, "get_config"):
         return
     config = initializer.get_config()
@@ -74,7 +78,7 @@ def _draw(kernel: keras.KerasTensor, initializer: Any, seed: int, key: str) -> N
         kernel.assign(initializer(kernel.shape, dtype=kernel.dtype))
 
 
-def _given(values: Any) -> list[Any]:
+def _given(values: Iterable[Given | None]) -> list[Given]:
     return [value for value in values if value is not None]
 
 
@@ -86,11 +90,11 @@ def _sum(penalties: list[keras.Regularizer]) -> keras.Regularizer:
     return PenaltySum(penalties)
 
 
-def _one_by_one(constraints: list[Any]) -> Any:
+def _one_by_one(constraints: list[Constraint]) -> Constraint:
     if len(constraints) == 1:
         return constraints[0]
 
-    def constrained(kernel: keras.KerasTensor) -> Any:
+    def constrained(kernel: keras.KerasTensor) -> keras.KerasTensor:
         for constraint in constraints:
             kernel = constraint(kernel)
         return kernel

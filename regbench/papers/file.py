@@ -24,14 +24,14 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
+from pydantic.json_schema import JsonSchemaValue
 
 from regbench.analysis import metrics
 from regbench.config import ConfigError, shipped, yaml12
 from regbench.config.messages import explain
-from regbench.config.yaml12 import Node, Place, Problem, YamlError
+from regbench.config.yaml12 import Node, Place, Problem, Scalar, YamlError
 from regbench.errors import RegbenchError
 from regbench.papers import claims
 from regbench.papers.sections import Deviation, PaperFile, Setting
@@ -104,12 +104,12 @@ def read(
     return Paper(path.stem, file, chosen, study, tuple(overrides))
 
 
-def schema() -> dict[str, Any]:
+def schema() -> JsonSchemaValue:
     """Return the JSON Schema of a paper's file."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_keys()}
 
 
-def _keys() -> dict[str, Any]:
+def _keys() -> JsonSchemaValue:
     return PaperFile.model_json_schema()
 
 
@@ -150,7 +150,7 @@ def _study(file: PaperFile, tree: Node, profile: str) -> Node:
     """Return the tree of the study that rebuilds the rows of a profile."""
     place = tree.place
 
-    def node(content: Any, near: Node | None = None) -> Node:
+    def node(content: object, near: Node | None = None) -> Node:
         return _node(content, near.place if near else place)
 
     rows = file.rebuilt(profile)
@@ -185,7 +185,7 @@ def _values(written: Node | None, place: Place) -> Node:
     return Node(values, written.place if written else place)
 
 
-def _node(content: Any, place: Place) -> Node:
+def _node(content: object, place: Place) -> Node:
     """Return plain values, and nodes among them, as a tree."""
     if isinstance(content, Node):
         return content
@@ -193,6 +193,7 @@ def _node(content: Any, place: Place) -> Node:
         return Node({key: _node(each, place) for key, each in content.items()}, place)
     if isinstance(content, list):
         return Node([_node(each, place) for each in content], place)
+    assert isinstance(content, Scalar)
     return Node(content, place)
 
 
@@ -209,7 +210,7 @@ def _unfit(file: PaperFile, tree: Node) -> Iterator[Problem]:
             yield Problem(node.place, _unknown(f"profiles.{profile}.rows", name, file.rows))
     for index, difference in enumerate(file.differences):
         node, where = tree.at("differences", index), f"differences[{index}]"
-        named: dict[str, Mapping[str, Any]] = {
+        named: dict[str, Mapping[str, object]] = {
             "row": file.rows, "against": file.rows, "column": file.columns,
         }  # fmt: skip
         wrong = False
@@ -240,7 +241,7 @@ def _printed(file: PaperFile, column: str) -> bool:
     return any(column in row.printed for row in file.rows.values())
 
 
-def _unknown(where: str, name: str, known: Mapping[str, Any]) -> str:
+def _unknown(where: str, name: str, known: Mapping[str, object]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(known)}"
     return f"{where}: no {name!r} in this file; {hint}"

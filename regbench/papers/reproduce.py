@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from regbench import files
 from regbench.config import shipped
@@ -25,6 +25,7 @@ from regbench.papers.result import PaperResult
 from regbench.runs import bundle
 from regbench.studies import run as studies
 from regbench.sweeps import sweep
+from regbench.sweeps.options import Options
 from regbench.sweeps.sweep import Outcome
 
 VERDICTS = "verdicts.json"
@@ -50,7 +51,7 @@ def run(
     seeds: Sequence[int] | None = None,
     overrides: Sequence[str] = (),
     warn: Warn | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> PaperResult:
     """Train the missing runs of a paper and judge it.
 
@@ -72,7 +73,7 @@ def run(
 
 
 def run_paper(
-    paper: Paper, results: str | Path, *, warn: Warn | None = None, **options: Any
+    paper: Paper, results: str | Path, *, warn: Warn | None = None, **options: Unpack[Options]
 ) -> PaperResult:
     """Train the missing runs of a paper that has been read, and judge it; see `run`."""
     outcome = sweep.run(paper.study.experiments, results, **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -35,7 +35,7 @@ class Source(Section):
 class Setting(Section):
     """A value of a config, and how it relates to the paper."""
 
-    value: Any
+    value: object
     status: Status
     note: Annotated[str, Field(description="what the paper says, or why the value is another")] = ""
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, Never, TypeVar
 
 from regbench.plugins import registry
 
+Thing = TypeVar("Thing")
 Class = TypeVar("Class", bound=type)
-Loader = TypeVar("Loader", bound=Callable[[Path | None], Any])
-Builder = TypeVar("Builder", bound=Callable[[tuple[int, ...], int], Any])
-Executor = TypeVar("Executor", bound=Callable[..., Generator[Any, None, None]])
-Measure = TypeVar("Measure", bound=Callable[[Any], float | None])
-Drawing = TypeVar("Drawing", bound=Callable[[Any], Any])
+Loader = TypeVar("Loader", bound=Callable[[Path | None], object])
+Builder = TypeVar("Builder", bound=Callable[[tuple[int, ...], int], object])
+Executor = TypeVar(
+    "Executor", bound=Callable[[Never, Never, Never, Never], Generator[object, None, None]]
+)
+Measure = TypeVar("Measure", bound=Callable[[Never], float | None])
+Drawing = TypeVar("Drawing", bound=Callable[[Never], object])
 
 
 def regularizer(name: str) -> Callable[[Class], Class]:
@@ -60,8 +63,8 @@ def figure(name: str) -> Callable[[Drawing], Drawing]:
     return _decorator("figure", name)
 
 
-def _decorator(kind: str, name: str, **options: Any) -> Callable[[Any], Any]:
-    def register(thing: object) -> Any:
+def _decorator(kind: str, name: str, **options: object) -> Callable[[Thing], Thing]:
+    def register(thing: Thing) -> Thing:
         registry.register(kind, name, thing, **options)
         return thing
 

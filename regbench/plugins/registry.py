@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from regbench import text
 from regbench.errors import RegbenchError
@@ -30,7 +29,7 @@ class Kind:
 
     def names(self) -> dict[str, object]:
         """Return the dict itself, imported when used because it lies in a higher layer."""
-        found: dict[str, Any] = getattr(import_module(self.module), self.registry)
+        found: dict[str, object] = getattr(import_module(self.module), self.registry)
         return found
 
 
@@ -148,7 +147,7 @@ def blame(error: BaseException) -> str:
     return line + said
 
 
-def register(kind: str, name: str, thing: object, **options: Any) -> None:
+def register(kind: str, name: str, thing: object, **options: object) -> None:
     """Register an object of a plugin in the registry of its kind, which validates it."""
     said = f"@regbench.{kind}({_quoted(name)})"
     if _loading is None:

@@ -6,14 +6,15 @@ probe only loses its own numbers, never the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from regbench.config import Experiment
 from regbench.datasets import Splits
 from regbench.models.evaluate import Outputs
 from regbench.probes import batch_norm, confidence, cost, dropout, gap_ledger, weights
 from regbench.probes.harness import Examples, Subject
+from regbench.runs.files import Row, number
 from regbench.runs.probe_results import Details, Findings, Numbers
 from regbench.text import one_line
 
@@ -33,7 +34,7 @@ def measure(
     experiment: Experiment,
     splits: Splits,
     sample: Examples,
-    row: Mapping[str, Any],
+    row: Row,
     outputs: Outputs | None = None,
 ) -> tuple[Findings | None, dict[str, str]]:
     """Probe a trained model, whose weights are finite.
@@ -57,7 +58,7 @@ def measure(
             return None
 
     test = splits.test_images, splits.test_labels
-    seen = row["epoch"] * len(splits.train_labels)
+    seen = int(number(row, "epoch")) * len(splits.train_labels)
     subject = Subject(model, experiment, sample, test, outputs, seen)
     costs = attempt("costs", lambda: cost.count(subject, len(splits.train_labels)))
     ledger = attempt("ledger", lambda: gap_ledger.ledgers(subject, row))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +118,7 @@ def _entering(
     entering: dict[int, list[NDArray[np.float32]]] = {id(layer): [] for layer in layers}
 
     def record(layer: keras.Layer, own: Call) -> Call:
-        def call(inputs: keras.KerasTensor, *given: Any, **options: Any) -> Any:
+        def call(inputs: keras.KerasTensor, *given: object, **options: object) -> object:
             entering[id(layer)].append(numpy(inputs))
             return own(inputs, *given, **options)
 
@@ -130,7 +130,7 @@ def _entering(
     return entering
 
 
-def _moments(activations: Sequence[Any]) -> Statistics:
+def _moments(activations: Sequence[NDArray[np.float32]]) -> Statistics:
     """Return mean and variance over all but the last axis of (n, ..., channels)."""
     import keras
 

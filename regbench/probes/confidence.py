@@ -7,7 +7,6 @@ Source: Guo et al., "On Calibration of Modern Neural Networks", 2017 (expected c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +110,7 @@ def _confidence(outputs: Probabilities) -> NDArray[np.float64]:
     return np.minimum(outputs.max(axis=1).astype(np.float64), 1.0)
 
 
-def _mistake(output: Probabilities, label: Any) -> Mistake:
+def _mistake(output: Probabilities, label: int) -> Mistake:
     confidence = float(_confidence(output[None])[0])
     return Mistake(truth=int(label), predicted=int(output.argmax()), confidence=confidence)
 

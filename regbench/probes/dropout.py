@@ -8,8 +8,7 @@ Ghahramani, "Dropout as a Bayesian Approximation", 2016 (the averaged stochastic
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from regbench.models.layers import leaves, names
 from regbench.models.layers import passes as calls
 from regbench.probes.harness import (
     Examples,
+    Run,
     Subject,
     compiled,
     multiply_adds,
@@ -59,7 +59,7 @@ def measure(subject: Subject) -> Dropout | None:
     rest, features = shareable(model, images, droppers[0])
     batches = np.array_split(np.arange(len(labels)), -(-len(labels) // BATCH))
 
-    def outputs(run: Callable[[Any], NDArray[np.float32]]) -> NDArray[np.float32]:
+    def outputs(run: Run) -> NDArray[np.float32]:
         return np.concatenate([run(features(each)) for each in batches])
 
     scaled, thin, ensemble = outputs(compiled(rest)), compiled(rest, kinds), []
@@ -101,7 +101,7 @@ def _passes(subject: Subject) -> tuple[int, ...]:
     return tuple(count for count in PASSES if count <= max(1, subject.updates))
 
 
-def _examined(subject: Subject, first: Any) -> Examples:
+def _examined(subject: Subject, first: keras.Layer) -> Examples:
     """Return the test set, or the part of it that the cost limit allows for 64 passes."""
     before, rest = multiply_adds(subject.model, first)
     passes_of_whole = (before + PASSES[-1] * rest) / max(1, before + rest)
@@ -132,7 +132,7 @@ def _monte_carlo_error(
     )
 
 
-def _all_dropped(model: keras.Model, droppers: list[Any]) -> list[Dropped]:
+def _all_dropped(model: keras.Model, droppers: list[keras.Layer]) -> list[Dropped]:
     """Examine every layer that inference passes through, with the input shape it gets there."""
     labels, shapes = names(model), {id(each.layer): each.input_shape for each in calls(model)}
     return [

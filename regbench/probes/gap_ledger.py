@@ -6,8 +6,8 @@ These are the gap ledger's terms for noise, and for targets and augmentation.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,9 @@ from regbench.probes.harness import (
     varying,
     whole,
 )
+from regbench.regularizers.hooks import Targets
 from regbench.runs import gap_ledger
+from regbench.runs.files import Row
 from regbench.runs.gap_ledger import Ledger, OnBatches, TrainingMode
 from regbench.runs.probe_results import Quality
 
@@ -51,9 +53,9 @@ MOST_CHANGED = 10_000
 MOST_REPEATS = 8
 
 
-def ledgers(subject: Subject, row: Mapping[str, object]) -> dict[str, Ledger] | None:
+def ledgers(subject: Subject, row: Row) -> dict[str, Ledger] | None:
     """Return the gap ledgers of loss and accuracy; None for a run without an epoch."""
-    return gap_ledger.of_row(dict(row), training_mode(subject), on_batches(subject))
+    return gap_ledger.of_row(row, training_mode(subject), on_batches(subject))
 
 
 def training_mode(subject: Subject) -> TrainingMode:
@@ -110,7 +112,7 @@ def _differences(subject: Subject) -> Iterator[tuple[float, float]]:
             yield changed.loss - plain.loss, changed.accuracy - plain.accuracy
 
 
-def _quality(outputs: NDArray[np.float32], targets: NDArray[Any]) -> Quality:
+def _quality(outputs: NDArray[np.float32], targets: NDArray[np.int64] | Targets) -> Quality:
     """Return the numbers that Keras would report for outputs and targets, both (n, classes)."""
     # As in measurements, a probability that is rounded to zero counts as the smallest float32.
     logarithms = np.log(np.maximum(outputs.astype(np.float64), np.finfo(np.float32).tiny))
@@ -173,7 +175,7 @@ def _passes(subject: Subject, noisy: list[keras.Layer]) -> Iterator[tuple[float,
             yield found.loss, found.accuracy
 
 
-def order_of_pass(seed: int, number: int, examples: int) -> np.ndarray:
+def order_of_pass(seed: int, number: int, examples: int) -> NDArray[np.int64]:
     """Return the order (n,) of the examples in a pass."""
     return _shuffled(seed, "training mode", number, examples)
 

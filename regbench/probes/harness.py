@@ -8,7 +8,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Images uint8 (n, height, width, channels) and labels int64 (n,).
 Examples = tuple[NDArray[np.uint8], NDArray[np.int64]]
+# A network compiled: from a batch to outputs (n, ...).
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 # Enough that an accuracy is known to 1.6 percentage points.
 SAMPLE = 1000
@@ -83,7 +85,7 @@ class Subject:
         rng = seeding.generator(self.experiment.seed, "probes", purpose)
         return rng.permutation(len(examples[1]))[:count]
 
-    def layers(self, kind: type) -> list[Any]:
+    def layers(self, kind: type) -> list[keras.Layer]:
         """Return the model's layers of one class, in order, including nested ones."""
         return [layer for layer in leaves(self.model) if isinstance(layer, kind)]
 
@@ -109,9 +111,7 @@ def forward(
         return network(inputs, training=False)
 
 
-def compiled(
-    network: keras.Model, active: tuple[type, ...] = ()
-) -> Callable[[Any], NDArray[np.float32]]:
+def compiled(network: keras.Model, active: tuple[type, ...] = ()) -> Run:
     """Return `forward` as a function of a batch, compiled if the backend can.
 
     Layer by layer, small batches take several times as long. The layers keep their current modes.
@@ -129,7 +129,7 @@ def compiled(
     model = InMode()
     if keras.backend.backend() == "tensorflow":
         model.jit_compile = False  # XLA would take longer to compile than the passes take
-    run: Callable[[Any], NDArray[np.float32]] = model.predict_on_batch
+    run: Run = model.predict_on_batch
     return run
 
 
@@ -145,7 +145,7 @@ def is_stack(model: keras.Model) -> bool:
     return isinstance(model, keras.Sequential) and model.layers == leaves(model)
 
 
-def varying(model: keras.Model) -> list[Any]:
+def varying(model: keras.Model) -> list[keras.Layer]:
     """Return the layers that may behave differently in training: those that take the mode."""
     import keras
 
@@ -170,7 +170,7 @@ def multiply_adds(model: keras.Model, layer: keras.Layer) -> tuple[int, int]:
 
 def shareable(
     model: keras.Model, images: NDArray[np.uint8], layer: keras.Layer
-) -> tuple[Any, Callable[[NDArray[np.int64]], Any]]:
+) -> tuple[keras.Model, Callable[[NDArray[np.int64]], NDArray[np.float32]]]:
     """Compute the shared part of several passes once: inference up to the input of a layer.
 
     Returns the rest of the network, for `forward`, and a function from indices to its inputs. The
@@ -184,7 +184,7 @@ def shareable(
     return after, lambda chosen: features[chosen]
 
 
-def _split(model: keras.Model, layer: keras.Layer) -> tuple[Any, Any]:
+def _split(model: keras.Model, layer: keras.Layer) -> tuple[keras.Model, keras.Model]:
     """Return a network up to a layer, and the rest; twice None if a branch leads around it."""
     import keras
 
@@ -204,7 +204,7 @@ def _input_shape(layer: keras.Layer) -> tuple[int, ...]:
     return tuple(layer.input.shape[1:])
 
 
-def batches(images: NDArray[np.uint8], size: int = BATCH) -> Iterator[Any]:
+def batches(images: NDArray[np.uint8], size: int = BATCH) -> Iterator[NDArray[np.float32]]:
     """Yield the images in the network's format, `size` at a time."""
     for start in range(0, len(images), size):
         yield to_inputs(images[start : start + size])

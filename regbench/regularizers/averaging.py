@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -72,7 +72,7 @@ class _OptimizerAverage(Averaging):
         if _number(self._optimizer.iterations) == 0:  # zeros before the first update
             return None
         # Keras has no public name for it; its own SwapEMAWeights reads it too.
-        average: list[Any] = self._optimizer._model_variables_moving_average
+        average: list[keras.Variable] = self._optimizer._model_variables_moving_average
         return average
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from regbench.regularizers.hooks import Regularizer, has_hook
 
@@ -39,7 +38,7 @@ def optimizer_arguments(techniques: Mapping[str, Regularizer]) -> dict[str, obje
     Raises:
         ValueError: two of them give the same one.
     """
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, object] = {}
     givers: dict[str, str] = {}
     for name, technique in techniques.items():
         for key, value in technique.optimizer().items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
@@ -19,6 +19,7 @@ Corners = NDArray[np.int64]
 # A rectangle that does not fit is drawn again; after this many tries the image stays unchanged.
 # With the default shapes, that happens to fewer than one image in a million.
 ATTEMPTS = 100
+Stretch: TypeAlias = "slice[int, int, None]"
 
 
 class Cutout(Toggle):
@@ -107,7 +108,7 @@ class RandomErasing(Toggle):
         )
 
 
-def _boxes(starts: Corners, sizes: Corners | int) -> Iterator[tuple[slice, slice]]:
+def _boxes(starts: Corners, sizes: Corners | int) -> Iterator[tuple[Stretch, Stretch]]:
     """Yield the rows and columns of each image's box, clipped at the upper and left border."""
     # A slice for each image is faster than one mask for all: it touches only erased pixels.
     ends = np.maximum(starts + sizes, 0).tolist()

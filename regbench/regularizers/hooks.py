@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -169,7 +169,7 @@ class Toggle(Regularizer, BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _expand_shorthand(cls, value: object) -> Any:
+    def _expand_shorthand(cls, value: object) -> object:
         if value is True and cls.bare:
             return {}
         return {cls.shorthand: value} if cls.is_short(value) else value

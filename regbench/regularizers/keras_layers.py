@@ -7,7 +7,6 @@ model's variables, so that a checkpoint includes it and a resumed run draws the 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import keras
 from keras import ops
@@ -29,7 +28,7 @@ class PerImageStandardization(keras.layers.Layer):
         deviation = ops.maximum(ops.std(inputs, axes, keepdims=True), least)
         return (inputs - ops.mean(inputs, axes, keepdims=True)) / deviation
 
-    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
 
 
@@ -44,7 +43,7 @@ class DropBlock2D(keras.layers.Layer):
     """
 
     def __init__(
-        self, rate: float, block_size: int, seed: int | None = None, **options: Any
+        self, rate: float, block_size: int, seed: int | None = None, **options: object
     ) -> None:
         super().__init__(**options)
         self.rate = rate
@@ -76,7 +75,7 @@ class DropBlock2D(keras.layers.Layer):
         blocks = ops.max_pool(starts, size, 1, "valid", data_format="channels_last")
         return 1 - blocks
 
-    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
 
     def get_config(self) -> dict[str, object]:
@@ -93,7 +92,7 @@ class _RandomPooling2D(keras.layers.Layer):
         strides: int | None = None,
         padding: str = "valid",
         seed: int | None = None,
-        **options: Any,
+        **options: object,
     ) -> None:
         super().__init__(**options)
         self.pool_size = pool_size
@@ -102,14 +101,13 @@ class _RandomPooling2D(keras.layers.Layer):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        examples, height, width, channels = input_shape
-        return (examples, self._windows_along(height), self._windows_along(width), channels)
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        examples, *sides, channels = input_shape
+        windows = (None if side is None else self._windows_along(side) for side in sides)
+        return (examples, *windows, channels)
 
-    def _windows_along(self, size: Any) -> keras.KerasTensor:
+    def _windows_along(self, size: int) -> int:
         """Return the number of windows along an axis, as in every pooling of Keras."""
-        if size is None:
-            return None
         if self.padding == "same":
             return -(-size // self.strides)
         if size < self.pool_size:
@@ -162,10 +160,9 @@ class StochasticPooling2D(_RandomPooling2D):
 
     def _windows(self, maps: keras.KerasTensor) -> keras.KerasTensor:
         """Return (n, rows, columns, channels, values in a window), with zeros beyond the edges."""
-        shape = self.compute_output_shape(maps.shape)
-        (rows, above), (columns, left) = (
-            (shape[axis], self._padding(maps.shape[axis], shape[axis])) for axis in (1, 2)
-        )
+        height, width = maps.shape[1:3]
+        rows, columns = self._windows_along(height), self._windows_along(width)
+        above, left = self._padding(height, rows), self._padding(width, columns)
         far = self.pool_size + self.strides  # the farthest that any window reaches beyond the edge
         maps = ops.pad(maps, ((0, 0), (above, far), (left, far), (0, 0)))
         step = self.strides

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
@@ -27,7 +26,7 @@ class LpNorm(keras.regularizers.Regularizer):
 class PenaltySum(keras.regularizers.Regularizer):
     """The sum of several penalties on the same kernel: Keras takes one regularizer per kernel."""
 
-    def __init__(self, penalties: Sequence[Any]) -> None:
+    def __init__(self, penalties: Sequence[str | keras.Regularizer]) -> None:
         self.penalties = [keras.regularizers.get(penalty) for penalty in penalties]
 
     def __call__(self, kernel: keras.KerasTensor) -> keras.KerasTensor:

@@ -92,7 +92,7 @@ def _mean(values: NDArray[np.float32], order: NDArray[np.int64], share: float) -
     return mixed
 
 
-def _stretch(length: int, share: float, rng: Generator) -> slice:
+def _stretch(length: int, share: float, rng: Generator) -> slice[int, int, None]:
     """Return a stretch of an axis around a random pixel, clipped at the ends."""
     size = int(length * share)
     start = int(rng.integers(length)) - size // 2

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench import plugins
 from regbench.analysis import evidence, variance
@@ -58,7 +58,7 @@ class Figure:
     name: str
     title: str
     text: str
-    specs: dict[str, dict[str, Any]]
+    specs: dict[str, dict[str, object]]
     table: Table
 
 
@@ -103,8 +103,8 @@ def _own_plans() -> dict[str, _Plan]:
 
 def _own_table(name: str, frame: pandas.DataFrame, shared: Shared) -> Table:
     """Return the first rows of a plugin chart's data; none if it has no frame."""
-    data: Any = getattr(FIGURES[name](frame), "data", None)
-    if not hasattr(data, "columns"):
+    data = getattr(FIGURES[name](frame), "data", None)
+    if data is None or not hasattr(data, "columns"):
         return Table([], [])
     rows = data.head(TABLE_ROWS).itertuples(index=False)
     return Table(
@@ -138,7 +138,7 @@ def _variable(color: str) -> str:
 def _spec(chart: altair.typing.ChartType) -> dict[str, object]:
     """Return the specification with a filter that the page's list of variants sets."""
     with colors.unbounded():
-        spec: dict[str, Any] = chart.to_dict()
+        spec = chart.to_dict()
     spec.pop("$schema")
     spec.setdefault("config", {})["background"] = "transparent"
     spec["params"] = [{"name": "shown", "value": []}]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,7 +134,7 @@ def _jpeg(image: NDArray[np.uint8]) -> str:
     return _data_url(image, "JPEG", quality=88, subsampling=0)
 
 
-def _data_url(image: NDArray[np.uint8], form: str, **options: Any) -> str:
+def _data_url(image: NDArray[np.uint8], form: str, **options: object) -> str:
     from PIL import Image
 
     data = io.BytesIO()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench import files, text
 from regbench.analysis import answers, compare, origins, run_time
@@ -24,6 +24,7 @@ from regbench.runs.results import Results, results_of
 
 if TYPE_CHECKING:
     import pandas
+    from markupsafe import Markup
 
 # With more variants than this, the page first shows the baseline and the best ones.
 SHOWN_AT_FIRST = 8
@@ -130,17 +131,19 @@ def _bounded(
 
 def _data(figures: list[charts.Figure]) -> dict[str, object]:
     """Return the data for the page's script; figures that show the same data share it."""
-    datasets: dict[str, Any] = {}
-    specs: dict[str, dict[str, Any]] = {}
+    datasets: dict[str, object] = {}
+    specs: dict[str, dict[str, object]] = {}
     for figure in figures:
         specs[figure.name] = {}
         for label, spec in figure.specs.items():
-            datasets |= {name: _columns(rows) for name, rows in spec["datasets"].items()}
+            held = spec["datasets"]
+            assert isinstance(held, dict)
+            datasets |= {name: _columns(rows) for name, rows in held.items()}
             specs[figure.name][label] = {k: v for k, v in spec.items() if k != "datasets"}
     return {"datasets": datasets, "figures": specs}
 
 
-def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+def _columns(rows: list[dict[str, object]]) -> dict[str, list[object]]:
     """Return rows as columns: a third of the size, since no key is repeated."""
     return {key: [row[key] for row in rows] for key in (rows[0] if rows else {})}
 
@@ -207,14 +210,14 @@ def _asset(name: str) -> str:
     return resources.files("regbench.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _breakable(name: str) -> Any:
+def _breakable(name: str) -> Markup:
     """Return a name, escaped, that may break after its underscores."""
     import markupsafe
 
     return markupsafe.escape(name).replace("_", _safe("_<wbr>"))
 
 
-def _safe(text: str) -> Any:
+def _safe(text: str) -> Markup:
     """Mark text that the template must not escape: it is regbench's own, or escaped already."""
     import markupsafe
 

@@ -22,7 +22,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, NamedTuple
+from typing import Annotated, BinaryIO, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -262,7 +262,7 @@ def _apart(infos: Sequence[zipfile.ZipInfo], end: int) -> dict[str, _Member]:
 
 def _index(content: bytes) -> Index:
     try:
-        values: Any = json.loads(content)
+        values = json.loads(content)
         version = values.get("version") if isinstance(values, dict) else None
         if isinstance(version, int) and version > VERSION:
             raise ValueError(f"it is of version {version}; read it with a newer regbench")

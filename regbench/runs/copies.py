@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,7 @@ def _tell(
         warn(one_line(_line(here, there, pairs)))
 
 
-def _keys(runs: pandas.DataFrame) -> list[tuple[Any, ...]]:
+def _keys(runs: pandas.DataFrame) -> list[tuple[str, str, *tuple[object, ...]]]:
     return list(runs[KEYS].itertuples(index=False, name=None))
 
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from regbench.runs import storage
 from regbench.runs.files import ENVIRONMENT
@@ -64,7 +63,7 @@ def _packages(content: object, backend: str | None) -> dict[str, str]:
     return {name: version for name, version in versions.items() if name and version}
 
 
-def _processor(content: dict[str, Any]) -> str | None:
+def _processor(content: Mapping[str, object]) -> str | None:
     """Return the device that computed: a GPU if the backend saw one, else the processor's name."""
     devices = content.get("devices")
     if content.get("device") != "cpu" and isinstance(devices, list):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from regbench import config
 
 SUMMARY = "summary.json"  # written last: its presence means that the run is complete
@@ -50,3 +52,13 @@ REQUIRED = (
     "train_loss", "train_accuracy", "test_loss", "test_accuracy",
     "reported_loss", "reported_accuracy", "penalty",
 )  # fmt: skip
+
+# A row of the history: the number in each column, None where nothing was measured.
+Row = Mapping[str, float | None]
+
+
+def number(row: Row, column: str) -> float:
+    """Return a number that the row has for certain, such as its epoch."""
+    found = row[column]
+    assert found is not None, column
+    return found

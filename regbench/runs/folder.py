@@ -15,7 +15,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from regbench import files
 from regbench.config.experiment import Experiment
@@ -34,6 +33,7 @@ from regbench.runs.files import (
     PROFILE,
     SUMMARY,
     VALIDATION,
+    Row,
 )  # fmt: skip
 from regbench.runs.summary import Summary
 from regbench.text import one_line
@@ -53,7 +53,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[Row] = []
         self._rows_written = 0
         self._pause_ends = 0.0
         self._written: set[str] = set()
@@ -191,7 +191,7 @@ class RunFolder:
         self,
         resolved: str,
         environment: Mapping[str, object],
-        rows: Sequence[Mapping[str, object]] = (),
+        rows: Sequence[Row] = (),
     ) -> None:
         """Start over, or resume after the history's `rows` with what the checkpoints hold.
 
@@ -211,7 +211,7 @@ class RunFolder:
         if rows:
             self._write_history()
 
-    def append(self, row: Mapping[str, object]) -> None:
+    def append(self, row: Row) -> None:
         """Add an epoch, a value for each column of `HISTORY`, to `history.csv`.
 
         In a run with validation examples, every row also has the columns of `VALIDATION`. Once the
@@ -296,7 +296,7 @@ def _json(content: Mapping[str, object]) -> str:
     return json.dumps(_finite(content), indent=2, allow_nan=False) + "\n"
 
 
-def _finite(content: object) -> Any:
+def _finite(content: object) -> object:
     """Return the content with null for numbers that JSON lacks."""
     if isinstance(content, Mapping):
         return {key: _finite(value) for key, value in content.items()}

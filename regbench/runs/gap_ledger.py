@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
+from regbench.runs.files import Row, number
 from regbench.runs.limits import Count, Number
 
 # The terms in the order in which they lead from the reported training number to the test number.
@@ -58,7 +58,7 @@ class Ledger(BaseModel):
 
     @model_serializer(mode="wrap")
     def _known(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        values: dict[str, Any] = dump(self)
+        values: dict[str, object] = dump(self)
         return {key: v for key, v in values.items() if v is not None or key not in OF_BATCHES}
 
 
@@ -141,7 +141,7 @@ def balance(
 
 
 def of_row(
-    row: dict[str, Any], training_mode: TrainingMode, on_batches: OnBatches | None = None
+    row: Row, training_mode: TrainingMode, on_batches: OnBatches | None = None
 ) -> dict[str, Ledger] | None:
     """Return the ledgers of loss and accuracy from a row of the history; None before training.
 
@@ -157,11 +157,11 @@ def of_row(
         return None
     return {
         metric: balance(
-            reported=row[f"reported_{metric}"],
-            penalty=row["penalty"] if metric == "loss" else 0.0,
+            reported=number(row, f"reported_{metric}"),
+            penalty=number(row, "penalty") if metric == "loss" else 0.0,
             training_mode=measured[metric],
-            train=row[f"train_{metric}"],
-            test=row[f"test_{metric}"],
+            train=number(row, f"train_{metric}"),
+            test=number(row, f"test_{metric}"),
             noise_error=measured[f"{metric}_error"],
             passes=training_mode.passes,
             on_batches=changed.get(metric),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class Snapshot:
     name: str
     config_hash: str
     seed: int
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     state: State
     history: NDArray[np.float64]
     summary: Summary | None
@@ -64,7 +64,9 @@ class Snapshot:
     @property
     def epochs(self) -> int:
         """The number of epochs that the config asks for."""
-        return int(self.config["train"]["epochs"])
+        train = self.config["train"]
+        assert isinstance(train, dict)
+        return int(train["epochs"])
 
     @property
     def is_over(self) -> bool:

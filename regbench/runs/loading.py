@@ -11,9 +11,9 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ from regbench.runs.files import (
 )  # fmt: skip
 from regbench.runs.folder import RunFolder
 from regbench.runs.limits import MOST
-from regbench.runs.reading_cache import Entry, ReadingCache
+from regbench.runs.reading_cache import Entry, ReadingCache, RunValues
 from regbench.runs.results import RUN, Results
 from regbench.runs.summary import DataDigests, Summary
 from regbench.text import one_line
@@ -102,7 +102,7 @@ class _Reader:
             return
         if entry is not known:
             cache.put(folder, state, entry)
-        self._note_config(folder, entry.run[CONFIG_HASH], cache)
+        self._note_config(folder, str(entry.run[CONFIG_HASH]), cache)
         self._read.append((folder, entry))
 
     def read_elsewhere(self, path: Path) -> None:
@@ -141,7 +141,9 @@ class _Reader:
             cache.put_config(folder, config_hash, state, values)
 
 
-def _frame(runs: list[tuple[Any, ...]], histories: list[NDArray[np.float64]]) -> pandas.DataFrame:
+def _frame(
+    runs: Sequence[tuple[object, ...]], histories: list[NDArray[np.float64]]
+) -> pandas.DataFrame:
     """Return a row per run and epoch, from the values of `RUN` and those of `HISTORY`."""
     import pandas
 
@@ -162,7 +164,7 @@ def profile(results: Path, summary: Summary) -> dict[str, float]:
     return json.loads(storage.text(results / summary.run_name, PROFILE))
 
 
-def _run(folder: Path, summary: Summary) -> tuple[object, ...]:
+def _run(folder: Path, summary: Summary) -> RunValues:
     """Return the values of `RUN`, but for the results folder."""
     data = summary.data or DataDigests()
     own = (summary.name, summary.config_hash, summary.seed, summary.status, summary.parameters)

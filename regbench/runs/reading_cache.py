@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,10 @@ FileState = list[int]
 State = list[FileState]
 
 
+# Those of `RUN` without the results folder.
+RunValues = tuple[str, str, str, int, str, int, str | None, str | None, float]
+
+
 class Entry(NamedTuple):
     """The content of one finished run's files.
 
@@ -60,7 +64,7 @@ class Entry(NamedTuple):
     `COLUMNS`, NaN where the run has none.
     """
 
-    run: tuple[Any, ...]
+    run: RunValues
     history: NDArray[np.float64]
     environment: Environment
 
@@ -221,7 +225,7 @@ def _unpack(content: bytes) -> Content:
     return Content(entries, configs)
 
 
-def _made_by() -> list[Any]:
+def _made_by() -> list[str | int]:
     return [VERSION, metadata.version("regbench"), *READ, CONFIG, *COLUMNS]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.runs import summary as summaries
 from regbench.runs.environments import Environment
@@ -116,7 +116,7 @@ class Results:
     def __iter__(self) -> Iterator[Run]:
         return iter(self.runs)
 
-    def __getitem__(self, key: object) -> Any:
+    def __getitem__(self, key: object) -> pandas.DataFrame | pandas.Series:
         """Return a column of the frame, or a frame of several, as pandas does."""
         return self.frame[key]
 
@@ -126,7 +126,7 @@ class Results:
 
     if not TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Any:
+        def __getattr__(self, name: str) -> object:
             # Not the private ones: pandas would take the results for a frame by some of them, and
             # pickle asks for others before there is a frame.
             if name.startswith("_") or name == "frame":

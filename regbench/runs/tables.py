@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regbench.config import NAME
 from regbench.errors import RegbenchError, Warn
@@ -234,7 +235,9 @@ def _check_distinct(frame: pandas.DataFrame, shown: str, place: Callable[[int], 
         )
 
 
-def _check_numbers(values: np.ndarray, name: str, shown: str, place: Callable[[int], str]) -> None:
+def _check_numbers(
+    values: NDArray[np.float64], name: str, shown: str, place: Callable[[int], str]
+) -> None:
     share = name.endswith("accuracy") and name in COLUMNS
     low, high = (0.0, 1.0) if share else (-MOST, MOST)
     wrong = ~np.isnan(values) & ~((values >= low) & (values <= high))

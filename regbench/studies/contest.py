@@ -184,7 +184,7 @@ def of_study(
     """
     changed = changes.model_dump(exclude_none=True) if changes else {}
     section = tree.child("tune") or tree
-    spaces = {str(each.plain()["name"]): _space(each, tuned) for each, tuned in entrants}
+    spaces = {str(each.at("name").plain()): _space(each, tuned) for each, tuned in entrants}
     place = section.key or section.place
     if not any(space.axes for space in spaces.values()):
         text = f"tune: expected a variant with values to try, such as {EXAMPLE}"
@@ -200,8 +200,7 @@ def of_study(
 def _space(tree: Node, section: Node | None) -> Space:
     if section is None:
         return Space(tree)
-    own = section.plain()
-    dimensions = {key: Dimension.model_validate(each) for key, each in own.items()}
+    dimensions = {key: Dimension.model_validate(each.plain()) for key, each in section.items()}
     return Space(tree, axes(section, dimensions, "tune"))
 
 

@@ -21,7 +21,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -182,7 +182,7 @@ class Runs:
                 continue
         return None
 
-    def _completed(self, variant: str) -> Any:
+    def _completed(self, variant: str) -> pandas.DataFrame:
         rows = self._rows[variant]
         return rows[rows["status"] == "completed"]
 

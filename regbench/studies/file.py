@@ -26,9 +26,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
+from pydantic.json_schema import JsonSchemaValue
 
 from regbench.analysis.sequential import Design
 from regbench.config import NAME, ConfigError, Experiment, matrix, seeds, shipped, yaml12
@@ -153,7 +153,7 @@ def of_tree(
     )
 
 
-def schema() -> dict[str, Any]:
+def schema() -> JsonSchemaValue:
     """Return the JSON Schema of a study file."""
     full = _keys()
     # One of the two is required.
@@ -164,7 +164,7 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **full}
 
 
-def _keys() -> dict[str, Any]:
+def _keys() -> JsonSchemaValue:
     """Return the schema without what keys require of each other, for messages about one key."""
     full = StudyFile.model_json_schema()
     full["$defs"]["Variant"]["properties"]["matrix"]["anyOf"][0] = matrix.SCHEMA

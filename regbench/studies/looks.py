@@ -16,10 +16,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from regbench.analysis import evidence, statistics
-from regbench.analysis.sequential import Design, Look
+from regbench.analysis.sequential import Design, Look, Spending
 from regbench.analysis.statistics import ALPHA
 from regbench.config import Experiment
 from regbench.errors import Warn
@@ -30,6 +30,7 @@ from regbench.studies.pairs import Pairs
 from regbench.studies.sections import Claim
 from regbench.studies.verdicts import Evidence, Verdict
 from regbench.sweeps import sweep
+from regbench.sweeps.options import Options
 from regbench.sweeps.sweep import Outcome
 from regbench.text import listed
 
@@ -40,8 +41,19 @@ if TYPE_CHECKING:
 VERDICTS = "verdicts.json"
 
 
+class Declared(TypedDict):
+    """The looks of a study as JSON: the seeds of each, and after how many it was judged last."""
+
+    looks: list[int]
+    spending: Spending
+    judged: int | None
+
+
 def train(
-    study: Study, results: Path, judged: Callable[[Study], Sequence[Verdict]], **options: Any
+    study: Study,
+    results: Path,
+    judged: Callable[[Study], Sequence[Verdict]],
+    **options: Unpack[Options],
 ) -> Outcome:
     """Train the missing runs of a study; with looks, until every claim is decided.
 
@@ -215,7 +227,7 @@ def judged_before(study: Study, results: Path) -> tuple[int, ...]:
         seen = any(each["pairs"] > 1 for each in stored["verdicts"])
         looks, seeds = stored.get("looks"), stored["seeds"]
         seeds = seeds[: looks["judged"]] if looks else seeds
-        same = _as_json(study.looks) == (looks and looks | {"judged": None})
+        same = _declared(study.looks) == (looks and looks | {"judged": None})
         if hashes != {each.hash for each in study.variants.values()} or not seen:
             return ()
         if not set(seeds) <= set(study.seeds):
@@ -236,14 +248,14 @@ def added(earlier: Sequence[int]) -> str:
     )
 
 
-def as_json(study: Study, found: Sequence[Verdict]) -> dict[str, Any] | None:
+def as_json(study: Study, found: Sequence[Verdict]) -> Declared | None:
     """Return the looks that a study declares, and after how many seeds it was judged last."""
     judged = max((each.look.seeds for each in found if each.look), default=0)
-    declared = _as_json(study.looks)
+    declared = _declared(study.looks)
     return declared and declared | {"judged": judged}
 
 
-def _as_json(design: Design | None) -> dict[str, Any] | None:
+def _declared(design: Design | None) -> Declared | None:
     if design is None:
         return None
     return {"looks": list(design.looks), "spending": design.spending, "judged": None}

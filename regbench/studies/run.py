@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from regbench import files, runs
 from regbench.analysis import metrics
@@ -33,7 +33,11 @@ from regbench.studies.differences import Runs
 from regbench.studies.file import Study
 from regbench.studies.pairs import Pairs
 from regbench.studies.result import StudyResult, VariantResult
+from regbench.sweeps.options import Options
 from regbench.sweeps.sweep import Outcome
+
+if TYPE_CHECKING:
+    import pandas
 
 # Written beside the run folders; comparisons read only those.
 TABLE = "verdicts.md"
@@ -47,7 +51,7 @@ def run(
     seeds: Sequence[int] | None = None,
     overrides: Sequence[str] = (),
     warn: Warn | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> StudyResult:
     """Train the missing runs of a study, judge its claims, and write the verdicts beside the runs.
 
@@ -69,7 +73,7 @@ def run(
 
 
 def run_study(
-    study: Study, results: str | Path, *, warn: Warn | None = None, **options: Any
+    study: Study, results: str | Path, *, warn: Warn | None = None, **options: Unpack[Options]
 ) -> StudyResult:
     """Run and judge a study that has been read; the arguments are those of `run`."""
     folder = Path(results)
@@ -145,7 +149,7 @@ def default_results(study: Study) -> Path:
     return Path("results/studies") / study.name
 
 
-def _variants(study: Study, table: Any) -> list[VariantResult]:
+def _variants(study: Study, table: pandas.DataFrame) -> list[VariantResult]:
     first = next(iter(study.variants.values())).brief()
     columns = [name for name in table.columns if name not in (*metrics.IDENTITY, metrics.EPOCHS)]
     found = []

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -45,7 +45,7 @@ class Dimension(Section):
     log: Ends | None = None
     uniform: Ends | None = None
     integer: WholeEnds | None = None
-    choice: Annotated[list[Any], Field(min_length=2, max_length=100)] | None = None
+    choice: Annotated[list[object], Field(min_length=2, max_length=100)] | None = None
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Dimension:

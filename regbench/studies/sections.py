@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, Strict
 
@@ -12,7 +12,7 @@ from regbench.config.sources import Sources
 from regbench.studies.contest import Dimensions, Tuning, TuningChanges
 
 Number = Annotated[float, Field(ge=-1e12, le=1e12)]
-Settings = dict[str, Any]
+Settings = dict[str, object]
 
 
 class Profile(Section):
@@ -109,7 +109,7 @@ class StudyFile(Section):
         default_factory=dict
     )
     factors: Annotated[
-        dict[str, Annotated[list[Any], Field(min_length=2)]] | None,
+        dict[str, Annotated[list[object], Field(min_length=2)]] | None,
         Field(description="levels by dotted key: a variant for every combination"),
     ] = None
     fraction: Annotated[

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Unpack
 
 from pydantic_core import to_jsonable_python
 
@@ -23,6 +23,7 @@ from regbench.studies.contest import Contest, Trial, Tuning
 from regbench.studies.file import Study
 from regbench.studies.search_space import Dimension, Space
 from regbench.sweeps import sweep
+from regbench.sweeps.options import Options
 from regbench.text import listed
 
 # The folder of the trials inside of a study's results; comparisons of those do not read it.
@@ -95,7 +96,7 @@ class ContestResult:
         }
 
 
-def settle(study: Study, results: Path, **options: Any) -> Study:
+def settle(study: Study, results: Path, **options: Unpack[Options]) -> Study:
     """Return the study with its contest's winners as variants; train the trials that are missing.
 
     A study without a contest is returned as it is.
@@ -132,7 +133,7 @@ def missing(contest: Contest, trials: Path) -> list[Experiment]:
     return [run for run in contest.runs if storage.find(trials, run.run_name) is None]
 
 
-def train(contest: Contest, trials: Path, **options: Any) -> None:
+def train(contest: Contest, trials: Path, **options: Unpack[Options]) -> None:
     """Train the runs of trials that are not finished; an observer hears of nothing if all are.
 
     Raises:

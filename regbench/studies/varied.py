@@ -25,7 +25,8 @@ def each(
     Errors are added to `problems`.
     """
     asked = variant.child("vary")
-    sources = asked.plain() if asked else []
+    listed = asked.content if asked and isinstance(asked.content, list) else []
+    sources = [each.plain() for each in listed]
     place = asked.place if asked else variant.place
     for experiment in experiments:
         yield experiment

@@ -35,7 +35,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -60,6 +60,9 @@ if TYPE_CHECKING:
 Decision = Literal["supported", "contradicted", "undecided"]
 Leaning = Literal["supported", "contradicted"]
 HEADINGS = ("claim", "verdict", "difference", "p", "pairs")
+# Verdict.needed, needed_low, needed_high and reason.
+Needed = tuple[int | None, int | None, int | None, str]
+UNKNOWN = None, None, None
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class Verdict:
     look: Look | None = None
     across: Across | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the verdict as JSON."""
         own = asdict(self)
         own["claim"] = self.claim.as_dict()
@@ -293,9 +296,9 @@ def conclude(
         return verdict
     if differences.pairs < 2 or evidence.exact:
         return replace(verdict, reason=_too_few(verdict))
-    if not differences.known:
-        return replace(verdict, **_censored(evidence, alpha))
-    return replace(verdict, **_needed(evidence, alpha))
+    count = _needed if differences.known else _censored
+    needed, low, high, reason = count(evidence, alpha)
+    return replace(verdict, needed=needed, needed_low=low, needed_high=high, reason=reason)
 
 
 def _of_data_sets(verdict: Verdict, across: Across) -> Verdict:
@@ -319,30 +322,30 @@ def _too_few(verdict: Verdict) -> str:
     return f"no {unit} with this metric"
 
 
-def _censored(evidence: Evidence, alpha: float) -> dict[str, Any]:
+def _censored(evidence: Evidence, alpha: float) -> Needed:
     """Return the seeds that a sign test needs if all of them agree."""
     differences = evidence.differences
     _, p_value = decide_by_order(evidence.claim, differences.low, differences.high, 0)
     if differences.unknown or p_value > 3 * 0.5**differences.pairs:
-        return {"reason": "the order is not certain for every seed: train longer"}
+        return *UNKNOWN, "the order is not certain for every seed: train longer"
     needed = math.ceil(math.log2(2 / alpha))
     reason = f"{needed} seeds would decide it if all agree: only the order is known"
-    return {"needed": needed, "needed_low": needed, "needed_high": needed, "reason": reason}
+    return needed, needed, needed, reason
 
 
-def _needed(evidence: Evidence, alpha: float) -> dict[str, Any]:
+def _needed(evidence: Evidence, alpha: float) -> Needed:
     """Return the pairs that decide at 80% power, as a number and a range, and the remark."""
     sample, floor = evidence.differences.low, evidence.differences.floor
     mean, distance = float(sample.mean()), _distance(evidence)
     if evidence.claim.expect == "same" and not evidence.claim.margin and not mean:
-        return {"reason": "no sample shows that a difference is exactly 0: give it a margin"}
+        return *UNKNOWN, "no sample shows that a difference is exactly 0: give it a margin"
     if not distance:
-        return {"reason": "the difference lies at the limit: no number of seeds would decide it"}
+        return *UNKNOWN, "the difference lies at the limit: no number of seeds would decide it"
     if evidence.differences.shared_examples:
         # More seeds do not reduce this error: they are tested on the same examples.
         quantiles = statistics.normal_quantile(1 - alpha / 2) + statistics.normal_quantile(POWER)
         if distance < quantiles * floor.error:
-            return {"reason": f"{_examples(evidence)} are too few to decide it, at any seeds"}
+            return *UNKNOWN, f"{_examples(evidence)} are too few to decide it, at any seeds"
     pairs = len(sample)
     spread = statistics.standard_error(sample) * math.sqrt(pairs)
     own = 0.0 if evidence.differences.shared_examples else floor.error * math.sqrt(pairs)
@@ -355,7 +358,7 @@ def _needed(evidence: Evidence, alpha: float) -> dict[str, Any]:
         quantiles = statistics.normal_quantile(1 - alpha / 2) + statistics.normal_quantile(POWER)
         left = 1 - floor.added.variance * (quantiles / distance) ** 2
         if left <= 0:
-            return {"reason": f"{_examples(evidence)} are too few to decide it, at any seeds"}
+            return *UNKNOWN, f"{_examples(evidence)} are too few to decide it, at any seeds"
         spread, least = spread / math.sqrt(left), least / math.sqrt(left)
     ends = power.spread_interval(spread, pairs)
     low, middle, high = (
@@ -380,7 +383,7 @@ def _pairs(claim: Claim, mean: float, spread: float, alpha: float) -> int | None
     return power.pairs_needed(distance, spread, POWER, alpha)
 
 
-def _told(pairs: int, needed: int | None, low: int | None, high: int | None) -> dict[str, Any]:
+def _told(pairs: int, needed: int | None, low: int | None, high: int | None) -> Needed:
     most = f"{power.MOST_PAIRS:,}"
     if low is None:
         reason = f"too close to the limit: more than {most} seeds would be needed"
@@ -390,4 +393,4 @@ def _told(pairs: int, needed: int | None, low: int | None, high: int | None) -> 
         reason = f"about {seeds} seeds would decide it"
         if needed is not None and needed <= pairs:
             reason += f"; these {pairs} had a good chance"
-    return {"needed": needed, "needed_low": low, "needed_high": high, "reason": reason}
+    return needed, low, high, reason

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,16 +23,19 @@ from regbench.datasets import Splits
 from regbench.execution import environment
 from regbench.execution.environment import Runtime
 from regbench.execution.failures import Failure
-from regbench.execution.local import local
+from regbench.execution.local import Emit, local
 from regbench.inspection import inspect as inspection
 from regbench.inspection.inspect import Size
 from regbench.models import evaluate, saving
 from regbench.models.build import build
 from regbench.probes import gap_ledger, harness
-from regbench.runs.files import HISTORY, MODEL
+from regbench.runs.files import HISTORY, MODEL, Row
 from regbench.runs.folder import RunFolder
-from regbench.training import memory, train
+from regbench.training import memory
 from regbench.training.checkpoints import COSTLY_SECONDS, PAUSE, Checkpoints, Position
+
+if TYPE_CHECKING:
+    import keras
 
 # Images to time the probes on: as many as dropout's ensemble has at least. With more, the ledger's
 # passes take most of the time.
@@ -97,6 +100,7 @@ def calibrate(
             elif event.kind == "ready":
                 starts.append(time.monotonic() - began[event.job])
             elif event.kind == "done":
+                assert isinstance(event.result, Pace)
                 answers[key].append(event.result)
             elif event.failure:
                 failed[key] = event.failure
@@ -106,7 +110,7 @@ def calibrate(
 
 
 @memory.cleared()
-def measure(question: Question, emit: train.Emit) -> Pace:
+def measure(question: Question, emit: Emit) -> Pace:
     """Measure one config in this process; `start` is measured by the process that waits for it."""
     experiment = question.experiment
     environment.settle(question.runtime)
@@ -130,7 +134,7 @@ def measure(question: Question, emit: train.Emit) -> Pace:
     return Pace(0.0, max(0.0, overhead), timing.training, *measuring)
 
 
-def _seconds_to_save(model: Any, experiment: Experiment, epoch: float) -> float:
+def _seconds_to_save(model: keras.Model, experiment: Experiment, epoch: float) -> float:
     """Return the seconds after each epoch to write a row and a checkpoint, synced to the disk.
 
     `epoch` is the seconds that an epoch takes otherwise: after short ones, not each is saved.
@@ -154,14 +158,14 @@ def _seconds_to_save(model: Any, experiment: Experiment, epoch: float) -> float:
     return min(seconds)
 
 
-def _finish(model: Any, experiment: Experiment, size: Size) -> None:
+def _finish(model: keras.Model, experiment: Experiment, size: Size) -> None:
     """Run everything that follows the last epoch, on images of noise."""
     rng = np.random.default_rng(0)
     count = max(size.classes, min(PROBED, size.test_examples))
     images = rng.integers(0, 256, (count, *size.input_shape), np.uint8)
     labels = np.arange(count) % size.classes
     splits = Splits(images, labels, images, labels, tuple(map(str, range(size.classes))))
-    row: dict[str, Any] = dict.fromkeys(HISTORY, 0.0)
+    row: Row = dict.fromkeys(HISTORY, 0.0)
     probes.measure(model, experiment, splits, (images, labels), row)
     with tempfile.TemporaryDirectory(prefix="regbench-") as folder:
         saving.save(model, Path(folder) / MODEL)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
 from regbench.config import Experiment
-from regbench.execution.local import Event, makespan
+from regbench.execution.local import Event, Figures, makespan
 from regbench.runs.folder import RunBusy
 
 # With less of an epoch, an extrapolation is too uncertain.
 LEAST_SHARE = 0.2
-
-# Columns of the last measurement, which stay on display until the next one.
-MEASURED = ("train_accuracy", "test_accuracy")
 
 Status = Literal["waiting", "running", "done", "diverged", "failed", "elsewhere"]
 Phase = Literal["starting", "training", "probing"]
@@ -34,7 +31,7 @@ class RunState:
         self.config = experiment.hash
         self.epochs = experiment.train.epochs
         self.status: Status = "waiting"
-        self.row: dict[str, Any] = {"epoch": 0}
+        self.row: Figures = {"epoch": 0}
         self.curve: dict[int, float] = {}
         self.done = 0.0
         # Seconds of a finished run outside its epochs: start, compilation, probes.
@@ -75,7 +72,12 @@ class RunState:
     def _move(self, event: Event) -> None:
         if event.kind == "epoch":
             if event.figures["train_accuracy"] is None:  # an epoch after which nothing is measured
-                self.row = event.figures | {key: self.row.get(key) for key in MEASURED}
+                # Those of the last measurement stay on display until the next one.
+                self.row = {
+                    **event.figures,
+                    "train_accuracy": self.row.get("train_accuracy"),
+                    "test_accuracy": self.row.get("test_accuracy"),
+                }
             else:
                 self.row = event.figures
             if event.figures["test_accuracy"] is not None:
@@ -92,7 +94,9 @@ class RunState:
         self._first = self._first or self._last
 
     def _end(self, event: Event) -> None:
-        self.status = "diverged" if event.result["status"] == "diverged" else "done"
+        summary = event.result
+        diverged = isinstance(summary, Mapping) and summary["status"] == "diverged"
+        self.status = "diverged" if diverged else "done"
         pace = self.seconds_per_epoch
         if pace is not None and self._first:
             trained = (self.done - self._first[0]) * pace

@@ -5,13 +5,16 @@ from __future__ import annotations
 import html
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from regbench.config import Experiment
 from regbench.execution.local import Event
 from regbench.sweeps.state import SweepState
 from regbench.sweeps.sweep import Observer
 from regbench.text import clock, one_line
+
+if TYPE_CHECKING:
+    from IPython.display import DisplayHandle
 
 SECONDS_BETWEEN = 0.25
 MOST_SHOWN = 6
@@ -23,7 +26,7 @@ class CellProgress(Observer):
     def __init__(self) -> None:
         self._state = SweepState()
         self._said: list[str] = []
-        self._handle: Any = None
+        self._handle: DisplayHandle | None = None
         self._shown = 0.0
 
     def begin(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.studies import contest_markdown
 from regbench.studies.trials import ContestResult
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Group, RenderableType
     from rich.table import Table
 
 
@@ -23,7 +23,9 @@ def terminal(found: ContestResult) -> Group:
         _table(contest_markdown.budget(found), range(1, 1 + len(contest_markdown.budgets(found)))),
         _table([list(contest_markdown.KEYS), *contest_markdown.keys(found)], [3, 4]),
     ]
-    parts: list[Any] = [part for table in tables if table is not None for part in (table, Text())]
+    parts: list[RenderableType] = [
+        part for table in tables if table is not None for part in (table, Text())
+    ]
     told = contest_markdown.warnings(found)
     parts += [Text(f"! {each}", style="yellow") for each in told] + [Text()] * bool(told)
     return Group(*parts, Text(contest_markdown.legend(found), style="dim"))

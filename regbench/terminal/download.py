@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 
 class DownloadBar:
@@ -13,7 +14,7 @@ class DownloadBar:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._bar: Any = None
+        self._bar: Progress | None = None
         self._tenths = 0
 
     def show(self, done: int, total: int) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.inspection.inspect import Inspection, Timing
 from regbench.models.cost import Layer, Totals
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Group, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -19,7 +19,7 @@ def terminal(found: Inspection) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[Any] = [_heading(found), _layers(found), Text(), _facts(found)]
+    parts: list[RenderableType] = [_heading(found), _layers(found), Text(), _facts(found)]
     return Group(*parts, Text(), _advice(found)) if found.advice else Group(*parts)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from regbench import config, runs
 from regbench.config import Experiment
@@ -24,6 +24,7 @@ from regbench.runs import Results, storage
 from regbench.studies import run as studies
 from regbench.studies.result import StudyResult
 from regbench.sweeps import sweep
+from regbench.sweeps.options import Options, RunOptions
 from regbench.sweeps.sweep import Observer, Outcome
 from regbench.text import listed
 
@@ -35,7 +36,7 @@ def run(
     seeds: Sequence[int] | str | None = None,
     overrides: Sequence[str] = (),
     progress: bool = True,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Results:
     """Train every config with every seed that has no finished run yet; return these runs.
 
@@ -53,7 +54,8 @@ def run(
     """
     main_guard.end_if_imported_by_worker()
     experiments = _experiments(configs, overrides, seeds)
-    options = _with_observer(options, progress)
+    if progress:
+        options.setdefault("observer", observer())
     outcome = sweep.run(experiments, results, **options)
     if outcome.failed:
         raise RegbenchError(_failures(outcome, len(experiments)))
@@ -70,7 +72,7 @@ def study(
     overrides: Sequence[str] = (),
     warn: Warn | None = None,
     progress: bool = True,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> StudyResult:
     """Train the missing runs of a study, judge its claims, and write the verdicts beside the runs.
 
@@ -89,6 +91,8 @@ def study(
         RegbenchError: the study can't start.
     """
     main_guard.end_if_imported_by_worker()
+    if progress:
+        options.setdefault("observer", observer())
     return studies.run(
         path,
         profile,
@@ -96,7 +100,7 @@ def study(
         seeds=seeds,
         overrides=overrides,
         warn=warn,
-        **_with_observer(options, progress),
+        **options,
     )
 
 
@@ -119,10 +123,6 @@ def observer() -> Observer:
 
     screen = Console(stderr=True)
     return (LiveProgress if screen.is_terminal else PlainProgress)(screen)
-
-
-def _with_observer(options: dict[str, Any], progress: bool) -> dict[str, Any]:
-    return {"observer": observer(), **options} if progress else options
 
 
 def _experiments(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from regbench.analysis.origins import ALL, HEADINGS, LEGEND, Changed, OriginRow, lines, said
 from regbench.terminal import comparison
 from regbench.text import markdown_table, one_line, plain_markdown
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Group, RenderableType
+    from rich.table import Table
 
     from regbench.studies.submissions import Submission
 
@@ -37,7 +38,7 @@ def terminal(rows: Sequence[OriginRow], changed: Sequence[Changed], width: int) 
     for cells in lines(rows):
         numbers = [_stacked(each, width < WIDE) for each in cells[3:]]
         table.add_row(*map(Text, [*cells[:3], *numbers]), style="bold" if cells[0] == ALL else "")
-    parts = [table, Text(f"\n{LEGEND}", style="dim")]
+    parts: list[RenderableType] = [table, Text(f"\n{LEGEND}", style="dim")]
     if changed:
         parts += [Text("\nWho changed what", style="bold")]
         parts += [Text(one_line(said(each))) for each in changed]
@@ -77,7 +78,7 @@ def submissions(question: str, found: Sequence[Submission]) -> Group:
         cells = [each.origin, f"{each.runs}/{each.expected}", *counts]
         table.add_row(*map(Text, [*cells, *(MARKS[verdict.decision] for verdict in each.verdicts)]))
     legend = "; ".join(f"{mark} {decision}" for decision, mark in MARKS.items())
-    parts = [Text(one_line(question), style="bold"), Text(), table, Text()]
+    parts: list[RenderableType] = [Text(one_line(question), style="bold"), Text(), table, Text()]
     parts += [Text(f"{legend}; a column for each claim", style="dim")]
     parts += [
         Text(one_line(f"{place}: {verdict.claim}"), style="dim")
@@ -108,7 +109,7 @@ def submissions_markdown(question: str, found: Sequence[Submission]) -> str:
     return f"# {plain_markdown(question)}\n\n" + markdown_table(table)
 
 
-def _table(headings: Sequence[str], left: int) -> Any:
+def _table(headings: Sequence[str], left: int) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.status import Status as RichStatus
 
 # Anything faster is not worth a line in a log.
 PATIENCE = 1.0  # seconds
@@ -22,7 +23,7 @@ class Status:
     def __init__(self, console: Console, text: str) -> None:
         self.console = console
         self.text = text
-        self._spinner: Any = None
+        self._spinner: RichStatus | None = None
         self._timer: threading.Timer | None = None
 
     def __enter__(self) -> Status:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from regbench.config import Experiment
 from regbench.datasets import Splits
@@ -71,7 +74,7 @@ class Averages:
             take_statistics(self._model, (images for images, _ in of_epoch))
 
 
-def take_statistics(model: keras.Model, images: Iterable[Any]) -> None:
+def take_statistics(model: keras.Model, images: Iterable[NDArray[np.float32]]) -> None:
     """Replace batch normalization's moving averages by the means over these batches.
 
     It uses training mode and the current weights. A model without batch normalization is left

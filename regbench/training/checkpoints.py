@@ -27,18 +27,21 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regbench import files
 from regbench.errors import RunFailed
-from regbench.runs.files import HISTORY, VALIDATION
+from regbench.runs.files import HISTORY, VALIDATION, Row
 from regbench.text import one_line
 
 if TYPE_CHECKING:
     import keras
+
+# Of whatever type a variable has.
+Array: TypeAlias = "NDArray[np.generic[object]]"
 
 # After a save that took long, no other is made until this many times its duration has passed.
 COSTLY_SECONDS, PAUSE = 1.0, 20
@@ -74,7 +77,7 @@ class Position:
     the training time. `wall_seconds` covers all earlier sessions, including start and measurements.
     """
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     step: int = 0
     loss: float = 0.0
     correct: int = 0
@@ -92,7 +95,7 @@ class Position:
         last = self.rows[-1].values() if self.rows else ()
         return all(math.isfinite(value) for value in (self.loss, *last) if value is not None)
 
-    def end_epoch(self, row: dict[str, Any]) -> None:
+    def end_epoch(self, row: Row) -> None:
         """Add the finished epoch's row and start counting the next epoch."""
         self.rows.append(row)
         self.step, self.loss, self.correct, self.seconds = 0, 0.0, 0, 0.0
@@ -106,7 +109,7 @@ class Checkpoint:
     """A checkpoint that was read and found intact."""
 
     path: Path
-    identity: dict[str, Any]
+    identity: dict[str, object]
     position: Position
 
     def check(self, epochs: int, steps: int) -> None:
@@ -137,7 +140,7 @@ class Checkpoint:
         for key, variable in variables.items():
             variable.assign(arrays[key])
 
-    def _arrays(self, variables: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    def _arrays(self, variables: dict[str, keras.Variable]) -> dict[str, Array]:
         """Return an array for every variable. Raises ValueError if they don't fit the model."""
         path = self.path / "arrays.npz"
         expected = sum(_array(variable).nbytes for variable in variables.values())
@@ -161,7 +164,7 @@ class Checkpoint:
 class Checkpoints:
     """Writes a run's checkpoints to a folder, keeps the last two, and finds where to resume."""
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], minutes: float) -> None:
+    def __init__(self, folder: Path, identity: Mapping[str, object], minutes: float) -> None:
         self.folder = folder
         self._identity = dict(identity)
         self._seconds = minutes * 60
@@ -230,14 +233,14 @@ class Checkpoints:
         return found
 
 
-def _other(key: str, expected: Any, received: Any) -> str:
+def _other(key: str, expected: object, received: object) -> str:
     return (
         f"expected a checkpoint with {key} {expected}, "
         f"received one with {received!a:.60}; resume with that, or start over with --force"
     )
 
 
-def _other_data(key: str, expected: Any, received: Any) -> str:
+def _other_data(key: str, expected: object, received: object) -> str:
     if received is None:  # written by a version that did not record the data
         return "the checkpoint does not say which data it was trained on; start over with --force"
     return (
@@ -247,7 +250,7 @@ def _other_data(key: str, expected: Any, received: Any) -> str:
     )
 
 
-def identity(run_name: str, environment: Mapping[str, Any]) -> dict[str, Any]:
+def identity(run_name: str, environment: Mapping[str, Any]) -> dict[str, object]:
     """Return everything that must stay the same for a run to resume exactly.
 
     Args:
@@ -318,7 +321,12 @@ def _read(path: Path, verified: Sequence[str]) -> Checkpoint:
 
 
 def _position(
-    rows: Any, step: Any, loss: Any, correct: Any, seconds: Any, wall_seconds: Any = 0.0
+    rows: list[Row],
+    step: int,
+    loss: float,
+    correct: int,
+    seconds: float,
+    wall_seconds: float = 0.0,
 ) -> Position:
     """Return the position, if the values can be one. Raises ValueError or TypeError."""
     # The rows go into history.csv as they are, so each must be what training would have written.
@@ -344,7 +352,7 @@ def _checksum(path: Path) -> str:
         return f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n"
 
 
-def _variables(model: keras.Model, further: Sequence[keras.Variable]) -> dict[str, Any]:
+def _variables(model: keras.Model, further: Sequence[keras.Variable]) -> dict[str, keras.Variable]:
     """Return every variable that training changes, keyed by its owner and its place there."""
     # An optimizer creates its slots (Adam's moments, SGD's momentum) lazily, in its first update.
     # A model that has not trained yet must have them before they can be restored.
@@ -363,16 +371,16 @@ def _variables(model: keras.Model, further: Sequence[keras.Variable]) -> dict[st
     }
 
 
-def _array(variable: keras.Variable) -> NDArray[Any]:
+def _array(variable: keras.Variable) -> Array:
     import keras
 
     return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))
 
 
-def _weights(arrays: Mapping[str, NDArray[Any]]) -> Iterator[NDArray[Any]]:
+def _weights(arrays: Mapping[str, Array]) -> Iterator[Array]:
     # Only those of the model: an optimizer with an overflowed sum may still train well.
     return (array for key, array in arrays.items() if key.startswith("model"))
 
 
-def _finite(array: NDArray[Any]) -> bool:
+def _finite(array: Array) -> bool:
     return bool(np.isfinite(array).all())

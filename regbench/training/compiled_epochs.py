@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,10 @@ from regbench.config import Experiment
 from regbench.datasets import Splits
 from regbench.models.batches import ordered
 from regbench.training import steps
-from regbench.training.steps import Steps, Trainer, Update
+from regbench.training.steps import Inputs, Labels, Steps, Trainer, Update
 
 if TYPE_CHECKING:
+    import jax
     import keras
 
 # A piece ends after a quarter of a second anyway; this bounds only how fast pieces grow.
@@ -40,8 +41,12 @@ MOST_STEPS = 100_000
 # A larger data set leaves too little of a card's memory to the network: its batches are uploaded.
 MOST_BYTES = 4 * 2**30
 
+# The values of the variables, and with them the losses and accuracies of the steps so far.
+State: TypeAlias = "list[list[jax.Array]]"
+Carry: TypeAlias = "tuple[State, jax.Array, jax.Array]"
 # Picks the images and targets of step `index` from what the program was given.
-Pick = Callable[[Any, Any], tuple[Any, Any]]
+Arrays: TypeAlias = "tuple[jax.Array, ...]"
+Pick: TypeAlias = "Callable[[Arrays, jax.Array], tuple[jax.Array, jax.Array]]"
 
 
 def trainer(model: keras.Model, experiment: Experiment, splits: Splits) -> Trainer:
@@ -63,7 +68,7 @@ class Piece:
     steps from `start` to before `stop`.
     """
 
-    order: Any
+    order: jax.Array
     start: int
     stop: int
 
@@ -124,7 +129,7 @@ class UploadedBatches(Steps):
         self._is_compiled = True
         self._program = _Program(model, _pick_batch)
 
-    def _updates(self, images: NDArray[Any], targets: NDArray[Any]) -> Iterator[Update]:
+    def _updates(self, images: Inputs, targets: Labels) -> Iterator[Update]:
         # Always the same shape, padded, whatever a call has: every other one would be compiled.
         self._shape = self._shape or images.shape[1:]
         # The smaller last batch of an epoch is alone.
@@ -145,7 +150,7 @@ class _Program:
         # The old state is given up, as in Keras' own step: one copy of it is enough.
         self._run = jax.jit(self._loop, donate_argnums=0)
 
-    def run(self, data: tuple[Any, ...], start: int, stop: int) -> list[Update]:
+    def run(self, data: Arrays, start: int, stop: int) -> list[Update]:
         """Make the updates `start` to before `stop` of `data`; return what Keras reports."""
         groups = self._variables()
         state = [[variable.value for variable in group] for group in groups]
@@ -157,7 +162,7 @@ class _Program:
         reported = np.asarray(losses)[start:stop], np.asarray(accuracies)[start:stop]
         return [Update(examples, float(a), float(b)) for a, b in zip(*reported, strict=True)]
 
-    def _variables(self) -> list[list[Any]]:
+    def _variables(self) -> list[list[keras.Variable]]:
         model = self._model
         return [
             list(model.trainable_variables),
@@ -166,13 +171,13 @@ class _Program:
             list(model.optimizer.variables),
         ]
 
-    def _loop(self, state: Any, data: Any, start: Any, stop: Any) -> Any:
+    def _loop(self, state: State, data: Arrays, start: jax.Array, stop: jax.Array) -> Carry:
         import jax
 
         # As in train_on_batch, the logs cover one batch.
         fresh = [jax.numpy.zeros_like(each.value) for each in self._model.metrics_variables]
 
-        def update(index: Any, carry: Any) -> Any:
+        def update(index: jax.Array, carry: Carry) -> Carry:
             state, losses, accuracies = carry
             batch = (*self._pick(data, index), None)
             logs, (*state, _) = self._model.train_step((*state, fresh), batch)
@@ -184,19 +189,19 @@ class _Program:
         return jax.lax.fori_loop(start, stop, update, (state, blank, blank))
 
 
-def _pick_examples(data: Any, index: Any) -> tuple[Any, Any]:
+def _pick_examples(data: Arrays, index: jax.Array) -> tuple[jax.Array, jax.Array]:
     images, labels, order = data
     chosen = order[index]
     # The same product as `to_inputs` has on the host.
     return images[chosen].astype("float32") * np.float32(1 / 255), labels[chosen]
 
 
-def _pick_batch(data: Any, index: Any) -> tuple[Any, Any]:
+def _pick_batch(data: Arrays, index: jax.Array) -> tuple[jax.Array, jax.Array]:
     images, targets = data
     return images[index], targets[index]
 
 
-def _padded(stack: NDArray[Any], slots: int) -> NDArray[Any]:
+def _padded(stack: Inputs | Labels, slots: int) -> Inputs | Labels:
     if len(stack) == slots:
         return stack
     padded = np.zeros((slots, *stack.shape[1:]), stack.dtype)

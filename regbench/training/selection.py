@@ -7,18 +7,17 @@ are kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regbench.config import Experiment
 from regbench.probes.harness import numpy
+from regbench.runs.files import Row
 
 if TYPE_CHECKING:
     import keras
-
-Row = Mapping[str, float | None]
 
 
 class Selection:
@@ -68,13 +67,13 @@ def _without_test(row: Row) -> dict[str, float | None]:
     return {name: value for name, value in row.items() if not name.startswith("test_")}
 
 
-def _copy(sources: Sequence[Any], targets: Sequence[Any]) -> None:
+def _copy(sources: Sequence[keras.Variable], targets: Sequence[keras.Variable]) -> None:
     # By way of NumPy: on JAX two variables would share an array, which the next step deletes.
     for source, target in zip(sources, targets, strict=True):
         target.assign(numpy(source).copy())
 
 
-def _copies(variables: Sequence[keras.Variable]) -> list[Any]:
+def _copies(variables: Sequence[keras.Variable]) -> list[keras.Variable]:
     import keras
 
     return [

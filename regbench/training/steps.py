@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from regbench.config import Experiment
 from regbench.datasets import Splits
 from regbench.models.batches import Batch, batches
+from regbench.regularizers.hooks import Images, Targets
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 # A run is interrupted, reports its progress and writes checkpoints between calls only: often enough
 # that nobody waits, even if the machine becomes several times slower within a call.
@@ -41,6 +43,12 @@ class Update:
     examples: int
     loss: float
     accuracy: float
+
+
+# Stacked batches: images (steps, batch, height, width, channels), and labels or probabilities.
+Inputs = Images
+Labels = NDArray[np.int64] | Targets
+Loop: TypeAlias = "Callable[[Inputs, Labels], tuple[tf.Tensor, tf.Tensor]]"
 
 
 class Trainer(Protocol):
@@ -63,7 +71,7 @@ class Steps:
 
         self._model = model
         self._is_compiled = keras.backend.backend() == "tensorflow"
-        self._loop: Callable[..., Any] | None = None
+        self._loop: Loop | None = None
         self._shape: tuple[int, ...] = ()
         # Until a call was timed, a call has one step: the first one also compiles.
         self.per_call = 1
@@ -102,7 +110,7 @@ class Steps:
             self._choose(len(updates), perf_counter() - began, call[0][0].nbytes)
         return updates
 
-    def _updates(self, images: NDArray[Any], targets: NDArray[Any]) -> Iterator[Update]:
+    def _updates(self, images: Inputs, targets: Labels) -> Iterator[Update]:
         """Train on stacked batches: images (steps, batch, height, width, channels), targets."""
         examples = images.shape[1]
         self._shape = self._shape or images.shape[1:]
@@ -125,7 +133,7 @@ class Steps:
         self.per_call = max(1, min(affordable, most))
 
 
-def _looped(model: keras.Model, images: NDArray[Any], targets: NDArray[Any]) -> Callable[..., Any]:
+def _looped(model: keras.Model, images: Inputs, targets: Labels) -> Loop:
     """Return a compiled function of stacked batches: one update each, its losses and accuracies.
 
     It is Keras' own compiled step, called in a loop inside TensorFlow. Keras' `steps_per_execution`
@@ -135,8 +143,10 @@ def _looped(model: keras.Model, images: NDArray[Any], targets: NDArray[Any]) -> 
 
     model.make_train_function()
 
-    def loop(images: Any, targets: Any) -> tuple[Any, Any]:
-        def step(index: Any, losses: Any, accuracies: Any) -> tuple[Any, Any, Any]:
+    def loop(images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def step(
+            index: tf.Tensor, losses: tf.TensorArray, accuracies: tf.TensorArray
+        ) -> tuple[tf.Tensor, tf.TensorArray, tf.TensorArray]:
             model.reset_metrics()  # as in train_on_batch: the logs cover one batch
             logs = model.train_function(iter([(images[index], targets[index], None)]))
             written = losses.write(index, logs["loss"]), accuracies.write(index, logs["accuracy"])

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,13 @@ from regbench.config import Experiment
 from regbench.datasets import Splits, fingerprint
 from regbench.execution import environment, signals
 from regbench.execution.environment import Runtime
+from regbench.execution.local import Emit
 from regbench.models.batches import steps
 from regbench.models.build import build, compile_model
 from regbench.models.evaluate import Outputs
 from regbench.models.saving import save
 from regbench.runs import predictions
-from regbench.runs.files import DETAILS, HISTORY, MODEL, PREDICTIONS, VALIDATION
+from regbench.runs.files import DETAILS, HISTORY, MODEL, PREDICTIONS, VALIDATION, Row, number
 from regbench.runs.folder import RunFolder
 from regbench.runs.summary import Summary
 from regbench.training import checkpoints, compiled_epochs, evaluate, memory
@@ -43,8 +44,6 @@ from regbench.training.stopwatch import Stopwatch
 if TYPE_CHECKING:
     import keras
 
-# The callback for a run's progress: a kind of event ("step", "epoch" or "note") and its figures.
-Emit = Callable[[str, dict[str, Any]], None]
 
 # Often enough for a live display, and practically free: a call takes longer than a pipe write.
 SECONDS_BETWEEN_STEP_REPORTS = 0.2
@@ -146,7 +145,7 @@ def train(job: Job, emit: Emit) -> dict[str, object]:
         for row in _epochs(run):
             with watch.time("save"):
                 folder.append(row)
-            emit("epoch", row | {"images_per_second": _speed(splits, [row])})
+            emit("epoch", {**row, "images_per_second": _speed(splits, [row])})
             # No checkpoint after the last epoch: the model itself is saved next.
             affordable = keeper.is_affordable or signals.stop_requested()
             if not run.is_over and affordable:
@@ -198,7 +197,7 @@ def time_epoch(trainer: Trainer, experiment: Experiment, splits: Splits) -> floa
     return time.perf_counter() - began
 
 
-def _epochs(run: _Run) -> Iterator[dict[str, Any]]:
+def _epochs(run: _Run) -> Iterator[Row]:
     """Yield the rows of the history: epoch 0 before training, then one after each epoch.
 
     Starts at the run's position and advances it. Stops early once a loss is not finite, or when a
@@ -272,7 +271,7 @@ def _checkpoint(run: _Run) -> None:
         raise signals.Stopped(f"stopped at {run.position}; the same command resumes it")
 
 
-def _row(run: _Run, reported: Mapping[str, float | None]) -> dict[str, object]:
+def _row(run: _Run, reported: Mapping[str, float | None]) -> Row:
     """Return the history's row for the epoch that was just trained."""
     # Measured after the epoch's last update, when train and test can be evaluated on the same
     # weights: only then is their difference the generalization gap.
@@ -326,7 +325,7 @@ def _measure(run: _Run, reported: Mapping[str, float | None]) -> Mapping[str, fl
 
 def _summary(run: _Run) -> Summary:
     rows, last = run.position.rows, run.position.rows[-1]
-    further: dict[str, Any] = {}
+    further: dict[str, object] = {}
     if run.splits.validation:
         further |= {key: last[key] for key in VALIDATION}
     if run.selection.is_active and run.position.is_finite:
@@ -336,33 +335,35 @@ def _summary(run: _Run) -> Summary:
             "reason": run.selection.reason or "the last epoch",
             "kept_epoch": last["epoch"] if kept is None else kept,
         }
-    return Summary(
-        name=run.experiment.name,
-        config_hash=run.experiment.hash,
-        seed=run.experiment.seed,
-        status="completed" if run.position.is_finite else "diverged",
-        epochs=last["epoch"],
-        parameters=int(run.model.count_params()),
-        train_accuracy=last["train_accuracy"],
-        test_accuracy=last["test_accuracy"],
-        train_loss=last["train_loss"],
-        test_loss=last["test_loss"],
-        gap=_gap(last),
-        train_examples=len(run.splits.train_labels),
-        test_examples=len(run.splits.test_labels),
-        train_evaluated=last["train_evaluated"],
-        test_evaluated=last["test_evaluated"],
-        # Only training: measuring costs about the same for every variant, and would dilute the
-        # difference between a slow regularizer and a fast one.
-        seconds=sum(row["seconds"] for row in rows),
-        images_per_second=_speed(run.splits, rows),
-        **further,
+    return Summary.of(
+        {
+            "name": run.experiment.name,
+            "config_hash": run.experiment.hash,
+            "seed": run.experiment.seed,
+            "status": "completed" if run.position.is_finite else "diverged",
+            "epochs": last["epoch"],
+            "parameters": int(run.model.count_params()),
+            "train_accuracy": last["train_accuracy"],
+            "test_accuracy": last["test_accuracy"],
+            "train_loss": last["train_loss"],
+            "test_loss": last["test_loss"],
+            "gap": _gap(last),
+            "train_examples": len(run.splits.train_labels),
+            "test_examples": len(run.splits.test_labels),
+            "train_evaluated": last["train_evaluated"],
+            "test_evaluated": last["test_evaluated"],
+            # Only training: measuring costs about the same for every variant, and would dilute the
+            # difference between a slow regularizer and a fast one.
+            "seconds": sum(number(row, "seconds") for row in rows),
+            "images_per_second": _speed(run.splits, rows),
+            **further,
+        }
     )
 
 
-def _gap(row: Mapping[str, object]) -> float:
+def _gap(row: Row) -> float:
     test = row["test_accuracy"]
-    return math.nan if test is None else gap(row["train_accuracy"], test)
+    return math.nan if test is None else gap(number(row, "train_accuracy"), test)
 
 
 def _save_predictions(folder: RunFolder, splits: Splits, outputs: NDArray[np.float32]) -> None:
@@ -374,7 +375,7 @@ def _probe(folder: RunFolder, run: _Run, outputs: Outputs) -> dict[str, object]:
     """Examine the trained model; return the additions to the summary."""
     sample, row = run.curves.train, run.position.rows[-1]
     found, failed = probes.measure(run.model, run.experiment, run.splits, sample, row, outputs)
-    added: dict[str, Any] = {"probes_failed": failed} if failed else {}
+    added: dict[str, object] = {"probes_failed": failed} if failed else {}
     if found:
         folder.save(DETAILS, found.save_details)
         added["probes"] = found.for_summary()
@@ -389,8 +390,8 @@ def _wall_seconds(run: _Run) -> float:
     return run.position.wall_seconds + run.watch.breakdown()["total"]
 
 
-def _speed(splits: Splits, rows: list[dict[str, Any]]) -> float | None:
+def _speed(splits: Splits, rows: Sequence[Row]) -> float | None:
     """Return the training images per second over the epochs of `rows`; None before training."""
-    seconds = sum(row["seconds"] for row in rows)
-    epochs = sum(row["epoch"] > 0 for row in rows)
+    seconds = sum(number(row, "seconds") for row in rows)
+    epochs = sum(number(row, "epoch") > 0 for row in rows)
     return len(splits.train_labels) * epochs / seconds if seconds else None

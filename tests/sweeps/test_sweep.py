@@ -1,5 +1,6 @@
 """Which runs a sweep starts, on how much of the machine, and what becomes of failures."""
 
+import inspect
 import multiprocessing
 
 import pytest
@@ -10,7 +11,8 @@ from regbench.execution import environment, executors
 from regbench.execution.failures import Failure
 from regbench.execution.local import Event
 from regbench.runs.folder import RunFolder
-from regbench.sweeps import sweep
+from regbench.sweeps import plan, sweep
+from regbench.sweeps.options import PlanOptions, RunOptions
 from regbench.sweeps.schedule import Resources
 from regbench.sweeps.sweep import Outcome
 from regbench.training import checkpoints
@@ -221,3 +223,12 @@ def test_exit_codes_tell_all_some_and_none_apart():
 def test_the_same_run_asked_for_twice_is_an_error(tmp_path):
     with pytest.raises(RegbenchError, match="smoke with seed 0 was requested twice"):
         sweep.run(experiments(0, 0), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("function", "options"), [(sweep.run, RunOptions), (plan.plan, PlanOptions)]
+)
+def test_the_typed_options_are_those_that_the_function_takes(function, options):
+    parameters = inspect.signature(function).parameters.values()
+    taken = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+    assert set(options.__annotations__) == taken

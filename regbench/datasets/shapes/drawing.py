@@ -6,8 +6,6 @@ IEEE 754 rounds exactly, so that every machine draws the same bytes.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -89,7 +87,9 @@ class _Placement:
         self._cos = quarter * (1 - t * t) / (1 + t * t)
         self._sin = 2 * t / (1 + t * t)
 
-    def cover(self, outline: Outline, chosen: Any = slice(None)) -> Plane:
+    def cover(
+        self, outline: Outline, chosen: NDArray[np.bool_] | slice[None] = slice(None)
+    ) -> Plane:
         """Return the share of each pixel that the shapes cover, float32 (n, 32, 32) in 0 to 1."""
         radius = self.radius[chosen]
         cos, sin = _flat(self._cos[chosen] / radius), _flat(self._sin[chosen] / radius)

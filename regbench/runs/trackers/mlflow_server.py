@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,10 @@ def _run(server: str, told: Any) -> TrackedRun:
     return run
 
 
-def _pages(address: str, key: str, asked: dict[str, Any] | None = None) -> Iterator[Any]:
+def _pages(address: str, key: str, asked: Mapping[str, object] | None = None) -> Iterator[Any]:
     token = None
     while True:
-        more: dict[str, Any] = {"page_token": token} if token else {}
+        more: dict[str, object] = {"page_token": token} if token else {}
         answer = _answer("POST", address, json={"max_results": PAGE, **(asked or {}), **more})
         yield from answer.get(key, [])
         token = answer.get("next_page_token")
@@ -52,7 +52,7 @@ def _pages(address: str, key: str, asked: dict[str, Any] | None = None) -> Itera
             return
 
 
-def _answer(method: str, address: str, **content: Any) -> Any:
+def _answer(method: str, address: str, **content: object) -> Any:
     import requests
 
     answer = requests.request(method, address, timeout=SECONDS, **content)
