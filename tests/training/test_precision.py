@@ -13,6 +13,7 @@ from regbench.execution.environment import Runtime
 from regbench.models import precision
 from regbench.models.build import build, compile_model
 from regbench.models.evaluate import penalty, predict
+from regbench.regularizers.keras_layers import DropBlock2D, StochasticPooling2D
 from regbench.runs.folder import RunFolder
 from regbench.training import compiled_epochs, steps, train
 from regbench.training.train import Job
@@ -147,6 +148,22 @@ def test_a_float16_run_resumes_exactly_with_its_loss_scale(monkeypatch, tmp_path
     summary = json.loads((folder / "summary.json").read_text())
     assert "probes_failed" not in summary
     assert summary["probes"]["ledger"]
+
+
+@pytest.mark.parametrize("name", HALF)
+def test_random_layers_draw_in_half_precision_as_often_as_in_float32(name):
+    """Drawn in bfloat16, a probability would be a multiple of 1/128, and 5 times this one."""
+    inputs = np.ones((64, 32, 32, 8), np.float32)
+    dropped = np.array(DropBlock2D(0.01, 2, seed=1, dtype=name)(inputs, training=True), np.float32)
+    assert (dropped == 0).mean() == pytest.approx(0.01, rel=0.1)
+    assert dropped.mean(dtype=np.float64) == pytest.approx(1, abs=5e-3)
+    windows = np.tile(np.float32([[1, 2], [0, 5]])[None, :, :, None], (8000, 1, 1, 1))
+    layer = StochasticPooling2D(2, seed=1, dtype=name)
+    picked = np.array(layer(windows, training=True), np.float32)
+    assert layer.compute_dtype == HALF[name]
+    values, counts = np.unique(picked, return_counts=True)
+    np.testing.assert_array_equal(values, [1, 2, 5])  # always one of them
+    np.testing.assert_allclose(counts / 8000, np.array([1, 2, 5]) / 8, atol=0.02)
 
 
 def test_an_own_network_with_probabilities_in_half_precision_is_refused():
