@@ -102,6 +102,7 @@ def _jit_compile(model: keras.Model, asked: bool | None) -> bool | str:
         return True
     reason = "a layer of this network does not support XLA"
     if keras.backend.backend() == "tensorflow":
+        # XLA refuses the gradient of max pooling then, for example, and on a CPU too.
         reason = "Keras has no XLA on TensorFlow with deterministic operations, as runs have them"
     raise RegbenchError(
         f"train.jit_compile: expected null or false, received true: {reason}; "
