@@ -64,12 +64,12 @@ class Train(Section):
 
     def numerics(self) -> dict[str, str | bool]:
         """Return how the network is computed, where that is not the default."""
-        changed = {"precision": self.precision, "jit_compile": self.jit_compile}
-        return {
-            key: value
-            for key, value in changed.items()
-            if value is not None and value != Train.model_fields[key].default
-        }
+        found: dict[str, str | bool] = {}
+        if self.precision != "float32":
+            found["precision"] = self.precision
+        if self.jit_compile is not None:
+            found["jit_compile"] = self.jit_compile
+        return found
 
     @model_validator(mode="before")
     @classmethod
