@@ -3,8 +3,9 @@
     python gpu.py [--output gpu.md] [--libraries FOLDER] [--minutes 8]
 
 Runs the tests of the JAX backend on the GPU, then trains the baseline's layers, in interleaved
-rounds, with regbench, Keras' `fit` on JAX and a PyTorch loop. What does not fit into the minutes is
-left out, and the page says so. Without a GPU the page says that nothing was measured.
+rounds, with regbench, Keras' `fit` on JAX and a PyTorch loop, and then several seeds in one program
+against one after the other. What does not fit into the minutes is left out, and the page says so.
+Without a GPU the page says that nothing was measured.
 
 With `--libraries`, a folder made by `make gpu-wheels`, this Python needs nothing but JAX and torch.
 """
@@ -117,7 +118,37 @@ def measured(session: Session, found: str) -> str:
     checked = session.python(*test, XLA_FLAGS="--xla_gpu_deterministic_ops=true")
     outcome = checked.splitlines()[-1] if checked else "failed, or not finished in time"
     text += f"`pytest {TESTS}` on the GPU: {outcome} ({time.monotonic() - began:.0f} s).\n\n"
-    return text + table(speeds(session))
+    return text + table(speeds(session)) + seeds_per_program(session)
+
+
+def seeds_per_program(session: Session) -> str:
+    """Return a table of networks whose seeds share a program, against one seed after the other."""
+    sizes = ("--images", "5120", "--batch", str(BATCH), "--rounds", str(ROUNDS))
+    networks = ("baseline", "batch_norm", "resnet20", "large mlp")
+    printed = [
+        session.python(str(HERE / "seeds_per_program.py"), *sizes, "--networks", network)
+        for network in networks
+    ]
+    lines = [
+        "",
+        "Several seeds in one program (`vmap`), against one after the other; an epoch, in seconds.",
+        "",
+        "| network | seeds | one program | one by one | one by one / one program, median | lowest "
+        "| largest relative difference of a loss |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for network, text in zip(networks, printed, strict=True):
+        if text is None:
+            lines.append(f"| {network} | | not measured | | | | |")
+            continue
+        found = json.loads(text.splitlines()[-1])
+        both, ratios = found["epoch"], found["apart_over_together"]
+        lines.append(
+            f"| {network} | {found['seeds']} | {statistics.median(both['together']):.3f} "
+            f"| {statistics.median(both['apart']):.3f} | {ratios['median']:.2f} "
+            f"| {ratios['lowest']:.2f} | {found['largest_relative_difference_of_a_loss']:.1e} |"
+        )
+    return "\n".join([*lines, ""])
 
 
 def speeds(session: Session) -> dict[str, list[float]]:

@@ -43,9 +43,12 @@ class AllCNN(Builder):
             layers += kit.after_block(block, pooling=self.pooled)
         layers += kit.conv("block3_conv1", 2 * self.width, padding="valid")
         layers += kit.conv("block3_conv2", 2 * self.width, kernel_size=1)
-        # The output layer is a convolution: a dense layer at every place, before their mean.
+        # The output layer is a convolution: a dense layer at every place, before their mean. It is
+        # float32 for the same reason as the kit's.
         layers += kit.before_dense("output")
-        layers.append(keras.layers.Conv2D(classes, 1, name="output"))
-        layers.append(keras.layers.GlobalAveragePooling2D(name="global_average_pooling"))
-        layers.append(keras.layers.Activation("softmax", name="softmax"))
+        layers += [
+            keras.layers.Conv2D(classes, 1, name="output", dtype="float32"),
+            keras.layers.GlobalAveragePooling2D(name="global_average_pooling", dtype="float32"),
+            keras.layers.Activation("softmax", name="softmax", dtype="float32"),
+        ]
         return keras.Sequential([keras.Input(input_shape), *layers])

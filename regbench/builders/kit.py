@@ -54,7 +54,9 @@ class Kit:
             return techniques
         from regbench.regularizers.keras_layers import PerImageStandardization
 
-        return [PerImageStandardization(name=f"{name}_standardization"), *techniques]
+        # Half precision has too few digits for the mean of thousands of pixels.
+        own = PerImageStandardization(name=f"{name}_standardization", dtype="float32")
+        return [own, *techniques]
 
     def conv(
         self, name: str, filters: int, kernel_size: int = 3, **options: object
@@ -95,7 +97,8 @@ class Kit:
         """Return the dense layer that gives class probabilities."""
         import keras
 
-        layer = keras.layers.Dense(classes, activation="softmax", name=name)
+        # Whatever the other layers compute in: float16 rounds a probability of 0.9999 to 1.
+        layer = keras.layers.Dense(classes, activation="softmax", name=name, dtype="float32")
         return [*self.before_dense(name), layer]
 
     def activate(self, name: str) -> list[keras.Layer]:

@@ -54,7 +54,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 # Keys that configs of runs do not have unless they are used: those are read by older versions too.
 LATER_KEYS = {
     "data": ("center_crop", "per_image_standardization"),
-    "train": ("decay", "milestones"),
+    "train": ("decay", "milestones", "precision", "jit_compile"),
 }
 
 

@@ -38,6 +38,16 @@ class Train(Section):
 
     `checkpoint_minutes` is how much of a long epoch an interruption may cost; there is a checkpoint
     after every epoch anyway. It decides nothing of the results, and so is not in the hash.
+
+    `precision` is Keras' dtype policy. With `mixed_float16` or `mixed_bfloat16`, layers compute in
+    that type, in training and wherever the model is measured. Weights, updates, penalties, the
+    moments of normalizations, the output layer, its softmax and the loss stay float32. With
+    `mixed_float16` alone, Keras scales the loss, so that small gradients do not become 0: where a
+    gradient overflows, it skips the update and halves the scale.
+
+    `jit_compile` is Keras' argument: whether XLA compiles the step. If it is null, JAX does so, and
+    TensorFlow and PyTorch do not. `false` makes JAX run one operation after the other, which is
+    for debugging; `true` is an error where Keras can't.
     """
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 25
@@ -49,6 +59,17 @@ class Train(Section):
     decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     milestones: Milestones | None = None
     checkpoint_minutes: Annotated[float, Field(gt=0, le=10**6)] = 10.0
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    jit_compile: bool | None = None
+
+    def numerics(self) -> dict[str, str | bool]:
+        """Return how the network is computed, where that is not the default."""
+        found: dict[str, str | bool] = {}
+        if self.precision != "float32":
+            found["precision"] = self.precision
+        if self.jit_compile is not None:
+            found["jit_compile"] = self.jit_compile
+        return found
 
     @model_validator(mode="before")
     @classmethod

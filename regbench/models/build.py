@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from regbench.builders import Builder
 from regbench.builders.own import OwnModel
 from regbench.config import Experiment
 from regbench.errors import RegbenchError
-from regbench.models import memory, optimizer
+from regbench.models import memory, optimizer, precision
 from regbench.models.own import checked, fresh
 from regbench.models.weights import constrain, draw, penalize, seed_noise
 from regbench.text import one_line
@@ -42,7 +43,10 @@ def build(experiment: Experiment, input_shape: tuple[int, ...], classes: int) ->
     try:
         if not own:
             memory.check(builder, input_shape, lambda: builder.build(kit, input_shape, classes))
-        with fresh(experiment.seed_of("init")) if own else contextlib.nullcontext():
+        with (
+            precision.policy(experiment.train),
+            fresh(experiment.seed_of("init")) if own else contextlib.nullcontext(),
+        ):
             model = builder.build(kit, input_shape, classes)
     except RegbenchError:
         raise
@@ -74,13 +78,36 @@ def compile_model(model: keras.Model, experiment: Experiment, steps_per_epoch: i
     import keras
 
     made = optimizer.make(experiment, model, steps_per_epoch)
+    made = precision.with_loss_scale(made, experiment.train)
+    options = {"jit_compile": _jit_compile(model, experiment.train.jit_compile)}
     if experiment.changing("batch"):
         accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-        model.compile(made, "categorical_crossentropy", metrics=[accuracy])
+        model.compile(made, "categorical_crossentropy", metrics=[accuracy], **options)
         _make_variables(model, np.zeros((1, model.output_shape[-1]), np.float32))
     else:
-        model.compile(made, "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.compile(made, "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
         _make_variables(model, np.zeros(1, np.int64))
+
+
+def _jit_compile(model: keras.Model, asked: bool | None) -> bool | str:
+    """Return Keras' argument `jit_compile`. Raises RegbenchError where Keras would ignore it."""
+    if not asked:
+        return "auto" if asked is None else False
+    import keras
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of which Keras makes a warning, and goes on without XLA
+        model.jit_compile = True
+    if model.jit_compile:
+        return True
+    reason = "a layer of this network does not support XLA"
+    if keras.backend.backend() == "tensorflow":
+        # XLA refuses the gradient of max pooling then, for example, and on a CPU too.
+        reason = "Keras has no XLA on TensorFlow with deterministic operations, as runs have them"
+    raise RegbenchError(
+        f"train.jit_compile: expected null or false, received true: {reason}; "
+        "leave it out, or use --backend jax"
+    )
 
 
 def _make_variables(model: keras.Model, targets: NDArray[np.float32] | NDArray[np.int64]) -> None:

@@ -62,6 +62,12 @@ def checked(
     except Exception as error:  # a user's layers can raise anything
         text = f"a model of images of {input_shape}, received {raised(error)}"
         raise _error(name, text) from error
+    if outputs.dtype.itemsize < 4:  # of float32
+        raise _error(
+            name,
+            f"class probabilities in float32, received {outputs.dtype}; "
+            "give the output layer dtype='float32'",
+        )
     if outputs.shape != (2, classes):
         raise _error(name, f"an output (n, {classes}), received (n, {outputs.shape[1:]})")
     if outputs.min() < 0 or not np.allclose(outputs.sum(axis=1), 1, atol=TOLERANCE):

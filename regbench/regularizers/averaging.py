@@ -66,7 +66,8 @@ class _OptimizerAverage(Averaging):
     """The average that a Keras optimizer with `use_ema` keeps; it is in every checkpoint."""
 
     def __init__(self, model: keras.Model) -> None:
-        self._optimizer = model.optimizer
+        # With train.precision: mixed_float16, it is inside the one that scales losses.
+        self._optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
 
     def weights(self) -> Sequence[keras.Variable] | None:
         if _number(self._optimizer.iterations) == 0:  # zeros before the first update

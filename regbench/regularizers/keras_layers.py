@@ -55,9 +55,11 @@ class DropBlock2D(keras.layers.Layer):
         if not training or self.rate == 0:
             return inputs
         kept = self._kept(inputs)
-        share = ops.mean(kept)
+        # In half precision neither the mean of so many nor a rare start would come out right.
+        share = ops.mean(ops.cast(kept, "float32"))
         # A small batch may be dropped entirely: don't divide its zeros by zero.
-        return inputs * kept / ops.maximum(share, keras.config.epsilon())
+        share = ops.cast(ops.maximum(share, keras.config.epsilon()), inputs.dtype)
+        return inputs * kept / share
 
     def _kept(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Return the mask, of the inputs' shape: 1 where a value is kept."""
@@ -67,7 +69,7 @@ class DropBlock2D(keras.layers.Layer):
         # The paper's gamma: the probability that a square starts at a place where it fits.
         gamma = self.rate * height * width / (size**2 * rows * columns)
         shape = (ops.shape(inputs)[0], rows, columns, channels)
-        draws = keras.random.uniform(shape, dtype=inputs.dtype, seed=self.seed_generator)
+        draws = keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
         starts = ops.cast(draws < gamma, inputs.dtype)
         # A value is off if a square starts at it or up to size - 1 places before it.
         edge = (size - 1, size - 1)
@@ -144,7 +146,12 @@ class StochasticPooling2D(_RandomPooling2D):
     """
 
     def call(self, inputs: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
-        values = self._windows(ops.relu(inputs))
+        # In half precision a draw may round up to the total, and pick nothing.
+        values = self._windows(ops.cast(ops.relu(inputs), "float32"))
+        return ops.cast(self._pooled(values, training), inputs.dtype)
+
+    def _pooled(self, values: keras.KerasTensor, training: bool) -> keras.KerasTensor:
+        """Return (n, rows, columns, channels) of windows, whose values are the last axis."""
         total = ops.sum(values, axis=-1)
         if not training:
             squares = ops.sum(ops.square(values), axis=-1)

@@ -32,7 +32,7 @@ from regbench.runs.files import COLUMNS, CONFIG, ENVIRONMENT, HISTORY_FILE, SUMM
 
 FOLDER, FILE = ".regbench-cache", "runs.bin"
 # Raise it when a reader checks more than before, or interprets a file differently.
-VERSION = 2
+VERSION = 3
 # Fewer runs than this are read in an instant, and their folder stays untouched.
 FEWEST = 100
 # A file changed this shortly before it was read could change again without a new time.

@@ -50,10 +50,13 @@ Pick: TypeAlias = "Callable[[Arrays, jax.Array], tuple[jax.Array, jax.Array]]"
 
 
 def trainer(model: keras.Model, experiment: Experiment, splits: Splits) -> Trainer:
-    """Return what trains the compiled model: compiled epochs on JAX, else `Steps`."""
+    """Return what trains the compiled model: compiled epochs on JAX, else `Steps`.
+
+    So it is with `train.jit_compile: false`, where nothing may be compiled.
+    """
     import keras
 
-    if keras.backend.backend() != "jax":
+    if keras.backend.backend() != "jax" or not model.jit_compile:
         return Steps(model)
     if experiment.changing("batch") or splits.train_images.nbytes > MOST_BYTES:
         return UploadedBatches(model)

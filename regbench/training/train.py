@@ -118,7 +118,7 @@ def train(job: Job, emit: Emit) -> dict[str, object]:
         # Load the data before writing anything: a checkpoint from other data or other software
         # is refused here, while the folder is still as the earlier session left it.
         described = environment.describe(job.runtime, job.command, experiment.plugins)
-        described |= {"data": data}
+        described |= {"data": data, **experiment.train.numerics()}
         identity = checkpoints.identity(experiment.run_name, described)
         keeper = Checkpoints(folder.checkpoints, identity, experiment.train.checkpoint_minutes)
         checkpoint = None if job.restart else keeper.latest()

@@ -18,7 +18,7 @@ import pytest
 
 from regbench import config, datasets
 from regbench.execution.environment import Runtime
-from regbench.models import batches
+from regbench.models import batches, precision
 from regbench.models.build import build, compile_model
 from regbench.regularizers.dropout import Dropout
 from regbench.runs.folder import RunFolder
@@ -46,6 +46,7 @@ TECHNIQUES = {
     "dropout": ["dropout.dense=0.5"],
     "batch_norm": ["batch_norm=true"],
     "mixup": ["mixup=0.2"],
+    "mixed_float16": ["train.precision=mixed_float16", "dropout.dense=0.5", "batch_norm=true"],
     "all": ["dropout.dense=0.5", "batch_norm=true", "mixup=0.2", "gradient_clipping=1", "ema=0.9"],
 }
 # The shipped tests train one of them; those of each are behind a marker.
@@ -203,6 +204,52 @@ def test_compiled_epochs_are_those_of_single_steps(monkeypatch, toy):
     again, same = trained(toy, trainer)
     assert again == updates
     assert [each.tobytes() for each in same] == [each.tobytes() for each in variables]
+
+
+@on_jax
+@pytest.mark.processes
+def test_compiled_epochs_scale_float16_losses_as_single_steps_do(monkeypatch):
+    """The scale grows, and falls where a gradient overflows, within the 20 updates."""
+
+    def scaled(optimizer, _):
+        return keras.optimizers.LossScaleOptimizer(optimizer, 2.0**20, dynamic_growth_steps=3)
+
+    monkeypatch.setattr(precision, "with_loss_scale", scaled)
+    monkeypatch.setattr(steps, "SECONDS_PER_CALL", 1e9)
+    made = experiment("train.precision=mixed_float16", "dropout.dense=0.5")
+    splits = datasets.load(made.data, made.seed)
+    found = []
+    for kind in Steps, ResidentEpochs:
+        model = build(made, splits.train_images.shape[1:], len(splits.classes))
+        compile_model(model, made, batches.steps(made, splits))
+        trainer = kind(model, *([splits] if kind is ResidentEpochs else []))
+        losses = []
+        for epoch in 1, 2:
+            with trainer.epoch(made, splits, epoch) as calls:
+                losses += [each.loss for call in calls for each in trainer.train(call)]
+        state = [values(getattr(model.optimizer, key)) for key in ("dynamic_scale", "step_counter")]
+        found.append((losses, state))
+    (expected, theirs), (losses, mine) = found
+    assert mine == theirs
+    # float16 has 11 bits: what XLA fuses, it rounds less often.
+    assert losses == pytest.approx(expected, rel=5e-3)
+
+
+@on_jax
+def test_without_compilation_the_updates_are_the_same(monkeypatch):
+    """Operation by operation, by Keras' own step."""
+    found = []
+    for asked, kind in ("null", ResidentEpochs), ("false", Steps):
+        made = experiment(f"train.jit_compile={asked}", "data.train_examples=16")
+        splits = datasets.load(made.data, made.seed)
+        model = build(made, splits.train_images.shape[1:], len(splits.classes))
+        compile_model(model, made, batches.steps(made, splits))
+        trainer = compiled_epochs.trainer(model, made, splits)
+        assert type(trainer) is kind
+        assert model.jit_compile == (asked == "null")
+        with trainer.epoch(made, splits, 1) as calls:
+            found.append([each.loss for call in calls for each in trainer.train(call)])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 @on_jax
