@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,16 @@ from tests.evidence.shipped import Study
 
 SHIPPED = [study for study in shipped.STUDIES if study.bundle.exists()]
 # Those whose data is drawn; other data may not be on this machine.
+# The variants of the contest, by the names that its table has for readers.
+CONTEST = {
+    "baseline": "baseline",
+    "batch normalization": "batch_norm",
+    "label smoothing": "label_smoothing",
+    "flip and crop": "flip_crop",
+    "decoupled weight decay": "weight_decay",
+    "L2": "l2",
+    "dropout": "dropout",
+}
 DRAWN = [study for study in SHIPPED if study.is_drawn]
 
 
@@ -40,6 +51,35 @@ def test_results_are_shipped():
     assert len(SHIPPED) == len(shipped.STUDIES) >= 12
     folders = {path.name for path in shipped.RESULTS.iterdir()}
     assert folders == {study.name for study in SHIPPED}
+
+
+def test_the_page_of_results_counts_the_verdicts_of_every_study():
+    page = (shipped.RESULTS.parent / "README.md").read_text(encoding="utf-8")
+    row = r"^\| \[`(\w+)`\]\(studies/(\w+)/verdicts.md\) \| (\d+) \| (\d+) \| (\d+) \|"
+    rows = re.findall(row, page, re.MULTILINE)
+    assert {name for name, *_ in rows} == {study.name for study in SHIPPED if study.is_drawn}
+    for name, folder, *counts in rows:
+        found = json.loads((shipped.RESULTS / folder / "verdicts.json").read_text())["counts"]
+        kinds = ("supported", "contradicted", "undecided")
+        assert (name, *map(int, counts)) == (folder, *(found[kind] for kind in kinds))
+
+
+@pytest.mark.parametrize("page", ["README.md", "results/README.md"])
+@pytest.mark.parametrize(("label", "name"), CONTEST.items())
+def test_the_table_of_the_contest_is_that_of_its_verdicts(page, label, name):
+    told = (shipped.RESULTS / "contest/verdicts.md").read_text(encoding="utf-8")
+    numbers = [
+        re.search(rf"^\| {each} \| \d+ runs \| [^|]+ \| ([^|]+) \|", told, re.MULTILINE)[1]
+        for each in (name, f"{name}_tuned")
+    ]
+    if name == "baseline":
+        numbers += ["", ""]
+    else:
+        claim = rf"`test_accuracy: {name}_tuned [^`]+`\) \| \*\*(\w+)\*\* \| ([^|]+) \|"
+        verdict, difference = re.search(claim, told).groups()
+        numbers += [re.sub(r"^[+-](?=0\.000)", "", difference), verdict]
+    row = f"| {label} | {' | '.join(numbers)} |".replace(" |  |", " | |").replace("|  |", "| |")
+    assert row in Path(page).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("study", SHIPPED, ids=lambda study: study.name)

@@ -54,6 +54,7 @@ def make(study: Study) -> None:
     if study.read().contest:
         study.trials.parent.mkdir(exist_ok=True)
         _regbench("bundle", runs / study.trials.parent.name, "--no-models", "-o", study.trials)
+        _regbench("report", runs, "-o", study.folder / "report.html")
     for name in ("verdicts.json", "verdicts.md"):
         shutil.copyfile(runs / name, study.folder / name)
     _regbench("compare", runs, "--plot", study.folder / "curves.svg")
