@@ -82,6 +82,20 @@ class Design:
 
 
 @dataclass(frozen=True)
+class Passed:
+    """A claim at a look: its two-sided p-value, and those that would have decided it then.
+
+    `alone` decides a claim that is the only open one, and `all_open` the first of all that were
+    open, by Holm's procedure. `p_value` is None if there was nothing to test.
+    """
+
+    seeds: int
+    p_value: float | None
+    alone: float
+    all_open: float
+
+
+@dataclass(frozen=True)
 class Look:
     """The look after which a claim was decided, or the last one so far.
 
@@ -89,13 +103,14 @@ class Look:
     judged. `boundary` is the two-sided p-value that decides a single claim at this look; intervals
     are of confidence 1 - boundary, so that all looks together cover 95%: repeated confidence
     intervals (Jennison and Turnbull, "Interim Analyses: The Repeated Confidence Interval Approach",
-    1989).
+    1989). `passed` are all looks so far.
     """
 
     number: int
     looks: int
     seeds: int
     boundary: float
+    passed: tuple[Passed, ...] = ()
 
 
 def spent(spending: Spending, alpha: ArrayLike, fraction: float) -> Array:

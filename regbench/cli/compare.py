@@ -89,7 +89,6 @@ def compare(
     """
     from regbench.analysis import compare as comparison
     from regbench.analysis import evidence
-    from regbench.runs import collection
 
     if by_origin.wanted(results, apart):
         if plot or changes or intervals:
@@ -115,8 +114,7 @@ def compare(
     rows: Sequence[ConfigRow] = compared
     if sort:
         rows = evidence.ordered(rows, sort)
-    with collection.paused():
-        _print(rows, form, shown, changes, intervals)
+    _print(rows, form, shown, changes, intervals)
     if plot:
         if loaded.frame["test_accuracy"].isna().all() and loaded.frame["test_loss"].isna().all():
             raise RegbenchError("--plot draws train and test curves, which no run here has")
@@ -140,17 +138,19 @@ def _print(
     rows: Sequence[ConfigRow], form: str | None, shown: list[str], changes: bool, intervals: bool
 ) -> None:
     from regbench.analysis import evidence
+    from regbench.runs import collection
     from regbench.terminal import comparison, significance
 
-    if form == "json":
-        print_json([row.as_dict() for row in rows])
-    elif form == "csv":
-        click.echo(comparison.comma_separated(rows), nl=False)
-    elif form == "markdown":
-        click.echo(comparison.markdown(rows), nl=False)
-        for name in shown or evidence.differing(rows):
-            click.echo(f"\n{significance.markdown(rows, name)}", nl=False)
-    else:
-        screen = console(stderr=False)
-        for part in significance.view(rows, shown, changes, screen.width, intervals):
-            screen.print(part)
+    with collection.paused():
+        if form == "json":
+            print_json([row.as_dict() for row in rows])
+        elif form == "csv":
+            click.echo(comparison.comma_separated(rows), nl=False)
+        elif form == "markdown":
+            click.echo(comparison.markdown(rows), nl=False)
+            for name in shown or evidence.differing(rows):
+                click.echo(f"\n{significance.markdown(rows, name)}", nl=False)
+        else:
+            screen = console(stderr=False)
+            for part in significance.view(rows, shown, changes, screen.width, intervals):
+                screen.print(part)

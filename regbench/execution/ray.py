@@ -336,7 +336,7 @@ def _connected(cluster: Cluster, cores: int) -> Iterator[None]:
             library.shutdown()
 
 
-def _initialize(wanted: Mapping[str, Any], address: str | None) -> None:
+def _initialize(wanted: Mapping[str, object], address: str | None) -> None:
     """Connect this process to Ray, which is started here where there is no address.
 
     A Ray that is started waits 15 seconds for processes of its own, and gives up where the machine

@@ -15,6 +15,7 @@ from regbench import files, plugins
 from regbench.analysis import compare
 from regbench.analysis.rows import ConfigRow
 from regbench.errors import RegbenchError
+from regbench.figures.boundaries import boundaries
 from regbench.figures.curves import Curves, curves, gap, together
 from regbench.figures.differences import cost, differences
 from regbench.figures.interactions import interactions
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     import pandas
 
 __all__ = [
-    "FIGURES", "OF_TRIALS", "budget", "cost", "curves", "differences", "ensemble", "gap",
-    "interactions", "ledger", "margins", "reliability", "save", "save_all", "sources", "together",
+    "FIGURES", "OF_TRIALS", "boundaries", "budget", "cost", "curves", "differences", "ensemble",
+    "gap", "interactions", "ledger", "margins", "reliability", "save", "save_all", "sources",
+    "together",
 ]  # fmt: skip
 
 FORMATS = (".svg", ".pdf", ".png", ".html")
@@ -48,6 +50,7 @@ FIGURES: dict[str, Function] = {
     "cost": cost,
     "sources": sources,
     "interactions": interactions,
+    "boundaries": boundaries,
     "ledger": ledger,
     "ensemble": ensemble,
     "reliability": reliability,

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from regbench.analysis import evidence, statistics
-from regbench.analysis.sequential import Design, Look, Spending
+from regbench.analysis.sequential import Design, Look, Passed, Spending
 from regbench.analysis.statistics import ALPHA
 from regbench.config import Experiment
 from regbench.errors import Warn
+from regbench.runs.judged import VERDICTS
 from regbench.studies import effects, verdicts
 from regbench.studies.differences import Runs
 from regbench.studies.file import Study
@@ -36,9 +37,6 @@ from regbench.text import listed
 
 if TYPE_CHECKING:
     import pandas
-
-# Written beside the run folders; comparisons read only those.
-VERDICTS = "verdicts.json"
 
 
 class Declared(TypedDict):
@@ -135,7 +133,7 @@ def _look(found: Sequence[Verdict], design: Design, number: int, runs: Runs) -> 
     levels = [None if each is None else _level(each, design, number) for each in weighed]
     alpha = ALPHA / sum(each is not None for each in weighed)
     return [
-        before if each is None else _verdict(each, level, alpha, design, number, runs)
+        before if each is None else _verdict(before, each, level, alpha, design, number, runs)
         for before, each, level in zip(found, weighed, statistics.holm(levels), strict=True)
     ]
 
@@ -146,6 +144,7 @@ def _level(weighed: Evidence, design: Design, number: int) -> float:
 
 
 def _verdict(
+    before: Verdict,
     weighed: Evidence,
     level: float | None,
     alpha: float,
@@ -155,6 +154,8 @@ def _verdict(
 ) -> Verdict:
     seeds, boundary = design.looks[number], design.boundaries()[number]
     verdict = verdicts.conclude(weighed, level, seeds, alpha, 1 - boundary)
+    passed = before.look.passed if before.look else ()
+    now = Passed(seeds, weighed.p_value, boundary, design.boundaries(alpha)[number])
     # What the whole design can see: nearly all of its power is that of the last look.
     strictest, most = design.boundaries(alpha)[-1], design.looks[-1]
     claim, differences = weighed.claim, weighed.differences
@@ -164,7 +165,7 @@ def _verdict(
         needed_low=None,
         needed_high=None,
         effects=effects.of_claim(claim, runs, differences, strictest, most),
-        look=Look(number + 1, len(design.looks), seeds, boundary),
+        look=Look(number + 1, len(design.looks), seeds, boundary, (*passed, now)),
     )
 
 

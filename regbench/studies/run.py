@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Unpack
 from regbench import files, runs
 from regbench.analysis import metrics
 from regbench.config.changes import changes
-from regbench.runs import Results, Warn, elsewhere, storage
+from regbench.runs import Results, Warn, elsewhere, judged, storage
 from regbench.studies import (
     data_sets,
     factor_effects,
@@ -140,7 +140,7 @@ def save(result: StudyResult, results: Path) -> None:
     """Write the verdicts beside the runs they are based on."""
     results.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result.as_dict(), indent=2, allow_nan=False)
-    files.write(results / looks.VERDICTS, text + "\n")
+    files.write(results / judged.VERDICTS, text + "\n")
     files.write(results / TABLE, markdown.markdown(result))
 
 

@@ -15,7 +15,7 @@ from regbench import config, figures, report, runs
 from regbench.analysis import compare
 from regbench.errors import RegbenchError
 from regbench.figures import FIGURES, Shared, probes, style
-from regbench.report import charts, page, provenance
+from regbench.report import charts, page, provenance, tables
 from regbench.runs import probe_results
 from tests import made_up_runs
 
@@ -228,7 +228,7 @@ def test_no_figure_has_a_color_that_the_dark_does_not_know(text):
 
 def test_the_ledger_table_sums_to_the_test_number(results):
     loaded = runs.load(results)
-    table = charts._ledger_table(loaded, Shared((), probes.found_in(loaded.frame)))
+    table = tables.ledger_table(loaded, Shared((), probes.found_in(loaded.frame)))
     for _, *cells in table.rows:
         *steps, test = map(float, cells)
         assert sum(steps) == pytest.approx(test, abs=5e-4)  # each cell is rounded
@@ -242,7 +242,7 @@ def test_the_term_of_targets_and_augmentation_is_shown_where_a_run_has_it_alone(
     assert "Targets, augmentation: what training on changed images" not in plain
     assert "Targets, augmentation: what training on changed images" in text
     frame = runs.load(both).frame
-    table = charts._ledger_table(frame, Shared((), probes.found_in(frame)))
+    table = tables.ledger_table(frame, Shared((), probes.found_in(frame)))
     column = table.headings.index("targets, augmentation")
     for heading, *cells in table.rows:
         assert (cells[column - 1] != "") == heading.startswith("crop,")

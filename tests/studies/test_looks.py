@@ -74,6 +74,17 @@ def spread(mean, seeds=20, deviation=1.0):
     return mean + deviation * np.resize([-1.0, 1.0], seeds)
 
 
+def test_a_verdict_keeps_the_p_values_and_boundaries_of_its_looks():
+    clear, open_ = judge([claim("clear"), claim("open")], {"clear": spread(9), "open": spread(0)})
+    assert [each.seeds for each in clear.look.passed] == [5]
+    assert [each.seeds for each in open_.look.passed] == [5, 10, 20]
+    assert tuple(each.alone for each in open_.look.passed) == LOOKS.boundaries()
+    # Two claims are open at the first look, and one at the others.
+    halved = LOOKS.boundaries(0.025)[0]
+    assert [each.all_open for each in open_.look.passed] == [halved, *LOOKS.boundaries()[1:]]
+    assert clear.look.passed[0].p_value < halved < open_.look.passed[-1].p_value
+
+
 @pytest.mark.parametrize("spending", ["obrien_fleming", "pocock"])
 def test_verdicts_are_those_of_the_simulated_studies(spending):
     design = Design((4, 8, 16), spending)

@@ -119,7 +119,7 @@ def run(results, *overrides):
 
 
 def test_a_float16_run_resumes_exactly_with_its_loss_scale(monkeypatch, tmp_path):
-    """The scale grows within the 18 updates, so that one that starts over would be seen."""
+    """The scale grows within the 18 updates: one that started over would be another."""
     scaled = ("train.precision=mixed_float16", "ema=0.9", "gradient_clipping=1")
 
     def grows(optimizer, _):
@@ -138,9 +138,10 @@ def test_a_float16_run_resumes_exactly_with_its_loss_scale(monkeypatch, tmp_path
     assert after == history
     for mine, theirs in zip(resumed.variables, model.variables, strict=True):
         assert np.array(mine).tobytes() == np.array(theirs).tobytes()
-    for key, expected in {"dynamic_scale": 2.0**18, "step_counter": 3}.items():
-        for each in (model, resumed):
-            assert float(getattr(each.optimizer, key)) == expected
+    for key in ("dynamic_scale", "step_counter"):
+        values = [float(getattr(each.optimizer, key)) for each in (model, resumed)]
+        assert values[0] == values[1]
+    assert float(model.optimizer.dynamic_scale) > 2.0**15  # with which it starts
     # Plain Keras loads the model, and finds the types in it.
     loaded = keras.saving.load_model(folder / "model.keras", safe_mode=True)
     assert loaded.layers[0].compute_dtype == "float16"
