@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WIDTH = 760
 # Smaller p-values are drawn here: the axis is logarithmic.
-LEAST = 1e-8
+LEAST = 1e-10
 
 
 def boundaries(
@@ -40,7 +40,7 @@ def boundaries(
     seeds = sorted(data["seeds"].unique().tolist())
     x = alt.X("seeds:Q", title="seeds", axis=alt.Axis(values=seeds, format="d", grid=False))
     scale = alt.Scale(type="log", domain=[LEAST, 1], clamp=True)
-    axis = alt.Axis(title="p-value", format="~g", values=[10.0**-n for n in range(0, 9, 2)])
+    axis = alt.Axis(title="p-value", format="~g", values=[10.0**-n for n in range(0, 11, 2)])
     base = alt.Chart(data).encode(x=x)
     alone = alt.Y("max(alone):Q", scale=scale, axis=axis)
     all_open = alt.Y("min(all_open):Q", scale=scale, axis=axis)
