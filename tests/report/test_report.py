@@ -18,6 +18,7 @@ from regbench.figures import FIGURES, Shared, probes, style
 from regbench.report import charts, page, provenance, tables
 from regbench.runs import probe_results
 from tests import made_up_runs
+from tests.figures.test_figures import OF_STUDIES
 
 
 class Outline(HTMLParser):
@@ -81,7 +82,7 @@ def test_no_tag_has_an_address_outside_of_the_page(text):
 def test_every_figure_has_a_table_and_a_name(text):
     outline = Outline(text)
     drawn = [each["data-figure"] for each in outline.all("figure")]
-    assert drawn == [name for name in FIGURES if name not in ("sources", "interactions")]
+    assert drawn == [name for name in FIGURES if name not in OF_STUDIES]
     assert text.count("<figure") == text.count("</details>\n</figure>")
     images = [each for each in outline.all("div") if each.get("class") == "chart"]
     assert all(each["role"] == "img" and each["aria-label"] for each in images)
@@ -310,8 +311,7 @@ def test_the_figures_of_a_paper_compare_once_and_read_each_run_once(results, tmp
     monkeypatch.setattr(figures, "save", lambda chart, path, **options: None)
     compared = counted(monkeypatch, compare, "compare")
     read = counted(monkeypatch, probe_results, "read")
-    assert len(figures.save_all(runs.load(results), tmp_path)) == 2 * (
-        len(FIGURES) - 2
-    )  # all but the sources of variance and the interactions
+    drawn = len(FIGURES) - len(OF_STUDIES)
+    assert len(figures.save_all(runs.load(results), tmp_path)) == 2 * drawn
     assert len(compared) == 1
     assert len(read) == len(set(read)) == len(list(results.iterdir()))
