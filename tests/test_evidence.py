@@ -97,9 +97,9 @@ def test_every_run_read_the_data_that_the_code_gives_now(study, extracted):
     for run in extracted(study):
         recorded = json.loads((run / "summary.json").read_text())["data"]
         experiment = config.load(run / "config.yaml")
-        key = (experiment.data, experiment.seed)
+        key = (experiment.data, experiment.seed_of("data"))
         if key not in digests:
-            splits = datasets.load(experiment.data, experiment.seed)
+            splits = datasets.load(*key)
             digests[key] = fingerprint.record(splits)
         assert recorded == digests[key], run.name
 

@@ -112,6 +112,8 @@ class Verdict:
         own = asdict(self)
         own["claim"] = self.claim.as_dict()
         own["cautions"] = list(self.cautions)
+        if self.look:
+            own["look"]["passed"] = list(own["look"]["passed"])
         if self.across is None:
             del own["across"]
         return own
