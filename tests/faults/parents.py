@@ -35,7 +35,7 @@ NOBODY = 65_533  # a user that has no other processes
 def disturbed(folder: Path, tries: int) -> Iterator[Line]:
     """Kill parents alone, let clocks jump, and leave a sweep few files and processes."""
     runs = [victims.experiment(EPOCHS).with_seed(seed) for seed in range(RUNS)]
-    assert _wait(_sweep(runs, folder / "reference")) == 0
+    assert victims.exit_code(_sweep(runs, folder / "reference")) == 0
     reference = [victims.outcome(each, folder / "reference") for each in runs]
     yield _orphaned(folder, runs, reference, tries)
     yield _jumping(folder, runs, reference)
@@ -46,28 +46,16 @@ def _sweep(
     runs: Sequence[Experiment], results: Path, before: Callable[[], object] = lambda: None
 ) -> int:
     """Fork the parent of a sweep of two jobs, which calls `before`; return its process id."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        log = os.open(f"{results}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        before()
-        code = sweep.run(runs, results, jobs=2, threads=1, device="cpu").exit_code
-    except (OSError, RegbenchError) as error:
-        print(f"Error: {error}", flush=True)
-    except BaseException:
-        import traceback
 
-        traceback.print_exc()
-    finally:
-        os._exit(code)
+    def body() -> int:
+        try:
+            before()
+            return sweep.run(runs, results, jobs=2, threads=1, device="cpu").exit_code
+        except (OSError, RegbenchError) as error:
+            print(f"Error: {error}", flush=True)
+            return 1
 
-
-def _wait(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return victims.forked(f"{results}.log", body)
 
 
 def _orphaned(
@@ -83,7 +71,7 @@ def _orphaned(
         time.sleep(random.Random(number).uniform(0, 1.5))
         workers = _descendants(pid)
         os.kill(pid, signal.SIGKILL)
-        _wait(pid)
+        victims.exit_code(pid)
         began = time.monotonic()
         counts["alive"] += not _until(lambda workers=workers: not any(map(_is_alive, workers)), 60)
         slowest = max(slowest, time.monotonic() - began)
@@ -92,7 +80,7 @@ def _orphaned(
         before = _files(results)
         time.sleep(1)
         counts["writing"] += _files(results) != before
-        counts["lost"] += _wait(_sweep(runs, results)) != 0
+        counts["lost"] += victims.exit_code(_sweep(runs, results)) != 0
         counts["different"] += _outcomes(runs, results) != reference
         show(f"{number + 1} of {tries} parents killed, {dict(counts)}, {slowest:.1f} s")
     bad = sum(counts[each] for each in ("alive", "locked", "writing", "lost", "different"))
@@ -174,7 +162,7 @@ def _jumping(
         _let_clock_jump(os.getpid())
         sweep.train = train_while_clock_jumps  # type: ignore[attr-defined]
 
-    code = _wait(_sweep(runs, results, before))
+    code = victims.exit_code(_sweep(runs, results, before))
     longest = time.monotonic() - began
     problems = [] if code == 0 else [f"ended with {code}"]
     if not problems:
@@ -214,16 +202,15 @@ def _few(folder: Path, runs: Sequence[Experiment], reference: Sequence[victims.O
     limits += [(resource.RLIMIT_NPROC, most) for most in FEW_PROCESSES]
     for number, (limit, most) in enumerate(limits):
         results = folder / f"few{number}"
-
         results.mkdir(mode=0o777)
         results.chmod(0o777)
-        code = _wait(_sweep(runs[:2], results, functools.partial(_limit, limit, most)))
+        code = victims.exit_code(_sweep(runs[:2], results, functools.partial(_limit, limit, most)))
         said = Path(f"{results}.log").read_text(errors="replace")
         refused += code != 0
         problem = None
         if "Traceback" in said or code not in (0, 1, 3):
             problem = f"ended with {code}: {said[-300:]}"
-        elif _wait(_sweep(runs[:2], results)) != 0 or (
+        elif victims.exit_code(_sweep(runs[:2], results)) != 0 or (
             _outcomes(runs[:2], results) != reference[:2]
         ):
             problem = "lost or different"

@@ -71,22 +71,40 @@ def start(
     run that finished, 1 for one that raised; the traceback is then in `<results>.log`.
     """
     begun, told = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(told)
-        return pid, begun
-    code = 1
-    try:
-        log = os.open(f"{results}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+
+    def body() -> int:
         before()
         train.train(Job(run, results, RUNTIME, ["regbench", "run"], restart), _tell(told))
-        code = 0
+        return 0
+
+    pid = forked(f"{results}.log", body)
+    os.close(told)
+    return pid, begun
+
+
+def forked(log: str, body: Callable[[], int]) -> int:
+    """Fork a process that ends with the code `body` returns, 1 if it raises; return its id.
+
+    What it prints, and the traceback, are in the file `log`.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        code = body()
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def exit_code(pid: int) -> int:
+    """Wait for a process; return its exit code, or minus the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _tell(pipe: int) -> Callable[[str, dict[str, Any]], None]:
@@ -98,11 +116,11 @@ def _tell(pipe: int) -> Callable[[str, dict[str, Any]], None]:
 
 
 def wait(victim: tuple[int, int]) -> int:
-    """Return a victim's exit code, or minus the number of the signal that killed it."""
+    """Return a victim's `exit_code`."""
     pid, pipe = victim
-    _, status = os.waitpid(pid, 0)
+    code = exit_code(pid)
     os.close(pipe)
-    return os.waitstatus_to_exitcode(status)
+    return code
 
 
 def kill_after(victim: tuple[int, int], epoch: int, seconds: float) -> tuple[int, int]:

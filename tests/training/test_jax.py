@@ -26,21 +26,16 @@ from regbench.training import compiled_epochs, steps, train
 from regbench.training.compiled_epochs import ResidentEpochs, UploadedBatches
 from regbench.training.steps import Steps
 from regbench.training.train import Job
+from tests import tiny
 
 on_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="for a process with JAX")
 
 # Adam's slots and a falling rate; 9 batches of 8 examples and a last one of 3.
 TOY = [
-    "data.name=shapes",
+    *tiny.RUN,
     "data.train_examples=75",
-    "data.test_examples=10",
-    "model.blocks=[2]",
-    "model.convolutions=1",
-    "model.dense=[4]",
     "dropout=null",
-    "train.batch_size=8",
     "train.schedule=cosine",
-    "train.epochs=2",
 ]
 TECHNIQUES = {
     "dropout": ["dropout.dense=0.5"],

@@ -17,19 +17,14 @@ from regbench.regularizers.keras_layers import DropBlock2D, StochasticPooling2D
 from regbench.runs.folder import RunFolder
 from regbench.training import compiled_epochs, steps, train
 from regbench.training.train import Job
+from tests import tiny
 
 TOY = [
-    "data.name=shapes",
+    *tiny.RUN,
     "data.train_examples=72",
-    "data.test_examples=10",
-    "model.blocks=[2]",
-    "model.convolutions=1",
-    "model.dense=[4]",
     "dropout.dense=0.5",
     "batch_norm=true",
     "l2=0.001",
-    "train.batch_size=8",
-    "train.epochs=2",
 ]
 HALF = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 IMAGE, CLASSES = (32, 32, 3), 5

@@ -12,22 +12,17 @@ from regbench.models import batches
 from regbench.models.build import build, compile_model
 from regbench.training import steps
 from regbench.training.steps import Steps, Update
+from tests import tiny
 
 # Whatever a step has a state of: seed generators, moving averages, Adam's slots, a falling rate.
 STATEFUL = [
-    "data.name=shapes",
+    *tiny.RUN,
     "data.train_examples=75",
-    "data.test_examples=10",
-    "model.blocks=[2]",
-    "model.convolutions=1",
-    "model.dense=[4]",
     "dropout.dense=0.5",
     "batch_norm=true",
     "mixup=0.2",
     "gradient_clipping=1",
-    "train.batch_size=8",
     "train.schedule=cosine",
-    "train.epochs=2",
 ]
 EPOCHS = (1, 2)
 several_steps = pytest.mark.skipif(
