@@ -41,7 +41,6 @@ MOST_SECONDS = 1e9
 # The fields of `_Runs` that have a row for each seed.
 ARRAYS = ("seeds", "completed", "metrics", "paths", "data", "seconds", "wall_seconds")
 
-
 # The name and the hash of a config.
 Key = tuple[str, str]
 

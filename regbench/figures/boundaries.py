@@ -84,7 +84,7 @@ def points(frame: Results | pandas.DataFrame) -> list[dict[str, str | float]]:
             "all_open": passed.all_open,
         }
         for each in found
-        for passed in (each.look.passed if each.look else ())
+        for passed in each.passed
         if passed.p_value is not None
     ]
 

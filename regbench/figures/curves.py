@@ -53,7 +53,7 @@ def curves(
     """
     import altair as alt
 
-    drawn = by_epoch(frame, metric) if data is None else data[metric]
+    drawn = _by_epoch(frame, metric, data)
     if drawn.empty:  # trials of a contest do not measure the test set
         return None
     columns = columns_for(len(set(drawn["panel"])), width)
@@ -102,7 +102,7 @@ def together(
     import altair as alt
 
     axis, scale = _vertical(alt, metric, log)
-    drawn = by_epoch(frame, metric) if data is None else data[metric]
+    drawn = _by_epoch(frame, metric, data)
     if drawn.empty:
         return None
     base = alt.Chart(drawn).transform_calculate(
@@ -129,7 +129,7 @@ def gap(
     import altair as alt
 
     title = "train - test accuracy" if metric == "accuracy" else "test - train loss (nats)"
-    drawn = by_epoch(frame, metric) if data is None else data[metric]
+    drawn = _by_epoch(frame, metric, data)
     if drawn.empty:
         return None
     base = alt.Chart(drawn).transform_calculate(low="datum.gap_low", high="datum.gap_high")
@@ -144,6 +144,12 @@ def single(chart: altair.typing.ChartType, width: int, height: int) -> altair.ty
     """Return a chart of one panel that is `width` pixels wide with its axes."""
     fit = {"type": "fit-x", "contains": "padding"}
     return styled(chart.properties(width=width, height=height, autosize=fit), width)
+
+
+def _by_epoch(
+    frame: Results | pandas.DataFrame, metric: Metric, known: Curves | None
+) -> pandas.DataFrame:
+    return by_epoch(frame, metric) if known is None else known[metric]
 
 
 def _lines(

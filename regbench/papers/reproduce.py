@@ -23,14 +23,14 @@ from regbench.papers import markdown, result
 from regbench.papers.file import Paper
 from regbench.papers.result import PaperResult
 from regbench.runs import bundle
+from regbench.runs.judged import VERDICTS
+from regbench.runs.storage import BUNDLE
 from regbench.studies import run as studies
 from regbench.sweeps import sweep
 from regbench.sweeps.options import Options
 from regbench.sweeps.sweep import Outcome
 
-VERDICTS = "verdicts.json"
 TABLE = "table.md"
-BUNDLE = "runs.zip"
 
 
 @dataclass(frozen=True)

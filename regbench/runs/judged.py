@@ -48,6 +48,11 @@ class Judged(BaseModel):
     decision: Literal["supported", "contradicted", "undecided"]
     look: Look | None = None
 
+    @property
+    def passed(self) -> tuple[Passed, ...]:
+        """Its looks so far; none in a study that has no looks."""
+        return self.look.passed if self.look else ()
+
 
 class Verdicts(BaseModel):
     """The part of a study's verdicts that tells its looks; other keys are left alone."""
@@ -67,4 +72,4 @@ def read(results: Path) -> list[Judged]:
         found = Verdicts.model_validate_json(content)
     except (OSError, ValueError, ValidationError):
         return []
-    return [each for each in found.verdicts if each.look and each.look.passed]
+    return [each for each in found.verdicts if each.passed]

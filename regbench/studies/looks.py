@@ -155,9 +155,10 @@ def _verdict(
     seeds, boundary = design.looks[number], design.boundaries()[number]
     verdict = verdicts.conclude(weighed, level, seeds, alpha, 1 - boundary)
     passed = before.look.passed if before.look else ()
-    now = Passed(seeds, weighed.p_value, boundary, design.boundaries(alpha)[number])
+    with_all_open = design.boundaries(alpha)
+    now = Passed(seeds, weighed.p_value, boundary, with_all_open[number])
     # What the whole design can see: nearly all of its power is that of the last look.
-    strictest, most = design.boundaries(alpha)[-1], design.looks[-1]
+    strictest, most = with_all_open[-1], design.looks[-1]
     claim, differences = weighed.claim, weighed.differences
     return replace(
         verdict,
