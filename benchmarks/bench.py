@@ -1,6 +1,6 @@
 """Measures regbench against what one would run without it; `make bench` calls this.
 
-    python bench.py [--torch-python PATH] [--data PATH] [--rounds N] [--only NAME]...
+    python bench.py [--torch-python PATH] [--data PATH] [--rounds N] [--only NAME]... [--keep FILE]
 
 Every rival trains the baseline's layers on the same images with batches of 128 in a process of its
 own. The rounds are interleaved, so that a machine that slows down slows every rival down, and what
@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -38,6 +38,7 @@ class Found:
     speeds: dict[str, list[float]] = field(default_factory=dict)
     measured: dict[str, list[float]] = field(default_factory=dict)
     operations: dict[str, float] = field(default_factory=dict)
+    sections: list[str] = field(default_factory=list)
 
 
 def main() -> None:
@@ -50,21 +51,36 @@ def main() -> None:
     parser.add_argument("--only", action="append", choices=SECTIONS, default=[])
     parser.add_argument("--smallest", action="store_true", help="try every part; measures nothing")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--keep", type=Path, help="a file of what was measured, to resume with")
     options = parser.parse_args()
     scale = waits.Scale(options.data)
     if options.smallest:
         options.rounds = 1
         scale = waits.Scale(options.data, 1, 1, 1, 1, 1)
-    found = Found()
+    found = kept(options.keep)
     with tempfile.TemporaryDirectory(prefix="regbench-bench-") as folder:
         bench = contenders.Bench(Path(folder), options.torch_python)
         for name in options.only or SECTIONS:
+            if name in found.sections:
+                continue
             print(f"{name} ...", file=sys.stderr)
             SECTIONS[name](bench, options.rounds, scale, found)
+            found.sections.append(name)
+            print(report(found, options.rounds, scale), file=sys.stderr)
+            if options.keep:
+                options.keep.parent.mkdir(parents=True, exist_ok=True)
+                options.keep.write_text(json.dumps(asdict(found)))
     text = report(found, options.rounds, scale)
     print(text)
     if options.output:
         options.output.write_text(text)
+    if options.keep:
+        options.keep.unlink(missing_ok=True)  # complete: the next call measures again
+
+
+def kept(path: Path | None) -> Found:
+    """Return what an interrupted benchmark measured, which is not measured again."""
+    return Found(**json.loads(path.read_text())) if path and path.exists() else Found()
 
 
 def of_speeds(bench: contenders.Bench, rounds: int, scale: waits.Scale, found: Found) -> None:

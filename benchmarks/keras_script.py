@@ -71,7 +71,7 @@ def network(shape, options):
             if options.batch_norm:
                 model.add(layers.BatchNormalization())
             model.add(layers.ReLU())
-        model.add(layers.AveragePooling2D() if options.average_pooling else layers.MaxPooling2D())
+        model.add(layers.AveragePooling2D(2) if options.average_pooling else layers.MaxPooling2D())
     model.add(layers.Flatten())
     model.add(layers.Dense(128, activation="relu", kernel_regularizer=penalty()))
     if options.dropout:
