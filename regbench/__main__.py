@@ -15,8 +15,25 @@ def _forget_the_current_folder() -> None:
         del sys.path[0]
 
 
-if __name__ == "__main__":
-    _forget_the_current_folder()
-    from regbench.cli import main
+def _complain_of_the_python(missing: str = "") -> None:
+    """Leave with a line that says which Python this is, and what to do."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    received = f"{version} ({sys.executable})"
+    received += f" without the package {missing}" if missing else ""
+    sys.exit(
+        "regbench: expected Python 3.11, 3.12 or 3.13 with regbench's packages, "
+        f"received {received}; install them with `make install`, then call .venv/bin/regbench"
+    )
 
+
+if __name__ == "__main__":
+    if sys.version_info < (3, 11):  # noqa: UP036  # such as the machine's own, in a checkout
+        _complain_of_the_python()
+    _forget_the_current_folder()
+    try:
+        from regbench.cli import main
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("regbench"):
+            raise
+        _complain_of_the_python(str(error.name))
     main()

@@ -14,6 +14,7 @@ the examples are those that it chose, with the labels as it trained on them. So:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -34,7 +35,12 @@ class Fingerprint:
     @classmethod
     def of(cls, pool: object, examples: object) -> Fingerprint:
         """Return the fingerprints from two cells of a frame, where NaN means none."""
-        return cls(*(each if isinstance(each, str) else None for each in (pool, examples)))
+        return _fingerprint(*(each if isinstance(each, str) else None for each in (pool, examples)))
+
+
+@functools.lru_cache(1000)  # thousands of runs often share a few
+def _fingerprint(pool: str | None, examples: str | None) -> Fingerprint:
+    return Fingerprint(pool, examples)
 
 
 def obstacle(one: Fingerprint, other: Fingerprint, same_data: bool) -> str | None:

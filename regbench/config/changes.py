@@ -27,7 +27,9 @@ def _differences(base: object, config: object, key: str) -> Iterator[tuple[str, 
             yield from leaves(_changed_keys(config), key)
             return
         for each in {**base, **config}:
-            yield from _differences(base.get(each), config.get(each), f"{key}.{each}".strip("."))
+            one, other = base.get(each), config.get(each)
+            if one != other:  # most keys of two configs are equal: no call for each of them
+                yield from _differences(one, other, f"{key}.{each}".strip("."))
     else:
         yield from leaves(config, key)
 

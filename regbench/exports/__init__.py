@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from regbench.errors import RegbenchError
-from regbench.exports.tracking import Tracker
+
+if TYPE_CHECKING:
+    from regbench.exports.tracking import Tracker
 
 TABLES = ("csv", "parquet", "latex", "markdown")
 # The modules are imported when used: each needs a library that is not always installed.

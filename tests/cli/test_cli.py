@@ -1,5 +1,6 @@
 """The command line as a user types it, in processes of its own."""
 
+import ast
 import csv
 import errno
 import io
@@ -572,3 +573,22 @@ def test_nothing_in_the_current_folder_is_imported(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)
     assert not (tmp_path / "hacked").exists()
+
+
+def test_a_python_without_regbenchs_packages_is_told_which_it_lacks(tmp_path):
+    """Such as that of the machine, in a checkout."""
+    code = f"import runpy, sys; sys.path.insert(0, {str(Path.cwd())!r}); "
+    code += "runpy.run_module('regbench', {}, '__main__')"
+    bare = [sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(bare, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "received 3." in done.stderr
+    assert "without the package click; install them with `make install`" in done.stderr
+
+
+def test_the_help_imports_nothing_that_a_command_alone_needs():
+    """It would take a second instead of a fifth of one."""
+    code = "import sys; from regbench import cli; print([*sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    heavy = {"numpy", "pandas", "pydantic", "rich.console", "scipy", "yaml", "regbench.config"}
+    assert not heavy & set(ast.literal_eval(done.stdout))
