@@ -288,10 +288,10 @@ def _paired(
     for key, theirs in compared.items():
         reference = nearest[key]
         assert reference is not None
-        same_data = _same_data(key[1], reference[1], configs)
         here, there = fingerprints[key], fingerprints[reference]
         seeds = []
         for seed in sorted(here.keys() & there.keys()):
+            same_data = _same_data(key[1], reference[1], seed, configs)
             reason = obstacle(here[seed], there[seed], same_data)
             if reason:
                 unpaired.add(reason, labels[key], labels[reference], seed)
@@ -309,12 +309,22 @@ def _fingerprints(runs: _Runs) -> dict[int, Fingerprint]:
     return {int(seed): Fingerprint.of(*data) for seed, data in kept}
 
 
-def _same_data(one: str, other: str, configs: Configs) -> bool:
-    """Return whether two configs, given by their hashes, ask for the same data."""
+def _same_data(one: str, other: str, seed: int, configs: Configs) -> bool:
+    """Return whether two configs, given by their hashes, ask for the same data with a seed."""
     if one == other:
         return True
-    known = one in configs and other in configs
-    return known and configs[one].get("data") == configs[other].get("data")
+    return (
+        one in configs
+        and other in configs
+        and (_data(configs[one], seed) == _data(configs[other], seed))
+    )
+
+
+def _data(config: Mapping[str, object], seed: int) -> tuple[object, object]:
+    """Return what a config asks for, and the seed that chooses the examples: see `vary`."""
+    sources = config.get("vary")
+    varies = not isinstance(sources, (list, tuple)) or "data" in sources
+    return config.get("data"), seed if varies else config.get("base_seed", 0)
 
 
 def _read_both(

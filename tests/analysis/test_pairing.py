@@ -125,6 +125,25 @@ def test_configs_that_ask_for_the_same_examples_and_got_others_are_not_compared(
     assert warning == f"not paired, {OTHER_EXAMPLES}: l2 against baseline (s1)"
 
 
+def test_a_config_whose_examples_keep_another_seed_is_compared_as_one_that_asks_for_others(
+    tmp_path,
+):
+    for seed in (0, 1):
+        made_up(tmp_path, data("1", "ab"[seed]), seed=seed)
+        made_up(tmp_path, data("1", "a"), "held", seed, change="vary=[init]")
+    rows, warnings = compared(tmp_path)
+    assert warnings == []
+    assert pairs(rows["held"]) == 2
+
+
+def test_a_config_whose_examples_follow_the_seed_too_has_to_get_the_same(tmp_path):
+    made_up(tmp_path, data("1", "a"))
+    made_up(tmp_path, data("1", "b"), "varied", change="vary=[data]")
+    rows, warnings = compared(tmp_path)
+    assert warnings == [f"not paired, {OTHER_EXAMPLES}: varied against baseline (s0)"]
+    assert pairs(rows["varied"]) == 0
+
+
 def test_runs_of_which_one_recorded_no_data_are_told_and_older_ones_alone_are_compared(tmp_path):
     for seed in (0, 1, 2, 3):
         made_up(tmp_path, None, seed=seed)
