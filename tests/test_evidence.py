@@ -67,7 +67,7 @@ def test_the_page_of_results_counts_the_verdicts_of_every_study():
 @pytest.mark.parametrize("page", ["README.md", "results/README.md"])
 @pytest.mark.parametrize(("label", "name"), CONTEST.items())
 def test_the_table_of_the_contest_is_that_of_its_verdicts(page, label, name):
-    told = (shipped.RESULTS / "contest/verdicts.md").read_text(encoding="utf-8")
+    told = (shipped.RESULTS / "contest-full/verdicts.md").read_text(encoding="utf-8")
     numbers = [
         re.search(rf"^\| {each} \| \d+ runs \| [^|]+ \| ([^|]+) \|", told, re.MULTILINE)[1]
         for each in (name, f"{name}_tuned")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Folder of the runs; with --no-run also a bundle, a folder of bundles, or runs that "
     "another tool made, whose names are those of the variants.  "
-    "[default: results/studies/STUDY]",
+    "[default: results/studies/STUDY, or STUDY-PROFILE for another profile than the first]",
 )
 @options.training
 @options.budget

@@ -63,6 +63,13 @@ class Study:
     data_sets: tuple[str, ...] = ()
     over_all: tuple[Claim, ...] = ()
     factors: Factors | None = None
+    first_profile: str = ""  # of the file: the one that runs unless another is named
+
+    @property
+    def label(self) -> str:
+        """The name, with the profile unless it is the file's first: it names the results."""
+        usual = self.profile == (self.first_profile or self.profile)
+        return self.name if usual else f"{self.name}-{self.profile}"
 
     @property
     def experiments(self) -> list[Experiment]:
@@ -150,6 +157,7 @@ def of_tree(
         data_sets=named,
         over_all=file.claims if named else (),
         factors=factors,
+        first_profile=next(iter(file.profiles)),
     )
 
 

@@ -58,7 +58,8 @@ def run(
     Args:
         path: the study's file.
         profile: the name of one of its profiles; by default the first.
-        results: the folder of its runs; by default `results/studies/<study>`.
+        results: the folder of its runs; by default `results/studies/<study>`, or
+            `results/studies/<study>-<profile>` with another profile than the file's first.
         seeds: seeds to train instead of the profile's.
         overrides: changes to every variant, such as "train.epochs=5".
         warn: called with a line for each results folder that can't be read.
@@ -146,7 +147,7 @@ def save(result: StudyResult, results: Path) -> None:
 
 def default_results(study: Study) -> Path:
     """Return the default folder of a study's runs."""
-    return Path("results/studies") / study.name
+    return Path("results/studies") / study.label
 
 
 def _variants(study: Study, table: pandas.DataFrame) -> list[VariantResult]:

@@ -79,7 +79,8 @@ def study(
     Args:
         path: the study's file, or the name of a shipped one.
         profile: the name of one of its profiles; by default the first.
-        results: the folder of its runs; by default `results/studies/<study>`.
+        results: the folder of its runs; by default `results/studies/<study>`, or
+            `results/studies/<study>-<profile>` with another profile than the file's first.
         seeds: seeds to train instead of the profile's.
         overrides: changes to every variant, such as "train.epochs=5".
         warn: called with a line for each results folder that can't be read.

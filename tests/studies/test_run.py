@@ -116,6 +116,14 @@ def test_the_command_trains_what_is_missing_prints_and_is_quick_when_all_is_ther
     assert second.returncode == 1
 
 
+def test_each_profile_but_the_first_has_results_of_its_own():
+    path = Path("configs/studies/overfitting.yaml")
+    first, full = (study_file.read(path, profile) for profile in (None, "full"))
+    assert study.default_results(first) == Path("results/studies/overfitting")
+    assert study.default_results(study_file.read(path, "quick")) == study.default_results(first)
+    assert study.default_results(full) == Path("results/studies/overfitting-full")
+
+
 def test_a_finished_study_is_judged_without_tensorflow(write, tmp_path):
     path = write(VARIANTS, [GAP], "seeds: 0-4")
     made_up(path, tmp_path / "results", {"baseline": WIDE, "dropout": NARROW})
