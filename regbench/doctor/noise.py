@@ -17,12 +17,12 @@ from regbench.regularizers import Regularizer
 if TYPE_CHECKING:
     import keras
 
-RATE, CONV_RATE, DEVIATION = 0.3, 0.2, 0.25
+RATE, CONV_RATE, INPUT_RATE, DEVIATION = 0.3, 0.2, 0.1, 0.25
 SIZE = 3
 # Of a dense layer's inputs, and of maps.
 UNITS, MAPS = (200, 50), (100, 8, 8, 6)
 SETTINGS: dict[str, object] = {
-    "dropout": {"dense": RATE, "conv": CONV_RATE},
+    "dropout": {"dense": RATE, "conv": CONV_RATE, "input": INPUT_RATE},
     "spatial_dropout": {"rate": RATE},
     "dropblock": {"rate": RATE, "size": SIZE},
     "gaussian_dropout": {"dense": RATE, "conv": CONV_RATE},
@@ -48,6 +48,7 @@ class Reduce(Protocol):
 Place = tuple[str, tuple[int, ...], float]
 DENSE: Place = ("before_dense", UNITS, RATE)
 CONV: Place = ("after_block", MAPS, CONV_RATE)
+PIXELS: Place = ("on_input", MAPS, INPUT_RATE)
 BLOCK: Place = ("after_block", MAPS, RATE)
 WHOLE_MAPS: Place = ("after_block", (400, 2, 2, 10), RATE)
 INPUT: Place = ("on_input", MAPS, DEVIATION)
@@ -102,17 +103,29 @@ def in_network(name: str) -> tuple[Check, Check]:
     model, plain = (
         network.made(network.experiment(**of, **each)) for each in ({name: SETTINGS[name]}, {})
     )
-    attribute = "stddev" if name == "gaussian_noise" else "rate"
-    found = ", ".join(
-        f"{layer.name} {getattr(layer, attribute):.3g}"
-        for layer in leaves(model)
-        if layer.name.endswith((name, "dropout")) and hasattr(layer, attribute)
-    )
     images = network.splits().test_images
     outputs, expected = (evaluate.predict(each, images) for each in (model, plain))
     return (
-        equal(name, "layers", found, PLACES[name]),
+        equal(name, "layers", _places(name, model), PLACES[name]),
         close(name, "measured outputs are the baseline's", outputs, expected, 1e-6),
+    )
+
+
+def in_perceptron(name: str) -> Check:
+    """A dense layer that reads the image loses pixels at one rate, not at two in a row."""
+    rates = {"dense": RATE, "input": INPUT_RATE}
+    of = network.experiment(model=network.MLP, **{name: rates})
+    expected = "input_dropout 0.1, output_dropout 0.3"
+    return equal(name, "layers of a perceptron", _places(name, network.made(of)), expected)
+
+
+def _places(name: str, model: keras.Model) -> str:
+    """Return the technique's layers in a model, each with its rate or deviation."""
+    attribute = "stddev" if name == "gaussian_noise" else "rate"
+    return ", ".join(
+        f"{layer.name} {getattr(layer, attribute):.3g}"
+        for layer in leaves(model)
+        if layer.name.endswith((name, "dropout")) and hasattr(layer, attribute)
     )
 
 
@@ -210,7 +223,7 @@ _GAUSS = float(np.sqrt(RATE / (1 - RATE)))
 _GAUSS_CONV = float(np.sqrt(CONV_RATE / (1 - CONV_RATE)))
 # Of the tiny networks; a name, and the rate or deviation.
 PLACES = {
-    "dropout": "block1_dropout 0.2, dense1_dropout 0.3, output_dropout 0.3",
+    "dropout": "input_dropout 0.1, block1_dropout 0.2, dense1_dropout 0.3, output_dropout 0.3",
     "spatial_dropout": "block1_spatial_dropout 0.3",
     "dropblock": "block1_dropblock 0.3",
     "gaussian_dropout": (
@@ -245,7 +258,7 @@ def _noisy(place: Place, deviation: float) -> tuple[Rule, ...]:
 CHECKS: dict[str, tuple[Rule, ...]] = {
     "dropout": (
         *_dropping(DENSE, each_value, parts=False), *_dropping(CONV, each_value, parts=False),
-        in_network,
+        *_dropping(PIXELS, each_value, parts=False), in_network, in_perceptron,
     ),
     "spatial_dropout": (*_dropping(WHOLE_MAPS, each_map), in_network),
     "dropblock": (

@@ -50,6 +50,13 @@ def dropout_of_hidden_layers_alone(patch):
     )
 
 
+def pixels_dropped_twice(patch):
+    """Before a dense layer that reads the image, at the rate of pixels and at that of units."""
+    patch(
+        dropout_module.Dropout, "before_dense_on_input", lambda self, name: self.before_dense(name)
+    )
+
+
 def single_values_of_maps(patch):
     patch(
         SpatialDropout,
@@ -202,6 +209,7 @@ FAULTS = [
     ("dropout", dropout_never, ["share that is off in training, after_block"]),
     ("dropout", half_the_rate, ["share that is off in training, before_dense"]),
     ("dropout", dropout_of_hidden_layers_alone, ["layers"]),
+    ("dropout", pixels_dropped_twice, ["layers of a perceptron"]),
     ("spatial_dropout", single_values_of_maps, ["off as a whole, after_block"]),
     ("dropblock", dropblock_unscaled, ["mean in training"]),
     ("dropblock", dropblock_of_single_values, ["off in squares of 3x3"]),
