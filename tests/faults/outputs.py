@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from regbench.studies import file as study_file
 from tests import made_up_runs
@@ -30,17 +32,36 @@ claims:
   - {text: It narrows the gap, metric: gap, variant: dropout, against: baseline, expect: lower}
 """
 IMPORTED = ("altair", "jinja2", "pandas", "regbench.cli.report", "scipy.stats", "vl_convert")
-# Each command, and the files that it writes.
-COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "report": (("report", "runs", "-o", "page.html"), ("page.html",)),
-    "compare --plot": (("compare", "runs", "--plot", "plot.svg"), ("plot.svg",)),
-    "bundle": (("bundle", "runs", "-o", "runs.zip"), ("runs.zip",)),
-    "export --to csv": (
-        ("export", "runs", "--to", "csv", "-o", "tables"),
-        ("tables/runs.csv", "tables/epochs.csv"),
-    ),
-    "export --to latex": (("export", "runs", "--to", "latex", "-o", "table.tex"), ("table.tex",)),
-    "study": (
+
+
+class Asked(NamedTuple):
+    """A command, the files that it writes, and the library that it needs besides regbench's own.
+
+    Trackers take a run epoch by epoch, so that what they wrote before may be gone.
+    """
+
+    arguments: tuple[str, ...]
+    written: tuple[str, ...]
+    library: str = ""
+    keeps: bool = True
+
+
+def _export(form: str, to: str, *written: str, library: str = "", keeps: bool = True) -> Asked:
+    arguments = ("export", "runs", "--to", form, "-o", to)
+    return Asked(arguments, tuple(f"{to}/{each}" for each in written) or (to,), library, keeps)
+
+
+COMMANDS: dict[str, Asked] = {
+    "report": Asked(("report", "runs", "-o", "page.html"), ("page.html",)),
+    "compare --plot": Asked(("compare", "runs", "--plot", "plot.svg"), ("plot.svg",)),
+    "bundle": Asked(("bundle", "runs", "-o", "runs.zip"), ("runs.zip",)),
+    "export --to csv": _export("csv", "tables", "runs.csv", "epochs.csv"),
+    "export --to parquet": _export("parquet", "columns", library="pyarrow"),
+    "export --to latex": _export("latex", "table.tex"),
+    "export --to markdown": _export("markdown", "table.md"),
+    "export --to tensorboard": _export("tensorboard", "events", library="tensorboard", keeps=False),
+    "export --to mlflow": _export("mlflow", "mlflow", library="mlflow", keeps=False),
+    "study": Asked(
         ("study", "../study.yaml", "--results", "runs", "--quiet"),
         ("runs/verdicts.json", "runs/verdicts.md"),
     ),
@@ -54,14 +75,19 @@ def full(folder: Path) -> Iterator[Line]:
         yield Line(fault, 0, "left out: only root can mount a tiny file system", True)
         return
     counts: Counter[str] = Counter()
+    left_out: list[str] = []
     with disks._tiny(folder / "disk", ROOM) as disk:
         _prepare(folder, disk)
-        for command, (arguments, written) in COMMANDS.items():
-            for problem in _with_less_room(disk, arguments, written, counts):
+        for command, asked in COMMANDS.items():
+            if asked.library and importlib.util.find_spec(asked.library) is None:
+                left_out.append(asked.library)
+                continue
+            for problem in _with_less_room(disk, asked, counts):
                 counts["bad"] += 1
                 print(f"\n{command}: {problem!a:.500}", file=sys.stderr)
             show(f"{command}: {dict(counts)}")
     result = f"{counts['bad']} corrupt or unclear; {counts['full']} times full"
+    result += f"; without {', '.join(left_out)}, not installed" if left_out else ""
     yield Line(fault, counts["tries"], result, not counts["bad"] and counts["full"] > 0)
 
 
@@ -75,16 +101,14 @@ def _prepare(folder: Path, disk: Path) -> None:
         importlib.import_module(each)
 
 
-def _with_less_room(
-    disk: Path, arguments: tuple[str, ...], written: tuple[str, ...], counts: Counter[str]
-) -> Iterator[str]:
+def _with_less_room(disk: Path, asked: Asked, counts: Counter[str]) -> Iterator[str]:
     """Yield what is wrong with a command that has a result already, and not enough room."""
-    code, said = _call(disk, arguments)
-    before = _contents(disk, written)
+    code, said = _call(disk, asked.arguments)
+    before = _contents(disk, asked.written)
     if code or not before:
         yield f"exit code {code} with room: {said}"
         return
-    everything = {path for path in disk.rglob("*") if "/.regbench-cache" not in str(path)}
+    everything = _paths(disk)
     free = list(FREE)
     while free:
         pages = free.pop(0)
@@ -92,7 +116,7 @@ def _with_less_room(
         state = os.statvfs(disk)
         used = max(used, (state.f_blocks - state.f_bfree) * state.f_frsize)
         disks._resize(disk, used + pages * disks.PAGE)
-        code, said = _call(disk, arguments)
+        code, said = _call(disk, asked.arguments)
         disks._resize(disk, ROOM)
         counts["tries"] += 1
         if code == 0:
@@ -101,14 +125,16 @@ def _with_less_room(
         lines = [line for line in said.splitlines() if "No space left" in line]
         if len(lines) != 1 or "Traceback" in said or code != 1:
             yield f"{pages} pages free: exit code {code}: {said}"
-        if _contents(disk, written) != before:
+        if asked.keeps and _contents(disk, asked.written) != before:
             yield f"{pages} pages free: the result that was there is another"
-        if more := {path for path in disk.rglob("*") if "/.regbench-cache" not in str(path)} - (
-            everything
-        ):
+        if asked.keeps and (more := _paths(disk) - everything):
             yield f"{pages} pages free: left {sorted(map(str, more))}"
         if not free:
             free = [2 * pages]
+
+
+def _paths(disk: Path) -> set[Path]:
+    return {path for path in disk.rglob("*") if "/.regbench-cache" not in str(path)}
 
 
 def _contents(disk: Path, names: tuple[str, ...]) -> dict[str, bytes]:
