@@ -192,6 +192,11 @@ clean:  ## remove the environment and all that tools left behind
 # The stamp is touched last: an installation that was interrupted is taken up again.
 $(INSTALLED): requirements.lock pyproject.toml
 	@set -eu; \
+	complain() { \
+	  echo "make install: expected Python 3.11, 3.12 or 3.13, received $$1." \
+	    "Install one of them (or uv), or name one: make install PYTHON=/path/to/python3.12" >&2; \
+	  exit 1; \
+	}; \
 	if command -v uv >/dev/null; then \
 	  if ! test -x $(BIN)/python; then \
 	    rm -rf $(VENV); uv venv --no-project --python "$(or $(PYTHON),>=3.11,<3.14)" $(VENV); \
@@ -203,14 +208,13 @@ $(INSTALLED): requirements.lock pyproject.toml
 	    for each in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
 	      if "$$each" -c '$(SUPPORTED)' 2>/dev/null; then python="$$each"; break; fi; \
 	    done; \
-	    if test -z "$$python"; then \
-	      echo "make install: expected Python 3.11, 3.12 or 3.13, received $$($(or $(PYTHON),python3) --version 2>&1 || true)." \
-	        "Install one of them (or uv), or name one: make install PYTHON=/path/to/python3.12" >&2; \
-	      exit 1; \
-	    fi; \
+	    if test -z "$$python"; then complain "$$($(or $(PYTHON),python3) --version 2>&1 || true)"; fi; \
 	    rm -rf $(VENV); "$$python" -m venv $(VENV); \
 	  fi; \
 	  install="$(BIN)/python -m pip install --disable-pip-version-check"; \
+	fi; \
+	if ! $(BIN)/python -c '$(SUPPORTED)'; then \
+	  received=$$($(BIN)/python --version 2>&1); rm -rf $(VENV); complain "$$received"; \
 	fi; \
 	echo "Installing into $(VENV): TensorFlow and the like, a download of some 700 MB the first time"; \
 	$$install --only-binary :all: --require-hashes -r requirements.lock; \

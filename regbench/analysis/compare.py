@@ -22,21 +22,20 @@ from regbench.analysis import metrics as metrics_of_runs
 from regbench.analysis.coverage import Pairing
 from regbench.analysis.gap import gap
 from regbench.analysis.mcnemar import Disagreement, Stored, Tested
-from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle
+from regbench.analysis.pairing import Fingerprint, Unpaired, obstacle, same_data
 from regbench.analysis.rows import USUAL, ConfigRow, Difference, Rows, Value
 from regbench.analysis.statistics import Interval, Sample
 from regbench.analysis.widths import Covered, Paired
 from regbench.config.changes import changes
 from regbench.errors import RegbenchError, Warn
 from regbench.runs import collection, copies
+from regbench.runs.limits import MOST_SECONDS
 from regbench.runs.results import Configs, Results, results_of
 
 if TYPE_CHECKING:
     import pandas
 
 BASELINE = "baseline"
-# An epoch of more than 30 years is a damaged file; adding it up could give infinity.
-MOST_SECONDS = 1e9
 
 # The fields of `_Runs` that have a row for each seed.
 ARRAYS = ("seeds", "completed", "metrics", "paths", "data", "seconds", "wall_seconds")
@@ -52,6 +51,7 @@ def compare(
     metrics: Sequence[str] = (),
     warn: Warn | None = None,
     examples: bool = True,
+    powered: Sequence[str] | None = None,
 ) -> Rows:
     """Return a row for each config, the baseline first.
 
@@ -66,6 +66,7 @@ def compare(
             `regbench.analysis.pairing` and `regbench.runs.copies`.
         examples: whether to test the stored predictions, seed by seed, under the key `mcnemar`.
             Reading those of a run takes as long as all its other files do.
+        powered: the metrics whose needed pairs are computed, which is slow; by default all.
 
     Raises:
         RegbenchError: there is no run, or none with the baseline's name, or no such metric.
@@ -75,8 +76,7 @@ def compare(
     runs, configs = _runs(results, metrics, warn), results.configs
     if not runs:
         raise RegbenchError(
-            "expected finished runs, received none; make some with: "
-            "regbench run configs/baseline.yaml configs/dropout.yaml"
+            "expected finished runs, received none; make some with: regbench run baseline dropout"
         )
     reference_name = _baseline_name(sorted({key[0] for key in runs}), baseline)
     references = {key: each for key, each in runs.items() if key[0] == reference_name}
@@ -86,12 +86,12 @@ def compare(
         for key, reference in nearest.items()
         if reference is not None and key not in references
     }
-    pairing = _paired(runs, compared, nearest, configs, warn)
     read, paired = mcnemar.reader(warn), {}
+    pairing = _paired(runs, compared, nearest, configs, warn)
     for key, both in pairing.items():
         known = [configs.get(each[1]) for each in (key, nearest[key]) if each]
         paired[key] = _read_both(*both, known, read if examples else None)
-    versus = _versus(paired, names)
+    versus = _versus(paired, names, names if powered is None else powered)
     disagreed = {
         key: mcnemar.by_seed(mine.tested(), theirs.tested(), read, warn)
         for key, (mine, theirs) in (pairing.items() if examples else ())
@@ -289,10 +289,11 @@ def _paired(
         reference = nearest[key]
         assert reference is not None
         here, there = fingerprints[key], fingerprints[reference]
+        known = configs.get(key[1]), configs.get(reference[1])
         seeds = []
         for seed in sorted(here.keys() & there.keys()):
-            same_data = _same_data(key[1], reference[1], seed, configs)
-            reason = obstacle(here[seed], there[seed], same_data)
+            same = key[1] == reference[1] or same_data(*known, seed)
+            reason = obstacle(here[seed], there[seed], same)
             if reason:
                 unpaired.add(reason, labels[key], labels[reference], seed)
             else:
@@ -309,24 +310,6 @@ def _fingerprints(runs: _Runs) -> dict[int, Fingerprint]:
     return {int(seed): Fingerprint.of(*data) for seed, data in kept}
 
 
-def _same_data(one: str, other: str, seed: int, configs: Configs) -> bool:
-    """Return whether two configs, given by their hashes, ask for the same data with a seed."""
-    if one == other:
-        return True
-    return (
-        one in configs
-        and other in configs
-        and (_data(configs[one], seed) == _data(configs[other], seed))
-    )
-
-
-def _data(config: Mapping[str, object], seed: int) -> tuple[object, object]:
-    """Return what a config asks for, and the seed that chooses the examples: see `vary`."""
-    sources = config.get("vary")
-    varies = not isinstance(sources, (list, tuple)) or "data" in sources
-    return config.get("data"), seed if varies else config.get("base_seed", 0)
-
-
 def _read_both(
     mine: _Runs,
     theirs: _Runs,
@@ -340,7 +323,9 @@ def _read_both(
     return Paired(mine.metrics, theirs.metrics, scores, shared, widths.samples_of(*configs))
 
 
-def _versus(pairs: Mapping[Key, Paired], names: Sequence[str]) -> dict[Key, list[Difference]]:
+def _versus(
+    pairs: Mapping[Key, Paired], names: Sequence[str], powered: Sequence[str]
+) -> dict[Key, list[Difference]]:
     """Return the difference from the baseline for each config and metric, with its p-values.
 
     Holm's correction counts the compared configs, separately for each metric.
@@ -352,7 +337,8 @@ def _versus(pairs: Mapping[Key, Paired], names: Sequence[str]) -> dict[Key, list
         samples = [_differences(*both) for both in zip(mine, theirs, strict=True)]
         adjusted = statistics.holm(statistics.paired_ps(samples))
         means, flips = statistics.intervals(samples), statistics.sign_flips(samples)
-        needed, bought = power.pairs_needed_of(samples), coverage.pairings(mine, theirs)
+        needed = power.pairs_needed_of(samples) if name in powered else [power.UNKNOWN] * len(pairs)
+        bought = coverage.pairings(mine, theirs)
         found = zip(means, adjusted, flips, needed, bought, strict=True)
         for (key, paired), sample, numbers in zip(pairs.items(), samples, found, strict=True):
             beyond = widths.covered(numbers[0], len(sample), name, column, paired)

@@ -15,7 +15,7 @@ the examples are those that it chose, with the labels as it trained on them. So:
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from regbench.text import listed, seeds
@@ -56,6 +56,20 @@ def obstacle(one: Fingerprint, other: Fingerprint, same_data: bool) -> str | Non
     if same_data and one.examples != other.examples:
         return NOT_RECORDED if None in (one.examples, other.examples) else OTHER_EXAMPLES
     return None
+
+
+def same_data(
+    one: Mapping[str, object] | None, other: Mapping[str, object] | None, seed: int
+) -> bool:
+    """Return whether two configs ask for the same examples with a seed; False if one is unknown."""
+    return one is not None and other is not None and _asked(one, seed) == _asked(other, seed)
+
+
+def _asked(config: Mapping[str, object], seed: int) -> tuple[object, object]:
+    """Return the data that a config asks for, and the seed of its examples: see `vary`."""
+    sources = config.get("vary")
+    varies = not isinstance(sources, list | tuple) or "data" in sources
+    return config.get("data"), seed if varies else config.get("base_seed", 0)
 
 
 @dataclass

@@ -25,6 +25,7 @@ LARGEST_EFFECT = 1e6
 
 # At the observed spread, at the least and at the largest plausible one; None where not known.
 PairsNeeded = tuple[int | None, int | None, int | None]
+UNKNOWN: PairsNeeded = (None, None, None)
 
 
 def pairs_needed(

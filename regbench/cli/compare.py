@@ -92,10 +92,8 @@ def compare(
 
     if by_origin.wanted(results, apart):
         if plot or changes or intervals:
-            raise click.UsageError(
-                "--plot, --changes and --intervals show one set of runs; add --together, or "
-                "name one bundle"
-            )
+            one = "--plot, --changes and --intervals show one set of runs"
+            raise click.UsageError(f"{one}; add --together, or name one bundle")
         by_origin.compare(results, baseline, form, metrics, sort)
         return
     if plot:  # only a drawing needs what figures import
@@ -103,14 +101,16 @@ def compare(
 
         figures.check_format(plot)
     with busy("Reading the runs"):
-        loaded = reading.load(results, with_tables=True)
+        # What is asked for beyond the table may need the epochs in between.
+        loaded = reading.load(results, with_tables=True, ends=not (plot or metrics or sort))
     shown = evidence.spelled_out(metrics or _measured(loaded), loaded.measures)
     by = evidence.sort_key(sort or "name", loaded.measures)
     asked = list(dict.fromkeys([*shown, *([] if by == "name" else [by])]))
     examples = form is not None or intervals or "test_accuracy" in shown
-    examples = examples and not loaded.elsewhere
+    examples &= not loaded.elsewhere
+    powered = None if form else [*evidence.DIFFERENCES, *shown]  # a terminal shows no more
     with busy("Comparing the runs"):
-        compared = comparison.compare(loaded, baseline, asked, warn=warn, examples=examples)
+        compared = comparison.compare(loaded, baseline, asked, warn, examples, powered)
     rows: Sequence[ConfigRow] = compared
     if sort:
         rows = evidence.ordered(rows, sort)

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 MOST_NAMED = 5
 
 
-def load(paths: Sequence[Path], with_tables: bool = False) -> Results:
+def load(paths: Sequence[Path], with_tables: bool = False, ends: bool = False) -> Results:
     """Return the finished runs, with those in tables if wanted; warn of those that are left out.
+
+    With `ends`, only their last epochs.
 
     Raises:
         RegbenchError: there are none here, but folders further down, which it names, have some.
     """
     from regbench import runs
 
-    results = runs.load(paths, warn, with_tables)
+    results = runs.load(paths, warn, with_tables, ends)
     if results.frame.empty:  # `results.runs` makes an object of each
         below = [folder for path in paths for folder in _results_below(path)]
         if below:

@@ -8,6 +8,8 @@ from pydantic import AfterValidator, Field
 
 # Above any 32-bit float, with which a network computes, and sums of a few of them.
 MOST = 1e40
+# An epoch of more than 30 years is a damaged file; adding it up could give infinity.
+MOST_SECONDS = 1e9
 
 
 def _printable(text: str) -> str:

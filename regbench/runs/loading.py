@@ -34,7 +34,7 @@ from regbench.runs.files import (
     VALIDATION,
 )  # fmt: skip
 from regbench.runs.folder import RunFolder
-from regbench.runs.limits import MOST
+from regbench.runs.limits import MOST, MOST_SECONDS
 from regbench.runs.reading_cache import Entry, ReadingCache, RunValues
 from regbench.runs.results import RUN, Results
 from regbench.runs.summary import DataDigests, Summary
@@ -45,11 +45,15 @@ if TYPE_CHECKING:
 
 # The place of the config's hash in `Entry.run`, which leaves out the results folder.
 CONFIG_HASH = RUN.index("config_hash") - 1
+SECONDS = COLUMNS.index("seconds")
 
 
 @collection.paused()
 def load(
-    paths: str | Path | Iterable[str | Path], warn: Warn | None = None, with_tables: bool = True
+    paths: str | Path | Iterable[str | Path],
+    warn: Warn | None = None,
+    with_tables: bool = True,
+    ends: bool = False,
 ) -> Results:
     """Return every finished run: one tidy frame with a row per run and epoch, runs and configs.
 
@@ -65,11 +69,13 @@ def load(
             is skipped.
         warn: called with a line for each folder that is broken, unfinished or no run at all.
         with_tables: whether runs made elsewhere are accepted; they lack the files of a run.
+        ends: whether only the last epoch of each run is wanted, with the seconds of all of them.
+            The frame of thousands of runs is then ready many times as soon.
 
     Raises:
         RegbenchError: a path does not exist, or a bundle is none.
     """
-    reader = _Reader(warn or (lambda message: None))
+    reader = _Reader(warn or (lambda message: None), ends)
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         if with_tables and elsewhere.is_elsewhere(path):
             reader.read_elsewhere(path)
@@ -84,8 +90,9 @@ def load(
 class _Reader:
     """Collects the content of run folders, and warns of those that are left out."""
 
-    def __init__(self, warn: Warn) -> None:
+    def __init__(self, warn: Warn, ends: bool = False) -> None:
         self._warn = warn
+        self._ends = ends
         self._read: list[tuple[Path, Entry]] = []
         self._configs: dict[str, Mapping[str, object]] = {}
         self._tables: list[tuple[pandas.DataFrame, list[str]]] = []
@@ -113,7 +120,8 @@ class _Reader:
     def results(self) -> Results:
         """Return the collected runs."""
         runs = [(str(folder.parent), *entry.run) for folder, entry in self._read]
-        frame = _frame(runs, [entry.history for _, entry in self._read])
+        histories = [entry.history for _, entry in self._read]
+        frame = _frame(runs, [_end(each) for each in histories] if self._ends else histories)
         recorded = {
             run[:2]: each.environment for run, (_, each) in zip(runs, self._read, strict=True)
         }
@@ -139,6 +147,15 @@ class _Reader:
         self._configs[config_hash] = values
         if known is None:
             cache.put_config(folder, config_hash, state, values)
+
+
+def _end(history: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the last row of a history, (1, columns), with the seconds of all its epochs."""
+    last = history[-1:].copy()
+    seconds = history[:, SECONDS]
+    known = (seconds >= 0) & (seconds <= MOST_SECONDS)
+    last[0, SECONDS] = math.fsum(seconds[known].tolist())
+    return last
 
 
 def _frame(

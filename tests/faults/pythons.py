@@ -67,7 +67,7 @@ def _tries(folder: Path) -> Iterator[Try]:
         yield Try(f"make install, Python {version}", ("make", "install"), programs, named)
         asked = ("make", "install", f"PYTHON={python}")
         yield Try(f"make install PYTHON=python{version}", asked, programs, named)
-        if uv := shutil.which("uv"):
+        if (uv := shutil.which("uv")) and _installed(version):  # it asks more of a Python
             with_uv = _programs(folder / f"{version}-uv", python, Path(uv))
             asked = ("make", "install", f"PYTHON={version}")
             yield Try(f"make install PYTHON={version}, uv", asked, with_uv, named)

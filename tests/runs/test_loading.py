@@ -1,5 +1,6 @@
 """The run folder: what a run writes is what a comparison reads, or it is named in a warning."""
 
+import itertools
 import json
 import math
 import os
@@ -426,3 +427,11 @@ def test_neither_models_nor_checkpoints_are_opened_to_read_results(tmp_path, com
     opened = opened_by(command, tmp_path / "results", *output)
     assert str(folder / "summary.json") in opened
     assert not {path for path in opened if path.endswith("model.keras") or "checkpoint/" in path}
+
+
+def test_the_ends_alone_are_compared_as_whole_runs_are(tmp_path):
+    for seed, name in itertools.product(range(3), ("baseline", "other")):
+        written(tmp_path, name, seed, epochs=3, test_accuracy=0.4 + 0.07 * seed)
+    whole, ends = (runs.load(tmp_path, ends=each) for each in (False, True))
+    assert (len(whole.frame), len(ends.frame)) == (24, 6)
+    assert [row.as_dict() for row in compare(ends)] == [row.as_dict() for row in compare(whole)]
