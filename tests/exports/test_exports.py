@@ -13,6 +13,7 @@ import pytest
 
 from regbench import config, runs
 from regbench.cli import cli
+from regbench.errors import RegbenchError
 from regbench.exports import paper, tidy, tracking
 from regbench.runs.files import HISTORY_FILE, SUMMARY
 from tests import made_up_runs
@@ -144,6 +145,20 @@ def test_mlflow_reads_settings_epochs_and_files(results, tmp_path):
     )
     files = {each.path for each in client.list_artifacts(run.info.run_id)}
     assert {"config.yaml", "summary.json", "history.csv"} <= files
+
+
+def test_a_store_that_mlflow_left_half_written_is_one_line(results, tmp_path):
+    """As a full disk leaves it: MLflow itself ends in a traceback then, at every later call."""
+    pytest.importorskip("mlflow")
+    store = tmp_path / "mlruns"
+    assert export(results, "--to", "mlflow", "-o", store).exit_code == 0
+    for path in store.glob("*/*/meta.yaml"):
+        path.write_text("")
+    done = export(results, "--to", "mlflow", "-o", store)
+    assert isinstance(done.exception, RegbenchError)
+    told = str(done.exception)
+    assert "MLflow can't use this store" in told
+    assert "\n" not in told
 
 
 @pytest.mark.parametrize("tool", ["wandb", "trackio"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -44,6 +45,11 @@ class Asked(NamedTuple):
     written: tuple[str, ...]
     library: str = ""
     keeps: bool = True
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """The exit codes that a full disk may end with; MLflow says so in errors of its own."""
+        return (1,) if self.keeps else (1, 2)
 
 
 def _export(form: str, to: str, *written: str, library: str = "", keeps: bool = True) -> Asked:
@@ -123,14 +129,27 @@ def _with_less_room(disk: Path, asked: Asked, counts: Counter[str]) -> Iterator[
             return
         counts["full"] += 1
         lines = [line for line in said.splitlines() if "No space left" in line]
-        if len(lines) != 1 or "Traceback" in said or code != 1:
+        if len(lines) != 1 or "Traceback" in said or code not in asked.codes:
             yield f"{pages} pages free: exit code {code}: {said}"
+        if not asked.keeps:
+            yield from _with_what_is_left(disk, asked, pages)
         if asked.keeps and _contents(disk, asked.written) != before:
             yield f"{pages} pages free: the result that was there is another"
         if asked.keeps and (more := _paths(disk) - everything):
             yield f"{pages} pages free: left {sorted(map(str, more))}"
         if not free:
             free = [2 * pages]
+
+
+def _with_what_is_left(disk: Path, asked: Asked, pages: int) -> Iterator[str]:
+    """Yield what is wrong with the same command when there is room again; then start afresh."""
+    code, said = _call(disk, asked.arguments)
+    lines = [line for line in said.splitlines() if line.startswith("Error: ")]
+    if "Traceback" in said or code not in (0, *asked.codes) or len(lines) != bool(code):
+        yield f"after {pages} pages free, with room again: exit code {code}: {said}"
+    for name in asked.written:
+        shutil.rmtree(disk / name, ignore_errors=True)
+    _call(disk, asked.arguments)
 
 
 def _paths(disk: Path) -> set[Path]:
