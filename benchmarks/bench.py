@@ -39,6 +39,7 @@ class Found:
     measured: dict[str, list[float]] = field(default_factory=dict)
     operations: dict[str, float] = field(default_factory=dict)
     sections: list[str] = field(default_factory=list)
+    conditions: str = ""  # numbers of others do not belong into one table
 
 
 def main() -> None:
@@ -57,7 +58,7 @@ def main() -> None:
     if options.smallest:
         options.rounds = 1
         scale = waits.Scale(options.data, 1, 1, 1, 1, 1)
-    found = kept(options.keep)
+    found = kept(options.keep, f"{machine()} {options.rounds} {scale}")
     with tempfile.TemporaryDirectory(prefix="regbench-bench-") as folder:
         bench = contenders.Bench(Path(folder), options.torch_python)
         for name in options.only or SECTIONS:
@@ -78,9 +79,10 @@ def main() -> None:
         options.keep.unlink(missing_ok=True)  # complete: the next call measures again
 
 
-def kept(path: Path | None) -> Found:
-    """Return what an interrupted benchmark measured, which is not measured again."""
-    return Found(**json.loads(path.read_text())) if path and path.exists() else Found()
+def kept(path: Path | None, conditions: str) -> Found:
+    """Return what an interrupted benchmark measured in these conditions: not measured again."""
+    found = Found(**json.loads(path.read_text())) if path and path.exists() else Found()
+    return found if found.conditions == conditions else Found(conditions=conditions)
 
 
 def of_speeds(bench: contenders.Bench, rounds: int, scale: waits.Scale, found: Found) -> None:
@@ -142,7 +144,7 @@ def ratios(speeds: dict[str, list[float]]) -> dict[str, list[float]]:
 
 def report(found: Found, rounds: int, scale: waits.Scale) -> str:
     """Return the tables as Markdown."""
-    text = "# Benchmark results\n\nWritten by `make bench`. " + machine() + "\n"
+    text = f"# Benchmark results\n\nWritten by `make bench`. {machine()}; {date.today()}.\n"
     if found.speeds:
         text += speeds_table(found.speeds)
     text += bars_table(found.measured, rounds, scale)
@@ -205,7 +207,7 @@ def machine() -> str:
     packages = ", ".join(f"{name} {versions[name]}" for name in ("tensorflow", "keras", "numpy"))
     return (
         f"{processor.name()}, {avx_level()}, {environment.cores()} cores, {platform.system()}, "
-        f"Python {platform.python_version()}, {packages}; {date.today()}."
+        f"Python {platform.python_version()}, {packages}"
     )
 
 

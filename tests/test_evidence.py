@@ -49,6 +49,7 @@ def extracted(tmp_path_factory):
 
 def test_results_are_shipped():
     assert len(SHIPPED) == len(shipped.STUDIES) >= 12
+    assert all(study.name == study.read().label for study in SHIPPED)
     folders = {path.name for path in shipped.RESULTS.iterdir()}
     assert folders == {study.name for study in SHIPPED}
 

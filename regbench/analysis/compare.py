@@ -86,8 +86,8 @@ def compare(
         for key, reference in nearest.items()
         if reference is not None and key not in references
     }
-    read, paired = mcnemar.reader(warn), {}
     pairing = _paired(runs, compared, nearest, configs, warn)
+    read, paired = mcnemar.reader(warn), {}
     for key, both in pairing.items():
         known = [configs.get(each[1]) for each in (key, nearest[key]) if each]
         paired[key] = _read_both(*both, known, read if examples else None)

@@ -14,7 +14,6 @@ the examples are those that it chose, with the labels as it trained on them. So:
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -35,12 +34,7 @@ class Fingerprint:
     @classmethod
     def of(cls, pool: object, examples: object) -> Fingerprint:
         """Return the fingerprints from two cells of a frame, where NaN means none."""
-        return _fingerprint(*(each if isinstance(each, str) else None for each in (pool, examples)))
-
-
-@functools.lru_cache(1000)  # thousands of runs often share a few
-def _fingerprint(pool: str | None, examples: str | None) -> Fingerprint:
-    return Fingerprint(pool, examples)
+        return cls(*(each if isinstance(each, str) else None for each in (pool, examples)))
 
 
 def obstacle(one: Fingerprint, other: Fingerprint, same_data: bool) -> str | None:

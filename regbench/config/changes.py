@@ -16,19 +16,17 @@ def changes(base: object, config: object) -> dict[str, object] | None:
     """
     if base is None or config is None:
         return None
-    return dict(_differences(base, config, ""))
+    return {} if base == config else dict(_differences(base, config, ""))
 
 
 def _differences(base: object, config: object, key: str) -> Iterator[tuple[str, object]]:
-    if base == config:
-        return
     if isinstance(base, dict) and isinstance(config, dict):
         if key == "model" and _name(base) != _name(config):
             yield from leaves(_changed_keys(config), key)
             return
         for each in {**base, **config}:
             one, other = base.get(each), config.get(each)
-            if one != other:  # most keys of two configs are equal: no call for each of them
+            if one != other:
                 yield from _differences(one, other, f"{key}.{each}".strip("."))
     else:
         yield from leaves(config, key)

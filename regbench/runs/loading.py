@@ -70,7 +70,7 @@ def load(
         warn: called with a line for each folder that is broken, unfinished or no run at all.
         with_tables: whether runs made elsewhere are accepted; they lack the files of a run.
         ends: whether only the last epoch of each run is wanted, with the seconds of all of them.
-            The frame of thousands of runs is then ready many times as soon.
+            The frame then has a row for each run instead of one for each epoch.
 
     Raises:
         RegbenchError: a path does not exist, or a bundle is none.

@@ -63,13 +63,12 @@ class Study:
     data_sets: tuple[str, ...] = ()
     over_all: tuple[Claim, ...] = ()
     factors: Factors | None = None
-    first_profile: str = ""  # of the file: the one that runs unless another is named
+    is_first_profile: bool = True  # the one of the file that runs unless another is named
 
     @property
     def label(self) -> str:
         """The name, with the profile unless it is the file's first: it names the results."""
-        usual = self.profile == (self.first_profile or self.profile)
-        return self.name if usual else f"{self.name}-{self.profile}"
+        return self.name if self.is_first_profile else f"{self.name}-{self.profile}"
 
     @property
     def experiments(self) -> list[Experiment]:
@@ -157,7 +156,7 @@ def of_tree(
         data_sets=named,
         over_all=file.claims if named else (),
         factors=factors,
-        first_profile=next(iter(file.profiles)),
+        is_first_profile=chosen == next(iter(file.profiles)),
     )
 
 

@@ -23,6 +23,7 @@ from regbench.runs import bundle
 from regbench.sweeps import sweep
 from regbench.sweeps.sweep import Outcome
 from tests import made_up_runs
+from tests.faults.pythons import without_packages
 
 ALL_CONFIGS = sorted(Path("configs").glob("*.yaml"))
 # Those whose histories are known, and the smallest. `make test-configs` trains all of them.
@@ -577,10 +578,7 @@ def test_nothing_in_the_current_folder_is_imported(tmp_path):
 
 def test_a_python_without_regbenchs_packages_is_told_which_it_lacks(tmp_path):
     """Such as that of the machine, in a checkout."""
-    code = f"import runpy, sys; sys.path.insert(0, {str(Path.cwd())!r}); "
-    code += "runpy.run_module('regbench', {}, '__main__')"
-    bare = [sys.executable, "-I", "-S", "-c", code]
-    done = subprocess.run(bare, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(without_packages(), capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "received 3." in done.stderr
     assert "without the package click; install them with `make install`" in done.stderr

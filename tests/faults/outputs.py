@@ -133,10 +133,11 @@ def _with_less_room(disk: Path, asked: Asked, counts: Counter[str]) -> Iterator[
             yield f"{pages} pages free: exit code {code}: {said}"
         if not asked.keeps:
             yield from _with_what_is_left(disk, asked, pages)
-        if asked.keeps and _contents(disk, asked.written) != before:
-            yield f"{pages} pages free: the result that was there is another"
-        if asked.keeps and (more := _paths(disk) - everything):
-            yield f"{pages} pages free: left {sorted(map(str, more))}"
+        else:
+            if _contents(disk, asked.written) != before:
+                yield f"{pages} pages free: the result that was there is another"
+            if more := _paths(disk) - everything:
+                yield f"{pages} pages free: left {sorted(map(str, more))}"
         if not free:
             free = [2 * pages]
 

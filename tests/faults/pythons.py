@@ -74,12 +74,14 @@ def _tries(folder: Path) -> Iterator[Try]:
         if _installed(version):
             started = (str(python), "-m", "regbench", "--help")
             yield Try(f"Python {version} -m regbench", started, programs, named)
-    bare = (sys.executable, "-I", "-S", "-c", _RUN.format(str(Path.cwd())))
-    yield Try("a Python without packages", bare, none, ("make install",))
+    yield Try("a Python without packages", without_packages(), none, ("make install",))
 
 
-# What `python -m regbench` does in the checkout, with a Python that has the standard library alone.
-_RUN = "import runpy, sys; sys.path.insert(0, {!r}); runpy.run_module('regbench', {{}}, '__main__')"
+def without_packages() -> tuple[str, ...]:
+    """Return `python -m regbench` in the checkout, of a Python with the standard library alone."""
+    code = f"import runpy, sys; sys.path.insert(0, {str(Path.cwd())!r}); "
+    code += "runpy.run_module('regbench', {}, '__main__')"
+    return (sys.executable, "-I", "-S", "-c", code)
 
 
 def _installed(version: str) -> Path | None:
