@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("REGBENCH_DATA", str(folder / "regbench"))
         patch.setenv("KERAS_HOME", str(folder / "keras"))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled() -> None:
+    """Let each test train as a fresh process does: with no model of an earlier run."""
+    if models := sys.modules.get("regbench.training.compiled_models"):
+        models._kept.clear()
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def trainer(model: keras.Model, experiment: Experiment, splits: Splits) -> Train
         return Steps(model)
     if experiment.changing("batch") or splits.train_images.nbytes > MOST_BYTES:
         return UploadedBatches(model)
-    return ResidentEpochs(model, splits)
+    return ResidentEpochs(model)
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,9 @@ class Piece:
 class ResidentEpochs:
     """Trains a compiled model on a data set in the device's memory."""
 
-    def __init__(self, model: keras.Model, splits: Splits) -> None:
-        import jax
-
+    def __init__(self, model: keras.Model) -> None:
         self._program = _Program(model, _pick_examples)
-        # A quarter of what float32 would take; a batch is converted when it is picked.
-        self._data = jax.device_put((splits.train_images, splits.train_labels.astype(np.int32)))
+        self._data: Arrays = ()
         self._is_compiled = False
         # Until a piece was timed, a piece has one step: the first one also compiles.
         self.per_call = 1
@@ -94,7 +91,16 @@ class ResidentEpochs:
         self, experiment: Experiment, splits: Splits, epoch: int, done: int = 0
     ) -> Iterator[Iterator[Piece]]:
         """Open an iterator over the pieces of an epoch, except for its first `done` updates."""
+        import jax
+
+        if not self._data:
+            # A quarter of what float32 would take; a batch is converted when it is picked.
+            self._data = jax.device_put((splits.train_images, splits.train_labels.astype(np.int32)))
         yield self._pieces(ordered(experiment, splits, epoch), experiment.train.batch_size, done)
+
+    def release(self) -> None:
+        """Free the data set's memory on the device."""
+        self._data = ()
 
     def _pieces(self, order: NDArray[np.int64], size: int, done: int) -> Iterator[Piece]:
         import jax

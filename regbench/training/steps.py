@@ -62,6 +62,9 @@ class Trainer(Protocol):
     def train(self, call: Any, /) -> list[Update]:
         """Make the updates of a call; return what Keras reports of each."""
 
+    def release(self) -> None:
+        """Give up the data of the run, but nothing that is compiled: another run may follow."""
+
 
 class Steps:
     """Trains a compiled model with as many updates per call as fit into `SECONDS_PER_CALL`."""
@@ -81,6 +84,9 @@ class Steps:
     ) -> contextlib.AbstractContextManager[Iterator[list[Batch]]]:
         """Open an iterator over the calls of an epoch, except for its first `done` updates."""
         return self.prefetched(batches(experiment, splits, epoch, done))
+
+    def release(self) -> None:
+        """Do nothing: no data is kept between calls."""
 
     @contextlib.contextmanager
     def prefetched(self, batches: Iterable[Batch]) -> Iterator[Iterator[list[Batch]]]:

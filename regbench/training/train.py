@@ -26,14 +26,13 @@ from regbench.execution import environment, signals
 from regbench.execution.environment import Runtime
 from regbench.execution.local import Emit
 from regbench.models.batches import steps
-from regbench.models.build import build, compile_model
 from regbench.models.evaluate import Outputs
 from regbench.models.saving import save
 from regbench.runs import predictions
 from regbench.runs.files import DETAILS, HISTORY, MODEL, PREDICTIONS, VALIDATION, Row, number
 from regbench.runs.folder import RunFolder
 from regbench.runs.summary import Summary
-from regbench.training import checkpoints, compiled_epochs, evaluate, memory
+from regbench.training import checkpoints, compiled_models, evaluate, memory
 from regbench.training.averages import Averages
 from regbench.training.checkpoints import Checkpoint, Checkpoints, Position
 from regbench.training.evaluate import Curves
@@ -73,6 +72,7 @@ class _Run:
     experiment: Experiment
     model: keras.Model
     trainer: Trainer
+    is_traced: bool
     splits: Splits
     curves: Curves
     averages: Averages
@@ -130,14 +130,14 @@ def train(job: Job, emit: Emit) -> dict[str, object]:
             # Each layer's first weights depend only on the seed and the layer's name and shape,
             # so two variants with the same seed start out equal wherever they share layers. Runs
             # can then be paired by seed, which removes most of the noise from a comparison.
-            model = build(experiment, splits.train_images.shape[1:], len(splits.classes))
-            compile_model(model, experiment, steps(experiment, splits))
+            compiled = compiled_models.take(experiment, splits)
+            model = compiled.model
             curves = Curves(splits, experiment.seed_of("data"), experiment.evaluation)
             averages = Averages(model, experiment, splits)
             selection = Selection(experiment, model)
         run = _Run(
-            experiment, model, compiled_epochs.trainer(model, experiment, splits), splits, curves,
-            averages, selection, keeper, position, watch, emit,
+            experiment, *compiled, splits, curves, averages, selection, keeper, position, watch,
+            emit,
         )  # fmt: skip
         if checkpoint:
             _resume(run, checkpoint)
@@ -150,7 +150,9 @@ def train(job: Job, emit: Emit) -> dict[str, object]:
             affordable = keeper.is_affordable or signals.stop_requested()
             if not run.is_over and affordable:
                 _checkpoint(run)
-        return _finish(job, folder, run, data)
+        summary = _finish(job, folder, run, data)
+        compiled_models.keep(compiled, experiment, splits)
+        return summary
 
 
 def _resume(run: _Run, checkpoint: Checkpoint) -> None:
@@ -227,8 +229,9 @@ def _train_one_epoch(run: _Run) -> dict[str, float]:
     left = run.trainer.epoch(run.experiment, run.splits, position.epoch, position.step)
     with left as calls:
         for call in watch.each("data", calls):
-            # The first call also traces and compiles the graph, which takes seconds.
-            with watch.time("step" if "compile" in watch.seconds else "compile"):
+            # The first call also traces and compiles the graph, unless an earlier run has.
+            is_first = not run.is_traced and "compile" not in watch.seconds
+            with watch.time("compile" if is_first else "step"):
                 # Some updates, each of them: forward pass in training mode (dropout active, batch
                 # normalization using the batch's own statistics), cross-entropy plus the kernel
                 # penalties, gradients by backpropagation, one optimizer step. It is the compiled

@@ -19,7 +19,7 @@ from regbench.probes import Subject, harness
 from regbench.probes import gap_ledger as probe
 from regbench.runs import gap_ledger
 from regbench.runs.gap_ledger import TrainingMode
-from regbench.training import train
+from regbench.training import compiled_models, train
 from regbench.training.averages import Averages
 from regbench.training.checkpoints import Position
 from regbench.training.evaluate import Curves
@@ -55,14 +55,15 @@ def ledgers(*overrides, same=False):
     if same:
         pair = splits.train_images, splits.train_labels
         splits = Splits(*pair, *pair, splits.classes)
-    model = train.build(experiment, splits.train_images.shape[1:], len(splits.classes))
-    train.compile_model(model, experiment, 3)
+    model = compiled_models.build(experiment, splits.train_images.shape[1:], len(splits.classes))
+    compiled_models.compile_model(model, experiment, 3)
     curves, position = Curves(splits, 0), Position()
     keeper = SimpleNamespace(is_due=False)
     run = train._Run(
         experiment=experiment,
         model=model,
         trainer=Steps(model),
+        is_traced=False,
         splits=splits,
         curves=curves,
         averages=Averages(model, experiment, splits),
@@ -153,8 +154,8 @@ def subject_with(*overrides):
     learning = ["train.learning_rate=1e-3", "model.blocks=[]", "model.dense=[64]"]
     experiment = config.load("configs/baseline.yaml", [*TINY, *learning, *overrides])
     splits = datasets.load(experiment.data, 0)
-    model = train.build(experiment, splits.train_images.shape[1:], len(splits.classes))
-    train.compile_model(model, experiment, 3)
+    model = compiled_models.build(experiment, splits.train_images.shape[1:], len(splits.classes))
+    compiled_models.compile_model(model, experiment, 3)
     for _ in range(20):
         model.train_on_batch(to_inputs(splits.train_images), splits.train_labels)
     return Subject(
@@ -195,7 +196,7 @@ def test_augmentation_adds_what_changed_images_are_harder_than_plain_ones():
 def test_with_what_batches_add_a_model_that_does_not_move_has_the_numbers_that_keras_reports():
     subject = examined("label_smoothing=0.5", "flip=1.0", "train.learning_rate=1e-30")
     model, (images, labels), experiment = subject.model, subject.train, subject.experiment
-    train.compile_model(model, experiment, 1)
+    compiled_models.compile_model(model, experiment, 1)
     batch = trained_on(experiment, to_inputs(images), labels, 10, epoch=1, step=0)
     reported = model.train_on_batch(*batch, return_dict=True)
     plain, found = measure(model, images, labels), probe.on_batches(subject)

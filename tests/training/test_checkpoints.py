@@ -21,7 +21,7 @@ from regbench.execution.environment import Runtime
 from regbench.regularizers.dropout import Dropout
 from regbench.runs.files import HISTORY
 from regbench.runs.folder import RunFolder
-from regbench.training import checkpoints, compiled_epochs, steps, train
+from regbench.training import checkpoints, compiled_epochs, compiled_models, steps, train
 from regbench.training.checkpoints import CheckpointRefused, Checkpoints, Position
 from regbench.training.train import Job
 
@@ -66,6 +66,7 @@ def interrupt(monkeypatch, results, asked, position, *overrides, **options):
     It is asked after each step.
     """
     answers = iter(range(1, 10**6))
+    compiled_models._kept.clear()  # a trainer that was used before begins with several steps
     with monkeypatch.context() as patch:
         patch.setattr(steps, "MOST_STEPS", 1)
         patch.setattr(compiled_epochs, "MOST_STEPS", 1)  # on JAX

@@ -15,7 +15,7 @@ from regbench.models.build import build, compile_model
 from regbench.models.evaluate import penalty, predict
 from regbench.regularizers.keras_layers import DropBlock2D, StochasticPooling2D
 from regbench.runs.folder import RunFolder
-from regbench.training import compiled_epochs, steps, train
+from regbench.training import compiled_epochs, compiled_models, steps, train
 from regbench.training.train import Job
 from tests import tiny
 
@@ -99,13 +99,14 @@ def run(results, *overrides):
     """Train in this process; return the last model, the history without seconds, the folder."""
     runtime, made = Runtime(keras.backend.backend(), "cpu", 1), experiment(*overrides)
     models = []
+    compiled_models._kept.clear()  # the model that is built here is then the one that is trained
 
     def compile_and_keep(model, *arguments):
         models.append(model)
         compile_model(model, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "compile_model", compile_and_keep)
+        patch.setattr(compiled_models, "compile_model", compile_and_keep)
         train.train(Job(made, results, runtime, ["regbench", "run"]), lambda *_: None)
     folder = RunFolder.of(results, made).path
     lines = [line.split(",") for line in (folder / "history.csv").read_text().splitlines()]

@@ -23,7 +23,7 @@ from regbench.regularizers import penalties
 from regbench.report import model_cards
 from regbench.runs import probe_results
 from regbench.runs.files import VALIDATION
-from regbench.training import train
+from regbench.training import compiled_models, train
 from regbench.training.steps import Steps
 from regbench.training.train import Job
 
@@ -236,8 +236,8 @@ def test_a_history_is_that_of_plain_keras(tmp_path, toggles):
     _, history, _, _ = run(tmp_path, *toggles)
     experiment = config.load("configs/baseline.yaml", [*TINY, *toggles])
     splits = datasets.load(experiment.data, 0)
-    model = train.build(experiment, splits.train_images.shape[1:], 10)
-    train.compile_model(model, experiment, 3)
+    model = compiled_models.build(experiment, splits.train_images.shape[1:], 10)
+    compiled_models.compile_model(model, experiment, 3)
     test = to_inputs(splits.test_images), splits.test_labels
     for epoch in (1, 2):
         batches = list(of_epoch(experiment, splits, epoch))
@@ -265,7 +265,7 @@ def test_the_reported_loss_is_the_cross_entropy_against_the_targets_of_the_batch
     _, history, _, _ = run(tmp_path, *whole, probes=False)
     experiment = config.load("configs/baseline.yaml", [*TINY, *whole])
     splits = datasets.load(experiment.data, 0)
-    untrained = train.build(experiment, splits.train_images.shape[1:], 10)
+    untrained = compiled_models.build(experiment, splits.train_images.shape[1:], 10)
     ((images, targets),) = of_epoch(experiment, splits, 1)
     outputs = untrained.predict_on_batch(images)
     expected = -(targets * np.log(outputs)).sum(axis=1).mean()
@@ -282,8 +282,8 @@ def test_an_estimate_times_what_the_techniques_do_to_batches(monkeypatch):
     monkeypatch.setattr(penalties.L2, "batch", lambda *args: (called.append(1), soften(*args))[1])
     experiment = config.load("configs/baseline.yaml", [*TINY, "l2=1e-9"])
     splits = datasets.load(experiment.data, 0)
-    model = train.build(experiment, splits.train_images.shape[1:], 10)
-    train.compile_model(model, experiment, 3)
+    model = compiled_models.build(experiment, splits.train_images.shape[1:], 10)
+    compiled_models.compile_model(model, experiment, 3)
     assert train.time_epoch(Steps(model), experiment, splits) > 0
     assert len(called) == 3
 
