@@ -55,9 +55,21 @@ def reading(bench: Bench, rounds: int, counts: tuple[int, ...]) -> dict[str, lis
                 f"{what}, the second time": second,
                 f"{what}, against `json` and `csv` alone": first / plain,
                 f"{what}, the second time, against `json` and `csv` alone": second / plain,
+                f"`regbench.load` of {count:,} runs, the second time against the first": _again(
+                    bench, results
+                ),
             }.items():
                 measured.setdefault(name, []).append(value)
     return measured
+
+
+def _again(bench: Bench, results: Path) -> float:
+    """Return the seconds of a second process that reads runs, against those of the first."""
+    shutil.rmtree(results / ".regbench-cache", ignore_errors=True)
+    code = "import sys, time, pandas, regbench; began = time.perf_counter(); "
+    code += "regbench.load(sys.argv[1]); print(time.perf_counter() - began)"
+    first, second = (float(bench.python("-c", code, str(results))) for _ in range(2))
+    return second / first
 
 
 def _repeat(bench: Bench, cost: Callable[[Bench], float], times: int) -> list[float]:
