@@ -109,6 +109,11 @@ def test_defaults_then_extends_then_the_file_then_set(write):
     assert train.optimizer == "adam"
 
 
+def test_a_resolved_config_extends_no_other_file():
+    with pytest.raises(ConfigError, match="extends: expected a resolved config"):
+        config.parse("extends: baseline.yaml\n", "stored")
+
+
 def test_extends_is_relative_to_the_file_and_may_be_a_chain(write):
     write("l2: 1e-3", "deep/a.yaml")
     write("extends: deep/a.yaml\nl1: 1e-5", "b.yaml")

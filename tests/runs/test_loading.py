@@ -352,6 +352,7 @@ def test_a_run_folder_that_may_not_be_opened_is_named_and_the_others_are_read(
     for path in (tmp_path, fine):
         path.chmod(0o755)
     monkeypatch.chdir(tmp_path)
+    loaded(fine)  # imports what only root may read
     if os.geteuid() == 0:  # root opens everything
         os.seteuid(65534)
     try:
