@@ -46,7 +46,7 @@ class Scale:
 
     data: Path | None
     epochs: int = 10
-    epochs_of_each: int = 2
+    epochs_of_each: int = 10
     demo_epochs: int = 30
     quick_epochs: int = 20
     seeds: int = 5
