@@ -139,7 +139,7 @@ notebook: install  ## execute the guide's notebook in a kernel of its own
 	test -d $(VENV)/notebook || $$install --quiet --only-binary :all: --target $(VENV)/notebook nbclient ipykernel
 	PYTHONPATH=$(VENV)/notebook JUPYTER_PLATFORM_DIRS=1 $(BIN)/python docs/notebooks/execute.py
 
-bench: install $(TORCH_VENV)/.installed  ## measure speed against plain Keras and PyTorch (an hour and a half on a quiet machine; resumes)
+bench: install $(TORCH_VENV)/.installed  ## measure speed against plain Keras and PyTorch (an hour or more on a quiet machine; resumes)
 	PYTHONPATH=. $(BIN)/python benchmarks/bench.py --torch-python $(TORCH_VENV)/bin/python \
 	  --output benchmarks/results.md --keep build/bench.json $(ARGS)
 
