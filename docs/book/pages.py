@@ -51,6 +51,10 @@ CONTENTS = "index"
 MARK = "<!-- contents -->"
 SECTIONS = ("The mathematics", "Measured", "What it depends on", "Make it again", "Exercise")
 AGAIN = "again"  # the folder for the runs of a reader
+OTHER_ORDER = (
+    "It reads the published archive. The runs of this page read the same images in another order,\n"
+    "so that your seeds choose others of them: the numbers differ as those of other seeds do."
+)
 # The look of a verdict's box, a class that Furo knows.
 LOOKS = {"supported": "tip", "contradicted": "warning", "undecided": "note"}
 
@@ -243,8 +247,11 @@ def verdict(study: str, body: str) -> str:
     for each, of in found:
         lines += [f"{'Measured' if alone else f'On {each.data}'}: {measured(of)}", ""]
     lines += [meaning[lead.decision]]
-    if len({of.decision for _, of in found}) > 1:
-        lines += ["", "**The two data sets disagree.**"]
+    decisions = {of.decision for _, of in found}
+    if len(decisions) > 1:
+        # Where one does not decide, it contradicts nothing.
+        alone = "undecided" in decisions
+        lines += ["", f"**{'One data set alone decides it' if alone else 'The two disagree'}.**"]
     return "\n".join([*lines, "````"])
 
 
@@ -293,13 +300,15 @@ def shown(arguments: str, body: str) -> str:
 
 def command(study: str, _: str) -> str:
     """Return the command that trains the runs of a study again."""
-    path, profile = STUDIES / f"{study}.yaml", evidence.of_study(study)[0].stored["profile"]
+    lead = evidence.of_study(study)[0]
+    path, profile = STUDIES / f"{study}.yaml", lead.stored["profile"]
     text = (ROOT / path).read_text(encoding="utf-8")
     # A profile that is not the first has to be named.
     named = (
         "" if profile == next(iter(yaml.safe_load(text)["profiles"])) else f" --profile {profile}"
     )
-    return f"```sh\nregbench study {path}{named} --results {AGAIN}/{study}\n```"
+    shown = f"```sh\nregbench study {path}{named} --results {AGAIN}/{study}\n```"
+    return shown if lead.drawn else f"{shown}\n\n{OTHER_ORDER}"
 
 
 def problems(page: Page) -> Iterator[str]:

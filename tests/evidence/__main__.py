@@ -2,6 +2,7 @@
 
 python -m tests.evidence make [STUDY...]    train every run of the studies; an hour on two cores
 python -m tests.evidence check [STUDY...]   train one seed of each study again, and compare
+python -m tests.evidence page               write results/shapes_and_cifar10.md
 
 Unless named, studies of CIFAR-10 are left out: they need an archive with the checksum in `shipped`
 in the folder REGBENCH_DATA, and more time.
@@ -16,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.evidence import shipped
+from tests.evidence import data_sets, shipped
 from tests.evidence.shipped import Study
 
 # Runs are made here and shipped as bundles. Git ignores it, and a second `make` resumes.
@@ -25,11 +26,14 @@ WORK = Path("build/evidence")
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.evidence", description=__doc__)
-    parser.add_argument("action", choices=["make", "check"])
+    parser.add_argument("action", choices=["make", "check", "page"])
     parser.add_argument(
         "studies", nargs="*", metavar="STUDY", help="their names; all of drawn images unless given"
     )
     arguments = parser.parse_args()
+    if arguments.action == "page":
+        data_sets.PAGE.write_text(data_sets.page(), encoding="utf-8")
+        return
     known = {study.name: study for study in shipped.STUDIES}
     unknown = [name for name in arguments.studies if name not in known]
     if unknown:
