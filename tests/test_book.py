@@ -260,15 +260,22 @@ def test_every_line_of_the_notes_has_a_page(line):
     assert line in pages.contents()
 
 
-def test_a_study_on_real_images_leads_and_says_where_the_drawn_ones_disagree(results):
-    def decide(decision, profile):
-        def change(stored):
-            stored["profile"] = profile
-            for each in stored["verdicts"]:
-                each["decision"] = decision
+def decide(decision, profile):
+    def change(stored):
+        stored["profile"] = profile
+        for each in stored["verdicts"]:
+            each["decision"] = decision
 
-        return change
+    return change
 
+
+def test_opposite_verdicts_on_two_data_sets_are_called_that(results):
+    changed("penalties", results / "penalties", decide("supported", "quick"), "shapes")
+    changed("penalties", results / "penalties_real", decide("contradicted", "full"), "cifar10")
+    assert "**The two disagree.**" in pages.filled(BY_NAME["p_norms"])
+
+
+def test_a_study_on_real_images_leads_and_says_where_it_alone_decides(results):
     changed("penalties", results / "penalties", decide("supported", "quick"), "shapes")
     changed("penalties", results / "penalties_real", decide("undecided", "full"), "cifar10")
     real, drawn = evidence.of_study("penalties")
@@ -280,8 +287,6 @@ def test_a_study_on_real_images_leads_and_says_where_the_drawn_ones_disagree(res
     assert "penalties.yaml --profile full" in text
     answer = BY_NAME["p_norms"].lines[-1].answer()
     assert answer == "CIFAR-10: 3 undecided; drawn shapes: 3 supported"
-    changed("penalties", results / "penalties_real", decide("contradicted", "full"), "cifar10")
-    assert "**The two disagree.**" in pages.filled(BY_NAME["p_norms"])
 
 
 MEANING = "supported: Yes.\nundecided: Perhaps.\ncontradicted: No."
