@@ -307,8 +307,8 @@ def command(study: str, _: str) -> str:
     named = (
         "" if profile == next(iter(yaml.safe_load(text)["profiles"])) else f" --profile {profile}"
     )
-    shown = f"```sh\nregbench study {path}{named} --results {AGAIN}/{study}\n```"
-    return shown if lead.drawn else f"{shown}\n\n{OTHER_ORDER}"
+    fenced = f"```sh\nregbench study {path}{named} --results {AGAIN}/{study}\n```"
+    return fenced if lead.drawn else f"{fenced}\n\n{OTHER_ORDER}"
 
 
 def problems(page: Page) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,39 +14,38 @@ PAGE = shipped.RESULTS.parent / "shapes_and_cifar10.md"
 HEAD = """# Drawn shapes and CIFAR-10
 
 Each claim of the studies, judged on 1,000 drawn shapes (profile `quick`) and on 5,000 images
-of CIFAR-10 (profile `cifar10`), with another network. Written by `python -m tests.evidence page`.
+of CIFAR-10 (profile `cifar10`), with another network; of `pooling_cost` on 250 and on 1,000.
+Written by `python -m tests.evidence page`.
 
 """
-ROW = "| {mark} | {text} | {shapes} | {cifar10} |\n"
+# Verdicts that agree, that are decided on one data set alone, and that are opposite.
+ALIKE, ONE, OPPOSITE = "", "±", "**≠**"
 
 
 def page() -> str:
     """Return the page: what it comes to, then the claims of each study."""
-    tables, decided, opposite, differing = "", 0, [], 0
+    tables, opposite, marks = "", "", Counter[str]()
     for name, pairs in _studies():
-        tables += f"## [`{name}`](studies/{name}-cifar10/verdicts.md)\n\n"
+        tables += f"\n## [`{name}`](studies/{name}-cifar10/verdicts.md)\n\n"
         tables += "| | claim | shapes | CIFAR-10 |\n|---|---|---|---|\n"
         for shapes, real in pairs:
-            decisions = {shapes["decision"], real["decision"]}
-            mark = ""
-            if len(decisions) == 1:
-                decided += 1
-            elif "undecided" in decisions:
-                mark, differing = "±", differing + 1
-            else:
-                mark = "**≠**"
-                opposite.append(f"- `{name}`: {shapes['claim']['text']}.\n")
-            text = shapes["claim"]["text"].replace("|", "\\|")
-            told = {"shapes": _told(shapes), "cifar10": _told(real)}
-            tables += ROW.format(mark=mark, text=text, **told)
-        tables += "\n"
-    claims = decided + differing + len(opposite)
+            mark, text = _mark(shapes["decision"], real["decision"]), shapes["claim"]["text"]
+            marks[mark] += 1
+            if mark == OPPOSITE:
+                opposite += f"- `{name}`: {text}.\n"
+            cells = mark, text.replace("|", "\\|"), _told(shapes), _told(real)
+            tables += f"| {' | '.join(cells)} |\n"
     summary = (
-        f"Of {claims} claims, {decided} have the same verdict on both, {differing} are decided on\n"
-        f"one alone (±); opposite verdicts (**≠**): {len(opposite)}.\n\n"
+        f"Of {marks.total()} claims, {marks[ALIKE]} have the same verdict on both, {marks[ONE]} "
+        f"are decided on\none alone ({ONE}); opposite verdicts ({OPPOSITE}): {marks[OPPOSITE]}.\n"
     )
-    found = "".join(opposite)
-    return HEAD + summary + (f"{found}\n" if found else "") + tables.rstrip("\n") + "\n"
+    return HEAD + summary + (f"\n{opposite}" if opposite else "") + tables
+
+
+def _mark(shapes: str, real: str) -> str:
+    if shapes == real:
+        return ALIKE
+    return ONE if "undecided" in (shapes, real) else OPPOSITE
 
 
 def _studies() -> Iterator[tuple[str, list[tuple[dict[str, Any], dict[str, Any]]]]]:

@@ -91,7 +91,7 @@ CONTEST = "contest"
 # The binary archive that studies of real images were made of: every pixel as published, in another
 # order.
 ARCHIVE = "data.sha256=9c97372c64eb22aea0dbcb4abcb2e908f899cb0277dd27cb934a86dbf39e7ff5"
-# The studies whose profile `cifar10` is shipped too; the runs of the others take longer.
+# The studies whose profile `cifar10` is shipped too; those of the others are still to be made.
 ON_CIFAR10 = (
     "batch_norm",
     "dropout_ensemble",
