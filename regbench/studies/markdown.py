@@ -57,9 +57,12 @@ def markdown(result: StudyResult) -> str:
         claim = f"{plain(one_line(verdict.claim.text))} (`{said(verdict, result)}`)"
         cells = [difference(verdict), p(verdict), str(verdict.pairs), remark(verdict)]
         verdicts.append([claim, f"**{verdict.decision}**{by_arithmetic(verdict)}", *cells])
+    source = [f"`{result.study.name}`", f"profile `{result.study.profile}`"]
+    if seeds := looked(result):
+        source.append(seeds)
     parts = [
         f"# {plain(one_line(result.study.question))}\n",
-        f"Study `{result.study.name}`, profile `{result.study.profile}`{looked(result)}.\n",
+        f"Study {', '.join(source)}.\n",
         "".join(
             f"- **{each.decision}**: {plain(sentences.sentence(each))}.\n"
             for each in result.verdicts
@@ -88,11 +91,11 @@ def _effects(result: StudyResult) -> list[str]:
 
 
 def looked(result: StudyResult) -> str:
-    """Return how many seeds a study with looks was judged with: ", 10 of at most 40 seeds"."""
+    """Return how many seeds a study with looks was judged with: "10 of at most 40 seeds"."""
     declared = looks.as_json(result.study, result.verdicts)
     if not declared:
         return ""
-    return f", {declared['judged']} of at most {declared['looks'][-1]} seeds"
+    return f"{declared['judged']} of at most {declared['looks'][-1]} seeds"
 
 
 def size(value: float | None) -> str:

@@ -26,7 +26,8 @@ def terminal(result: StudyResult) -> Group:
     from rich.text import Text
 
     question = Text(one_line(result.study.question), style="bold")
-    question.append(markdown.looked(result), style="not bold dim")
+    if seeds := markdown.looked(result):
+        question.append(f" ({seeds})", style="not bold dim")
     tuning: list[Text | Group] = []
     if result.contest:
         tuning = [Text(), contest.terminal(result.contest)]

@@ -1,5 +1,6 @@
 """Studies whose seeds are added until every claim is decided: judged, trained, resumed."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
+from rich.console import Console
 
 from regbench import config
 from regbench.analysis import metrics
@@ -19,6 +21,7 @@ from regbench.studies.file import Study
 from regbench.studies.sections import Claim
 from regbench.sweeps import schedule
 from regbench.sweeps.sweep import Outcome
+from regbench.terminal import study as tables
 from tests.analysis import simulate_sequential as simulated
 from tests.cli.test_cli import regbench
 from tests.made_up_runs import write_run
@@ -185,7 +188,14 @@ def test_a_variant_all_of_whose_claims_are_decided_trains_no_more(path, tmp_path
     assert (counted.decision, counted.look) == ("supported", None)
     written = json.loads((tmp_path / "runs/verdicts.json").read_text())
     assert written["looks"] == {"looks": [5, 10, 20], "spending": "pocock", "judged": 20}
-    assert "20 of at most 20 seeds" in markdown.markdown(found)
+    assert "profile `quick`, 20 of at most 20 seeds.\n" in markdown.markdown(found)
+    assert "? (20 of at most 20 seeds)\n" in terminal_text(found)
+
+
+def terminal_text(found):
+    console = Console(width=100, file=io.StringIO())
+    console.print(tables.terminal(found))
+    return console.file.getvalue()
 
 
 def test_a_second_call_resumes_at_the_look_where_the_first_stopped(path, tmp_path, trained):
