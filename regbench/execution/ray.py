@@ -8,22 +8,15 @@ request to stop. Ray's own retries are off: the driver counts them, and can say 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
-import platform
-import secrets
-import signal
-import tempfile
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from regbench.errors import RegbenchError
-from regbench.execution import environment, failures, node, parcel
+from regbench.execution import environment, failures, node, parcel, ray_connection
 from regbench.execution.cluster import Capacity, Cluster, Node, gpus_of_a_run
 from regbench.execution.local import SECONDS_TO_STOP, Event, Function
 from regbench.execution.parcel import Parcel
@@ -34,17 +27,7 @@ MOST_LOSSES = 10
 # seen it: 90 seconds by default for NFS version 4.
 SECONDS_UNTIL_UNLOCKED = 180.0
 SECONDS_BETWEEN_LOOKS = 0.1
-# How often a Ray of one's own is started until it runs.
-STARTS = 3
 SECONDS_BEFORE_ANOTHER_TRY = 3.0
-SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-    # Ray would hide every GPU from a task that declares none; `--device cpu` does that itself.
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ray would give tasks priority 15 of 19: hardly any time on a machine that does other work.
-    "RAY_worker_niceness": "0",
-}
 
 
 class Mailbox:
@@ -92,10 +75,10 @@ def ray(
     cluster, threads = cluster or Cluster(), int(variables.get("OMP_NUM_THREADS", "1"))
     if not jobs:
         return
-    with _connected(cluster, workers * threads), parcel.marked(jobs) as mark:
+    with ray_connection.connected(cluster, workers * threads), parcel.marked(jobs) as mark:
         parcels = parcel.pack(function, jobs, variables, mark)
         _check_nodes(parcels[0])
-        gpus = gpus_of_a_run(cluster.gpus, device, _nodes())
+        gpus = gpus_of_a_run(cluster.gpus, device, ray_connection.nodes())
         running = _Jobs(jobs, parcels, _variables(variables), workers, threads, gpus)
         try:
             yield from running.events()
@@ -106,13 +89,13 @@ def ray(
 def capacity(cluster: Cluster, device: str) -> Capacity:
     """Return what the cluster has; without an address this machine, without starting Ray."""
     if cluster.address is None:
-        _require()
+        ray_connection.require()
         nodes, name = [Node(environment.cores(), cluster.gpus or 0.0)], "Ray on this machine"
         if cluster.gpus is None and environment.free_gpu_memory():
             nodes = [Node(environment.cores(), 1.0)]
     else:
-        with _connected(cluster, 1):
-            nodes, name = _nodes(), f"the Ray cluster at {cluster.address}"
+        with ray_connection.connected(cluster, 1):
+            nodes, name = ray_connection.nodes(), f"the Ray cluster at {cluster.address}"
     return Capacity(name, nodes, gpus_of_a_run(cluster.gpus, device, nodes))
 
 
@@ -142,7 +125,7 @@ class _Jobs:
     not_before: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        library = _library()
+        library = ray_connection.library()
         here = library.get_runtime_context().get_node_id()
         affinity = library.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         actor = library.remote(num_cpus=0)(Mailbox)
@@ -154,7 +137,7 @@ class _Jobs:
 
     def events(self) -> Iterator[Event]:
         """Yield every job's events until all have ended."""
-        library = _library()
+        library = ray_connection.library()
         while self.waiting or self.running:
             self._submit()
             ended, _ = library.wait(
@@ -185,7 +168,7 @@ class _Jobs:
 
     def _mail(self) -> Iterator[Event]:
         current = {(each.job, each.number): each for each in self.running.values()}
-        for job, number, event in _library().get(self.mailbox.take.remote()):
+        for job, number, event in ray_connection.library().get(self.mailbox.take.remote()):
             attempt = current.get((job, number))
             if attempt is None:  # of a node that was believed lost
                 continue
@@ -195,7 +178,7 @@ class _Jobs:
 
     def _ended(self, task: Any) -> Event:
         """Return the event for a task that has ended; a lost job waits again."""
-        library, attempt = _library(), self.running.pop(task)
+        library, attempt = ray_connection.library(), self.running.pop(task)
         errors = library.exceptions
         try:
             event: Event = replace(library.get(task), job=attempt.job)
@@ -240,7 +223,7 @@ class _Jobs:
 
     def end(self) -> None:
         """Let every task stop at a point where its job can resume, then end all of them."""
-        library, tasks = _library(), list(self.running)
+        library, tasks = ray_connection.library(), list(self.running)
         try:
             library.get(self.mailbox.stop.remote())
             for task in [task for task in tasks if not self.running[task].node]:
@@ -258,8 +241,8 @@ class _Jobs:
 
 def _work(parcel: Parcel, variables: dict[str, str], mailbox: Any, job: int, attempt: int) -> Event:
     """Run one job; the body of a task."""
-    library = _library()
-    name = _node_name()
+    library = ray_connection.library()
+    name = ray_connection.node_name()
 
     def tell(event: Event) -> None:
         if event.kind == "started":
@@ -281,7 +264,7 @@ def _check_nodes(parcel: Parcel) -> None:
 
     Each job is checked again where it runs: nodes may join later.
     """
-    library = _library()
+    library = ray_connection.library()
     affinity = library.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     check = library.remote(num_cpus=0, max_retries=1)(_check)
     asked = [
@@ -305,92 +288,6 @@ def _check_nodes(parcel: Parcel) -> None:
 
 def _check(sent: Parcel) -> None:
     parcel.check(sent)
-
-
-@contextlib.contextmanager
-def _connected(cluster: Cluster, cores: int) -> Iterator[None]:
-    """Connect to a Ray cluster, or start one with at least so many cores, in this block."""
-    if cluster.address is None:
-        # Ray's ports take code from whoever knows the token, on a machine that others use too.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    library = _library()
-    before, where = signal.getsignal(signal.SIGTERM), Path.cwd()
-    wanted: dict[str, object] = {"address": cluster.address}
-    if cluster.address is None:
-        cores = max(cores, environment.cores())
-        wanted = {"address": "local", "num_cpus": cores, "include_dashboard": False}
-        wanted |= {"num_gpus": max(1.0, cluster.gpus)} if cluster.gpus else {}
-    # Ray puts the driver's current folder on every worker's path: a module in it, beside a config
-    # from a stranger, must not run as code. A Ray that is started here works in that folder.
-    with tempfile.TemporaryDirectory(prefix="regbench-ray-") as empty:
-        try:
-            os.chdir(empty)
-            _initialize(wanted, cluster.address)
-        finally:
-            os.chdir(where)
-            signal.signal(signal.SIGTERM, before)  # Ray's would end this process at once
-        try:
-            yield
-        finally:
-            library.shutdown()
-
-
-def _initialize(wanted: Mapping[str, object], address: str | None) -> None:
-    """Connect this process to Ray, which is started here where there is no address.
-
-    A Ray that is started waits 15 seconds for processes of its own, and gives up where the machine
-    is busy; the next try finds their files in memory.
-    """
-    library = _library()
-    for left in reversed(range(1 if address else STARTS)):
-        try:
-            library.init(**wanted, log_to_driver=False, logging_level="error")
-            return
-        except Exception as error:  # Ray raises bare ones
-            library.shutdown()
-            if left:
-                continue
-            received = failures.message(error)
-            if address is None:
-                raise RegbenchError(
-                    f"--executor ray: Ray did not start on this machine: {received}; if other "
-                    "programs keep the machine busy, try again later; its logs are in "
-                    "/tmp/ray/session_latest/logs"
-                ) from error
-            raise RegbenchError(
-                f"--address: expected a Ray cluster at {address}, received: {received}; "
-                "start one with: ray start --head"
-            ) from error
-
-
-def _library() -> ModuleType:
-    """Return the package ray, set up, or raise RegbenchError if it is not installed."""
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    _require()
-    import ray
-    import ray.util.scheduling_strategies
-
-    return ray
-
-
-def _require() -> None:
-    if importlib.util.find_spec("ray") is None:
-        raise RegbenchError(
-            "--executor ray: Ray is not installed; install it with: pip install 'regbench[ray]'"
-        )
-
-
-def _nodes() -> list[Node]:
-    """Return what each node of the connected cluster has for tasks."""
-    alive = [each["Resources"] for each in _library().nodes() if each["Alive"]]
-    return [Node(int(each.get("CPU", 0)), float(each.get("GPU", 0))) for each in alive]
-
-
-def _node_name() -> str:
-    """Return the name of this node: of its machine, and Ray's, which tells nodes on one apart."""
-    return f"{platform.node()} (Ray node {_library().get_runtime_context().get_node_id()[:8]})"
 
 
 def _variables(wanted: Mapping[str, str]) -> dict[str, str]:

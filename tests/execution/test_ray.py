@@ -14,7 +14,7 @@ import pytest
 
 from regbench import config, plugins
 from regbench.errors import RegbenchError
-from regbench.execution import environment, parcel
+from regbench.execution import environment, parcel, ray_connection
 from regbench.execution import ray as executor
 from regbench.execution.cluster import Cluster
 from regbench.runs.folder import RunFolder
@@ -75,7 +75,7 @@ def cluster():
     paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", paths)
-        for name, value in (executor.SETTINGS | PATIENCE).items():
+        for name, value in (ray_connection.SETTINGS | PATIENCE).items():
             patch.setenv(name, value)
         patch.setattr(services, "start_ray_process", with_every_port(services.start_ray_process))
         head = {"include_dashboard": False, "include_log_monitor": False}

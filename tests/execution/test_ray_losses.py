@@ -12,6 +12,7 @@ import pytest
 
 from regbench.errors import RegbenchError
 from regbench.execution import ray as executor
+from regbench.execution import ray_connection
 from regbench.execution.cluster import Cluster
 from regbench.execution.failures import Failure
 from regbench.execution.local import Event
@@ -92,7 +93,7 @@ def running(monkeypatch):
 
     def start(outcomes, workers=2, mail=()):
         library = MadeUpRay(outcomes, mail)
-        monkeypatch.setattr(executor, "_library", lambda: library)
+        monkeypatch.setattr(ray_connection, "library", lambda: library)
         monkeypatch.setattr(executor, "SECONDS_BETWEEN_LOOKS", 0.001)
         monkeypatch.setattr(executor, "SECONDS_BEFORE_ANOTHER_TRY", 0.01)
         count = len(outcomes)
@@ -151,7 +152,7 @@ def test_events_of_a_node_that_was_believed_lost_are_dropped(running):
     for event in jobs.events():
         events.append(event)
         if event.kind == "repeated":
-            executor._library().mail.append(late)
+            ray_connection.library().mail.append(late)
     assert kinds(events) == ["repeated", "done"]
 
 
@@ -187,9 +188,9 @@ class StartsLate:
 
 
 def connect(monkeypatch, library, address=None):
-    monkeypatch.setattr(executor, "_library", lambda: library)
-    monkeypatch.setattr(executor.os, "environ", {})
-    with executor._connected(Cluster(address), 1):
+    monkeypatch.setattr(ray_connection, "library", lambda: library)
+    monkeypatch.setattr(ray_connection.os, "environ", {})
+    with ray_connection.connected(Cluster(address), 1):
         pass
 
 
