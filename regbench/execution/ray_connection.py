@@ -48,7 +48,8 @@ def connected(cluster: Cluster, cores: int) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="regbench-ray-") as empty:
         try:
             os.chdir(empty)
-            _initialize(wanted, cluster.address)
+            with _absolute_paths(where):
+                _initialize(wanted, cluster.address)
         finally:
             os.chdir(where)
             signal.signal(signal.SIGTERM, before)  # Ray's would end this process at once
@@ -56,6 +57,23 @@ def connected(cluster: Cluster, cores: int) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _absolute_paths(folder: Path) -> Iterator[None]:
+    """Let entries of PYTHONPATH mean what they mean in a folder, wherever Ray's processes start.
+
+    An empty entry, mostly a mistake, would be that folder itself, and is left out.
+    """
+    given = os.environ.get("PYTHONPATH")
+    if given is not None:
+        entries = [str(folder / entry) for entry in given.split(os.pathsep) if entry]
+        os.environ["PYTHONPATH"] = os.pathsep.join(entries)
+    try:
+        yield
+    finally:
+        if given is not None:
+            os.environ["PYTHONPATH"] = given
 
 
 def _initialize(wanted: Mapping[str, object], address: str | None) -> None:

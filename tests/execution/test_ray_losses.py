@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -180,6 +181,7 @@ class StartsLate:
 
     def init(self, **wanted):
         self.tried += 1
+        self.paths = os.environ.get("PYTHONPATH")
         if self.tried <= self.failures:
             raise Exception("The current node timed out during startup.")
 
@@ -187,9 +189,9 @@ class StartsLate:
         self.ended += 1
 
 
-def connect(monkeypatch, library, address=None):
+def connect(monkeypatch, library, address=None, **variables):
     monkeypatch.setattr(ray_connection, "library", lambda: library)
-    monkeypatch.setattr(ray_connection.os, "environ", {})
+    monkeypatch.setattr(ray_connection.os, "environ", variables)
     with ray_connection.connected(Cluster(address), 1):
         pass
 
@@ -207,3 +209,12 @@ def test_a_cluster_that_does_not_answer_is_asked_once(monkeypatch):
     with pytest.raises(RegbenchError, match="expected a Ray cluster at head:6379, received"):
         connect(monkeypatch, library, "head:6379")
     assert library.tried == 1
+
+
+def test_a_ray_that_is_started_finds_packages_whose_path_is_relative(monkeypatch, tmp_path):
+    """Ray's processes start in an empty folder, where `.` is no folder with packages."""
+    monkeypatch.chdir(tmp_path)
+    library = StartsLate(failures=0)
+    connect(monkeypatch, library, PYTHONPATH=os.pathsep.join([".", "", "libs", "/usr/libs"]))
+    expected = [str(tmp_path), str(tmp_path / "libs"), "/usr/libs"]
+    assert library.paths.split(os.pathsep) == expected
