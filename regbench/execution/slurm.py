@@ -22,11 +22,15 @@ from regbench.execution import failures, node, parcel, slurm_commands, slurm_tas
 from regbench.execution.cluster import Capacity, Cluster
 from regbench.execution.failures import Failure
 from regbench.execution.local import SECONDS_TO_STOP, Event, Function
-from regbench.execution.slurm_task import Task
+from regbench.execution.slurm_task import Share, Task
 
 FOLDER = ".slurm"
 JOBS = "jobs.json"
 MOST_LOSSES = 10
+# A job starts Python and imports a backend before it trains, so runs share one. Each slot still has
+# several jobs, or the others would wait for the last one at the end.
+JOBS_OF_A_SLOT = 4
+MOST_RUNS_OF_A_JOB = 8
 SECONDS_BETWEEN_LOOKS = 0.5
 # After a look at all jobs that took t seconds, the next one waits this many times t.
 PAUSE = 5
@@ -81,9 +85,14 @@ def capacity(cluster: Cluster, device: str) -> Capacity:
     return Capacity(name, slurm_commands.nodes(partition))
 
 
+def runs_of_a_job(runs: int, slots: int) -> int:
+    """Return how many runs share a job, where so many wait for so many slots."""
+    return max(1, min(MOST_RUNS_OF_A_JOB, runs // (JOBS_OF_A_SLOT * slots)))
+
+
 @dataclass
 class _Submitted:
-    """A job that SLURM has or had: its number, its file of events, how often it was lost."""
+    """A run that SLURM has or had: its job's number, its file of events, how often it was lost."""
 
     number: str
     events: str
@@ -126,11 +135,11 @@ class _Jobs:
             raise RegbenchError("--executor slurm: squeue does not answer; try again later")
         for index, name in enumerate(self.names):
             earlier = recorded.get(name)
-            if earlier and earlier.number in queued:
+            last = slurm_task.last(self.folder / "events" / earlier.events) if earlier else None
+            if earlier and last is None and earlier.number in queued:
                 self.known[index] = earlier
                 continue
             self.waiting.append(index)
-            last = self._last(earlier) if earlier else None
             if earlier and (last is None or last.kind != "done"):
                 self.losses[index] = 1
                 self.stories.append(self._story(index, earlier, last))
@@ -178,10 +187,11 @@ class _Jobs:
         """
         if not self.waiting or time.monotonic() < self._refused_until:
             return
-        most, before = slurm_commands.longest_array(), None
+        share = runs_of_a_job(len(self.waiting), self.workers)
+        most, before = slurm_commands.longest_array() * share, None
         while self.waiting:
             try:
-                before = self._submit(self.waiting[:most], before)
+                before = self._submit(self.waiting[:most], share, before)
             except RegbenchError as error:
                 if all(job.is_over for job in self.known.values()):
                     raise
@@ -196,21 +206,23 @@ class _Jobs:
                 return
             del self.waiting[:most]
 
-    def _submit(self, indices: Sequence[int], after: str | None) -> str:
-        """Submit jobs as one array and write down which job is whose; return the last number."""
+    def _submit(self, indices: Sequence[int], share: int, after: str | None) -> str:
+        """Submit runs as one array and write down which job is whose; return the last number."""
         sent = [self.jobs[index] for index in indices]
         parcels = parcel.pack(self.function, sent, self.variables, "")
         names = [f"{self.names[index]}-{secrets.token_hex(4)}.jsonl" for index in indices]
-        tasks = [
-            Task(each, self.variables, self.folder / "events" / name, self.losses[index] > 0)
+        runs = [
+            Share(each, self.folder / "events" / name, self.losses[index] > 0)
             for each, name, index in zip(parcels, names, indices, strict=True)
         ]
+        # Neighbors are mostly seeds of one config, whose compiled model a worker keeps.
+        tasks = [Task(runs[at : at + share], self.variables) for at in range(0, len(runs), share)]
         threads = int(self.variables.get("OMP_NUM_THREADS", "1"))
         numbers = slurm_commands.submit(
             tasks, self.folder / "jobs", self.workers, threads, self.cluster.slurm, after
         )
-        for index, number, name in zip(indices, numbers, names, strict=True):
-            self.known[index] = _Submitted(number, name, self.losses[index])
+        for at, (index, name) in enumerate(zip(indices, names, strict=True)):
+            self.known[index] = _Submitted(numbers[at // share], name, self.losses[index])
         self._record()
         return numbers[-1]
 
@@ -266,10 +278,6 @@ class _Jobs:
             queued = slurm_commands.queue()
             left &= set(queued) if queued is not None else left
             time.sleep(SECONDS_BETWEEN_LOOKS if left else 0.0)
-
-    def _last(self, job: _Submitted) -> Event | None:
-        events, _ = slurm_task.read(self.folder / "events" / job.events, 0)
-        return events[-1] if events and events[-1].kind in ("done", "failed") else None
 
     def _recorded(self) -> dict[str, _Submitted]:
         try:

@@ -1,8 +1,8 @@
-"""A job of SLURM's on its node: runs one parcel and writes its events for the driver to read.
+"""A job of SLURM's on its node: trains its runs and writes their events for the driver to read.
 
 The driver and the node share the results folder and nothing else, so events are lines of a file
-there. A job that nears its time limit gets SIGUSR1: the run writes a checkpoint, and the job goes
-back into the queue under its own number.
+there, one for each run. A job that nears its time limit gets SIGUSR1: the run writes a checkpoint,
+and the job goes back into the queue under its own number, for the runs that are left.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,50 +26,68 @@ from regbench.execution.parcel import Parcel
 SECONDS_UNTIL_UNLOCKED = 180.0
 SECONDS_BETWEEN_TRIES = 5.0
 TIME_LIMIT = (signal.SIGUSR1, signal.SIGUSR2)
+QUEUED_AGAIN = "its time limit is near: a checkpoint is written, and the job queued again"
 TOO_SHORT = "the job's time limit leaves no time to train; choose more with --slurm time=..."
 
 
-@dataclass
-class Task:
-    """What submitit calls on the node; `again` says that an earlier job of this run was lost."""
+@dataclass(frozen=True)
+class Share:
+    """A run of a job's: its parcel, its file of events, whether an earlier job of it was lost."""
 
     parcel: Parcel
-    variables: dict[str, str]
     events: Path
     again: bool = False
 
+
+@dataclass(frozen=True)
+class Task:
+    """What submitit calls on the node: runs that the job trains one after the other."""
+
+    runs: Sequence[Share]
+    variables: dict[str, str]
+
     def __call__(self) -> None:
-        """Run the parcel; return when it has ended, or once the job is queued again."""
+        """Train the runs; return when they have ended, or once the job is queued again."""
         name = f"{platform.node()} (SLURM job {job_number()})"
         advanced = False
+        with _asked_to_stop() as asked:
+            for run in self.runs:
+                if last(run.events):  # a job that was queued again has all of its runs once more
+                    continue
+                advanced = self._train(run, name, asked, advanced)
+                if asked:
+                    break
+            node.end()
+            if _at_limit(asked) and not all(last(run.events) for run in self.runs):
+                slurm_commands.requeue(job_number())
+
+    def _train(self, run: Share, name: str, asked: list[int], advanced: bool) -> bool:
+        """Train a run and write its last event; return whether the job has advanced so far."""
 
         def tell(event: Event) -> None:
             nonlocal advanced
             advanced = advanced or event.kind in ("step", "epoch")
-            append(self.events, event)
+            append(run.events, event)
 
-        with _asked_to_stop() as asked:
-            event = self._run(name, tell, lambda: bool(asked))
-        node.end()
+        event = self._ended(run, name, tell, lambda: bool(asked))
         stopped = event.failure is not None and event.failure.error == "Stopped"
-        if not stopped or asked[:1] not in [[number] for number in TIME_LIMIT]:
-            append(self.events, event)
-        elif not advanced:
-            append(self.events, Event(0, "failed", failure=Failure("TimeLimit", TOO_SHORT, "")))
-        else:
-            text = "its time limit is near: a checkpoint is written, and the job queued again"
-            append(self.events, Event(0, "repeated", {"text": text}))
-            slurm_commands.requeue(job_number())
+        if stopped and _at_limit(asked):
+            event = Event(0, "repeated", {"text": QUEUED_AGAIN})
+            if not advanced:
+                event = Event(0, "failed", failure=Failure("TimeLimit", TOO_SHORT, ""))
+        append(run.events, event)
+        return advanced or event.kind == "done"
 
-    def _run(
-        self, name: str, tell: Callable[[Event], None], is_stopping: Callable[[], bool]
+    def _ended(
+        self, run: Share, name: str, tell: Callable[[Event], None], is_stopping: Callable[[], bool]
     ) -> Event:
+        """Train a run once its folder is unlocked; return its last event."""
         deadline = time.monotonic() + SECONDS_UNTIL_UNLOCKED
         while True:
             variables = node.variables(self.variables, name)
-            event = node.run(self.parcel, variables, tell, is_stopping)
+            event = node.run(run.parcel, variables, tell, is_stopping)
             busy = event.failure is not None and event.failure.error == "RunBusy"
-            if not (busy and self.again) or time.monotonic() > deadline or is_stopping():
+            if not (busy and run.again) or time.monotonic() > deadline or is_stopping():
                 return event
             time.sleep(SECONDS_BETWEEN_TRIES)
 
@@ -99,10 +117,20 @@ def read(path: Path, offset: int) -> tuple[list[Event], int]:
     return [_event(line) for line in whole.splitlines()], offset + len(whole)
 
 
+def last(path: Path) -> Event | None:
+    """Return the event with which a run has ended; None if it has not."""
+    events, _ = read(path, 0)
+    return events[-1] if events and events[-1].kind in ("done", "failed") else None
+
+
 def _event(line: bytes) -> Event:
     content = json.loads(line)
     failure = content.pop("failure")
     return Event(**content, failure=Failure(**failure) if failure else None)
+
+
+def _at_limit(asked: Sequence[int]) -> bool:
+    return bool(asked) and asked[0] in TIME_LIMIT
 
 
 @contextlib.contextmanager
