@@ -41,8 +41,7 @@ IDEAL = JOBS * SECONDS / SLOTS
 BARS = {"local": 1.3, "ray": 1.3, "slurm": 1.6}
 # What was measured, with its unit, by the name of its row.
 Numbers = dict[str, str]
-# With two slots, 20,000 jobs of SLURM's would take hours.
-COUNTS = {"local": (10, 1_000, 20_000), "ray": (10, 1_000, 20_000), "slurm": (10, 1_000)}
+COUNTS = (10, 1_000, 20_000)
 CLUSTERS = {"slurm": Cluster(slurm={"time": "30m"})}
 
 
@@ -112,7 +111,7 @@ def runs(executors: Sequence[str], counts: Sequence[int], folder: Path) -> str:
     columns: dict[str, Numbers] = {}
     for executor in executors:
         with running(executor, folder / "cluster"):
-            for count in counts or COUNTS[executor]:
+            for count in counts or COUNTS:
                 print(f"{executor}, {count:,} runs ...", file=sys.stderr)
                 place = folder / f"{executor}-{count}"
                 place.mkdir(parents=True)
