@@ -79,7 +79,7 @@ def study(
     """
     from regbench.execution import environment
     from regbench.studies import file as study_file
-    from regbench.studies import next_step, submissions
+    from regbench.studies import next_step, other_runs, submissions
     from regbench.studies import run as studies
 
     asked = study_file.read(path, profile, seeds, overrides)
@@ -94,6 +94,8 @@ def study(
     if no_run:
         with busy("Judging the runs"):
             found = studies.judge(asked, folder, warn=warn)
+            if reason := other_runs.note(asked, folder):
+                warn(reason)
     else:
         check_budget(budget, options)
         observer = observer_for(quiet)

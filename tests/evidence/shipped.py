@@ -94,12 +94,14 @@ ARCHIVE = "data.sha256=9c97372c64eb22aea0dbcb4abcb2e908f899cb0277dd27cb934a86dbf
 # The studies whose profile `cifar10` is shipped too; those of the others are still to be made.
 ON_CIFAR10 = (
     "batch_norm",
+    "batch_norm_batch_size",
     "dropout_ensemble",
     "dropout_epochs",
     "dropout_learning_rate",
     "dropout_rate",
     "dropout_size",
     "dropout_where",
+    "interactions",
     "overfitting",
     "penalties",
     "pooling",

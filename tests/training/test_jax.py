@@ -217,7 +217,7 @@ def test_compiled_epochs_scale_float16_losses_as_single_steps_do(monkeypatch):
     for kind in Steps, ResidentEpochs:
         model = build(made, splits.train_images.shape[1:], len(splits.classes))
         compile_model(model, made, batches.steps(made, splits))
-        trainer = kind(model, *([splits] if kind is ResidentEpochs else []))
+        trainer = kind(model)
         losses = []
         for epoch in 1, 2:
             with trainer.epoch(made, splits, epoch) as calls:
