@@ -193,12 +193,11 @@ class Worker:
         self.alive = True
         self.variables = dict(variables)
         file, name = tempfile.mkstemp(prefix="regbench-worker-", suffix=".log")
-        os.close(file)
-        self._output = Path(name)
+        self._output, self._path = os.fdopen(file, encoding="utf-8", errors="replace"), Path(name)
         self.connection, theirs = context.Pipe()
         self._process = context.Process(
             target=_serve,
-            args=(theirs, self.variables, self._output, tuple(imports)),
+            args=(theirs, self.variables, self._path, tuple(imports)),
             daemon=True,
         )
         with environment.safe_path():
@@ -252,11 +251,12 @@ class Worker:
         self.connection.close()
         self._process.kill()
         self._process.join()
-        self._output.unlink(missing_ok=True)
+        self._output.close()
+        self._path.unlink(missing_ok=True)
 
     def _obituary(self) -> Failure:
-        output = self._output.read_text(errors="replace")
-        return failures.of_death(self._process.exitcode or 0, output)
+        self._output.seek(0)
+        return failures.of_death(self._process.exitcode or 0, self._output.read())
 
 
 def _serve(
@@ -267,10 +267,13 @@ def _serve(
 ) -> None:
     """Import some modules, then take jobs from the pipe until it is closed."""
     environment.apply(variables)
-    threading.Thread(target=_die_with_parent, args=(output,), daemon=True).start()
+    file = os.open(output, os.O_WRONLY | os.O_APPEND)
+    # Without a name it can't be left behind, however this process and its parent end.
+    with contextlib.suppress(OSError):
+        output.unlink()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     # Ctrl-C reaches the whole process group; the parent decides when its workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    file = os.open(output, os.O_WRONLY | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
     with contextlib.suppress(Exception):  # a job that needs a module raises the error again
@@ -302,10 +305,9 @@ def _serve(
                 send("done", {}, result)
 
 
-def _die_with_parent(output: Path) -> None:
+def _die_with_parent() -> None:
     """End this process when its parent is gone: nobody needs its results, and it holds locks."""
     parent = multiprocessing.parent_process()
     if parent:
         wait([parent.sentinel])
-        output.unlink(missing_ok=True)
         os._exit(1)

@@ -218,10 +218,11 @@ def test_workers_end_with_their_parent_even_if_it_was_killed(tmp_path):
     script = tmp_path / "orphan.py"
     script.write_text(textwrap.dedent(ORPHAN))
     command = [sys.executable, str(script), str(tmp_path / "pid")]
-    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd()), "TMPDIR": str(tmp_path)}
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     while parent.stdout.readline().strip() != "asleep":
         pass
+    assert not list(tmp_path.glob("regbench-worker-*"))  # no name that could be left behind
     parent.kill()
     parent.wait()  # not communicate(), which also waits for a worker that holds the pipe
     parent.stdout.close()
