@@ -83,7 +83,7 @@ test-pairs: install  ## train every technique in every network, killed once and 
 # JAX is in a folder of its own and in no lock: nothing else needs it.
 test-jax: install $(JAX)/.installed  ## resume, repeat and compare runs on the JAX backend, on the CPU
 	export PYTHONPATH=$(JAX) KERAS_BACKEND=jax JAX_PLATFORMS=cpu; \
-	$(BIN)/python -m pytest -m "not slow" tests/training/test_jax.py tests/training/test_compiled_models.py $(ARGS) && \
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow" tests/training/test_jax.py tests/training/test_compiled_models.py $(ARGS) && \
 	$(BIN)/python -m pytest tests/training/test_checkpoints.py -k "never_was or restart_does"
 
 # Ray and submitit are in a folder of their own and in no lock: nothing else needs them.

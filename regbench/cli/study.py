@@ -79,7 +79,7 @@ def study(
     """
     from regbench.execution import environment
     from regbench.studies import file as study_file
-    from regbench.studies import next_step, other_runs, submissions
+    from regbench.studies import next_step, submissions
     from regbench.studies import run as studies
 
     asked = study_file.read(path, profile, seeds, overrides)
@@ -92,10 +92,7 @@ def study(
     if no_run and (handed_in := submissions.bundles(folder)):
         return _judge_each(asked, handed_in, form)
     if no_run:
-        with busy("Judging the runs"):
-            found = studies.judge(asked, folder, warn=warn)
-            if reason := other_runs.note(asked, folder):
-                warn(reason)
+        found = _judged(asked, folder)
     else:
         check_budget(budget, options)
         observer = observer_for(quiet)
@@ -165,6 +162,18 @@ def _judge_in_time(asked: Study, folder: Path, form: str | None, command: list[s
     with perhaps_unread():
         _print(found, form, step)
     return found.exit_code or code
+
+
+def _judged(asked: Study, folder: Path) -> StudyResult:
+    """Judge the runs in a folder, and warn if it has none of the study's."""
+    from regbench.studies import other_runs
+    from regbench.studies import run as studies
+
+    with busy("Judging the runs"):
+        found = studies.judge(asked, folder, warn=warn)
+        if reason := other_runs.note(asked, folder):
+            warn(reason)
+    return found
 
 
 def _judge_each(asked: Study, paths: list[Path], form: str | None) -> int:
