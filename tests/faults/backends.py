@@ -1,6 +1,6 @@
 """Runs that end in the middle, on every backend that is installed: resumed, they are the same.
 
-One technique of each kind and each schedule, in sweeps of two workers. JAX and torch need not be
+Each schedule and each technique, one of each kind first, in sweeps of two workers. JAX and torch need not be
 in the environment: PYTHONPATH may name folders that have them.
 """
 
@@ -48,7 +48,7 @@ class Ended(RuntimeError):
 
 def resumed(folder: Path, most: int) -> Iterator[Line]:
     """End and resume runs on each backend that is installed, at most so many."""
-    runs = [*_of_schedules(), *_of_kinds()][:most]
+    runs = [*_of_schedules(), *_of_techniques()][:most]
     for backend in BACKENDS:
         fault = f"ended in the middle and resumed, on {backend}"
         if importlib.util.find_spec(backend) is None:
@@ -57,12 +57,15 @@ def resumed(folder: Path, most: int) -> Iterator[Line]:
             yield _line(fault, backend, runs, folder / backend)
 
 
-def _of_kinds() -> Iterator[Experiment]:
-    for kind in KINDS:
-        names = [name for name in TECHNIQUES if has_hook(REGULARIZERS[_toggle(name)], kind)]
-        if names:
-            network = "resnet20" if kind == "around_block" else "cnn"
-            yield _named(experiment(names[0], network, train=TRAIN), f"{kind}_{names[0]}")
+def _of_techniques() -> Iterator[Experiment]:
+    first = [name for kind in KINDS for name in _with_hook(kind)[:1]]
+    for name in dict.fromkeys([*first, *TECHNIQUES]):
+        network = "resnet20" if name in _with_hook("around_block") else "cnn"
+        yield _named(experiment(name, network, train=TRAIN), name)
+
+
+def _with_hook(kind: str) -> list[str]:
+    return [name for name in TECHNIQUES if has_hook(REGULARIZERS[_toggle(name)], kind)]
 
 
 def _toggle(technique: str) -> str:
