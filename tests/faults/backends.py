@@ -1,7 +1,7 @@
 """Runs that end in the middle, on every backend that is installed: resumed, they are the same.
 
-Each schedule and each technique, one of each kind first, in sweeps of two workers. JAX and torch need not be
-in the environment: PYTHONPATH may name folders that have them.
+Each schedule and each technique, one of each kind first, in sweeps of two workers. JAX and torch
+need not be in the environment: PYTHONPATH may name folders that have them.
 """
 
 from __future__ import annotations
