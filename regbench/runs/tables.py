@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 2**28
 MOST_ROWS = 5_000_000
+# pandas takes minutes for hundreds of thousands, and a table of runs has dozens.
+MOST_COLUMNS = 10_000
 NEEDED = ("name", "seed")
 DIGEST = {
     "config_hash": "[0-9a-f]{8}",
@@ -122,6 +124,8 @@ def _written(path: Path, shown: str) -> pandas.DataFrame:
         ),
         ".parquet": pandas.read_parquet,
     }
+    if path.suffix.lower() == ".csv":
+        _check_width(path, shown)
     try:
         with warnings.catch_warnings():
             # Longer rows than the header's would be cut with no more than a warning.
@@ -140,6 +144,14 @@ def _written(path: Path, shown: str) -> pandas.DataFrame:
     if table.empty:
         raise RegbenchError(f"{shown}: expected rows, received none")
     return table
+
+
+def _check_width(path: Path, shown: str) -> None:
+    """Refuse a CSV file whose first line has too many columns, before pandas reads it."""
+    with path.open("rb") as file:
+        columns = file.readline().count(b",") + 1
+    if columns > MOST_COLUMNS:
+        raise RegbenchError(f"{shown}: expected at most {MOST_COLUMNS:,} columns")
 
 
 def _check_columns(table: pandas.DataFrame, shown: str, place: Callable[[int], str]) -> None:

@@ -106,6 +106,7 @@ ON_CIFAR10 = (
     "penalties",
     "pooling",
     "pooling_cost",
+    "variance",
 )
 
 

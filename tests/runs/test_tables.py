@@ -146,6 +146,7 @@ def test_what_needs_run_folders_says_so_of_a_table(reader, written, tmp_path, co
     [
         ("", "expected a table, received: No columns to parse from file"),
         ("name,seed,accuracy\n", "expected rows, received none"),
+        ("name,seed" + ",0" * 10_000 + "\n", "expected at most 10,000 columns"),
         ("method,seed,accuracy\na,0,1\n", "expected the columns name and seed"),
         ("name,seed,accuracy\na,zero,1\n", "seed: expected whole numbers from 0 in every row"),
         ("name,seed,accuracy\na,,1\n", "seed: expected whole numbers from 0 in every row"),
