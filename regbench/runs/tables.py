@@ -124,9 +124,9 @@ def _written(path: Path, shown: str) -> pandas.DataFrame:
         ),
         ".parquet": pandas.read_parquet,
     }
-    if path.suffix.lower() == ".csv":
-        _check_width(path, shown)
     try:
+        if path.suffix.lower() == ".csv":
+            _check_width(path, shown)
         with warnings.catch_warnings():
             # Longer rows than the header's would be cut with no more than a warning.
             warnings.simplefilter("error", pandas.errors.ParserWarning)

@@ -91,23 +91,6 @@ CONTEST = "contest"
 # The binary archive that studies of real images were made of: every pixel as published, in another
 # order.
 ARCHIVE = "data.sha256=9c97372c64eb22aea0dbcb4abcb2e908f899cb0277dd27cb934a86dbf39e7ff5"
-# The studies whose profile `cifar10` is shipped too; those of the others are still to be made.
-ON_CIFAR10 = (
-    "batch_norm",
-    "batch_norm_batch_size",
-    "dropout_ensemble",
-    "dropout_epochs",
-    "dropout_learning_rate",
-    "dropout_rate",
-    "dropout_size",
-    "dropout_where",
-    "interactions",
-    "overfitting",
-    "penalties",
-    "pooling",
-    "pooling_cost",
-    "variance",
-)
 
 
 def _shipped() -> Iterator[Study]:
@@ -116,8 +99,7 @@ def _shipped() -> Iterator[Study]:
             yield Study(path, "full", (ARCHIVE,))
         elif path.stem != DEMO:
             yield Study(path)
-            if path.stem in ON_CIFAR10:
-                yield Study(path, "cifar10", (ARCHIVE,))
+            yield Study(path, "cifar10", (ARCHIVE,))
 
 
 STUDIES = list(_shipped())
