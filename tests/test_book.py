@@ -271,20 +271,20 @@ def decide(decision, profile):
 
 def test_opposite_verdicts_on_two_data_sets_are_called_that(results):
     changed("penalties", results / "penalties", decide("supported", "quick"), "shapes")
-    changed("penalties", results / "penalties_real", decide("contradicted", "full"), "cifar10")
-    assert "**The two disagree.**" in pages.filled(BY_NAME["p_norms"])
+    changed("penalties", results / "penalties_real", decide("contradicted", "cifar10"), "cifar10")
+    assert "**They disagree.**" in pages.filled(BY_NAME["p_norms"])
 
 
 def test_a_study_on_real_images_leads_and_says_where_it_alone_decides(results):
     changed("penalties", results / "penalties", decide("supported", "quick"), "shapes")
-    changed("penalties", results / "penalties_real", decide("undecided", "full"), "cifar10")
+    changed("penalties", results / "penalties_real", decide("undecided", "cifar10"), "cifar10")
     real, drawn = evidence.of_study("penalties")
     assert (real.images, drawn.images) == ("CIFAR-10", "drawn shapes")
     text = pages.filled(BY_NAME["p_norms"])
     assert f"Undecided on {real.data}; supported on {drawn.data}" in text
-    assert "**One data set alone decides it.**" in text
+    assert "**One alone decides it.**" in text
     assert "L1 is not seen to make the weights sparser" in text
-    assert "penalties.yaml --profile full" in text
+    assert "penalties.yaml --profile cifar10" in text
     answer = BY_NAME["p_norms"].lines[-1].answer()
     assert answer == "CIFAR-10: 3 undecided; drawn shapes: 3 supported"
 
@@ -309,3 +309,14 @@ def test_a_study_or_a_variant_that_is_not_shipped_is_named():
         pages.mean("nothing gap baseline")
     with pytest.raises(BookError, match="expected one of the variants baseline, l1"):
         pages.mean("penalties gap l3")
+
+
+def test_results_with_the_full_network_stand_between_and_are_called_that(results):
+    changed("penalties", results / "penalties", decide("supported", "quick"), "shapes")
+    real = "penalties-cifar10"
+    changed(real, results / "penalties-full", decide("supported", "full"))
+    changed(real, results / real, decide("undecided", "cifar10"))
+    found = evidence.of_study("penalties")
+    names = ["CIFAR-10", "CIFAR-10 with the full network", "drawn shapes"]
+    assert [each.images for each in found] == names
+    assert "**Not all decide it.**" in pages.filled(BY_NAME["p_norms"])

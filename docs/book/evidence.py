@@ -1,8 +1,8 @@
 """The numbers of the book: verdicts and runs of the shipped studies.
 
-A study may be shipped more than once, on drawn shapes and on real images. Each folder is one
-`Evidence`; that on real images leads. Verdicts are read from `verdicts.json`, all other numbers
-from the runs in the bundle beside it.
+A study may be shipped more than once: on drawn shapes, on real images, and on these with the full
+baseline. Each folder is one `Evidence`; that on real images, which takes minutes, leads. Verdicts
+are read from `verdicts.json`, all other numbers from the runs in the bundle beside it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from regbench.text import number, plain_markdown
 RESULTS = Path(__file__).parents[2] / "results" / "studies"
 DRAWN = "shapes"
 NAMES = {"cifar10": "CIFAR-10", DRAWN: "drawn shapes"}
+# The profile that has the full baseline, and hours to run.
+FULL = "full"
 # The most by which a mean in `verdicts.json` may differ from that of the runs: rounding.
 ROUNDING = 1e-9
 
@@ -97,9 +99,15 @@ class Evidence:
         return self._chosen.name == DRAWN
 
     @property
+    def full(self) -> bool:
+        """True if the network is the full baseline."""
+        return bool(self.stored["profile"] == FULL)
+
+    @property
     def images(self) -> str:
-        """The name of its data set: "CIFAR-10"."""
-        return NAMES.get(self._chosen.name, self._chosen.name)
+        """The name of its data set, with the network unless it is a small one: "CIFAR-10"."""
+        name = NAMES.get(self._chosen.name, self._chosen.name)
+        return f"{name} with the full network" if self.full else name
 
     @property
     def data(self) -> str:
@@ -210,7 +218,7 @@ def _of_study(name: str, results: Path) -> tuple[Evidence, ...]:
             found.append(Evidence(path.parent, stored))
     if not found:
         raise BookError(f"{results}: expected results of a study {name}, received none")
-    return tuple(sorted(found, key=lambda each: each.drawn))
+    return tuple(sorted(found, key=lambda each: (each.drawn, each.full)))
 
 
 def measured(verdict: Verdict) -> str:

@@ -247,12 +247,19 @@ def verdict(study: str, body: str) -> str:
     for each, of in found:
         lines += [f"{'Measured' if alone else f'On {each.data}'}: {measured(of)}", ""]
     lines += [meaning[lead.decision]]
-    decisions = {of.decision for _, of in found}
-    if len(decisions) > 1:
-        # Where one does not decide, it contradicts nothing.
-        alone = "undecided" in decisions
-        lines += ["", f"**{'One data set alone decides it' if alone else 'The two disagree'}.**"]
-    return "\n".join([*lines, "````"])
+    told = _disagreement([of.decision for _, of in found])
+    return "\n".join([*lines, *(["", f"**{told}.**"] if told else []), "````"])
+
+
+def _disagreement(decisions: Sequence[Decision]) -> str:
+    """Return in words how verdicts on one claim differ; "" if they don't."""
+    # Where one does not decide, it contradicts nothing.
+    decided = [each for each in decisions if each != "undecided"]
+    if len(set(decided)) > 1:
+        return "They disagree"
+    if not decided or len(decided) == len(decisions):
+        return ""
+    return "One alone decides it" if len(decided) == 1 else "Not all decide it"
 
 
 def verdicts(study: str, body: str) -> str:

@@ -3,6 +3,10 @@
     factors: {dropout.dense: [0, 0.5], batch_norm: [false, true], l2: [0, 5e-4]}
     fraction: 1/2
 
+A factor lists the values of a key, or names its levels, each of which sets what keys it needs:
+
+    factors: {optimizer: {sgd: {train.optimizer: sgd, train.learning_rate: 0.1}, adam: {}}}
+
 Seeds are blocks: each trains every combination, so that a seed gives one number for each effect, a
 contrast of its own runs. Intervals are t intervals over those numbers. Unlike the pooled residual
 of a linear model, that does not assume that all combinations vary alike, which networks with and
@@ -15,6 +19,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pydantic.json_schema import JsonSchemaValue
+
 from regbench.analysis import factorial
 from regbench.analysis.factorial import ROMAN, Design, Effect
 from regbench.config import Experiment, matrix
@@ -22,6 +28,36 @@ from regbench.config.yaml12 import Node, Problem
 
 # Names of combinations begin with this where the matrix puts the file's name.
 PREFIX = "cell"
+SCHEMA: JsonSchemaValue = {
+    "type": "object",
+    "additionalProperties": {
+        "anyOf": [
+            {
+                "type": "array",
+                "description": "values of the key that the factor is named after",
+                "minItems": 2,
+            },
+            {
+                "type": "object",
+                "description": "levels by name, each with the settings that it stands for",
+                "additionalProperties": {"type": "object"},
+                "minProperties": 2,
+            },
+        ]
+    },
+}
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A level of a factor: its value or its name, and the keys that it sets."""
+
+    value: Node
+    settings: Mapping[str, Node]
+
+    @property
+    def text(self) -> str:
+        return _text(self.value)
 
 
 @dataclass(frozen=True)
@@ -112,7 +148,7 @@ def read(tree: Node, problems: list[Problem]) -> tuple[Factors | None, dict[str,
             problems.append(Problem(asked.key or asked.place, text))
         return None, {}
     before = len(problems)
-    levels = {key: _levels(key, node, problems) for key, node in section.content.items()}
+    levels = {factor: _levels(factor, node, problems) for factor, node in section.content.items()}
     halvings = factorial.FRACTIONS.get(str(asked.plain()), 0) if asked else 0
     if len(problems) > before:
         return None, {}
@@ -124,7 +160,7 @@ def read(tree: Node, problems: list[Problem]) -> tuple[Factors | None, dict[str,
         return None, {}
     design = factorial.fraction(len(sizes), halvings) if halvings else factorial.full(sizes)
     cells = dict(_cells(section, levels, design))
-    texts = {key: tuple(_text(each) for each in nodes) for key, nodes in levels.items()}
+    texts = {factor: tuple(each.text for each in own) for factor, own in levels.items()}
     return Factors(texts, tuple(cells), design), cells
 
 
@@ -144,32 +180,60 @@ def check(
 
 
 def as_matrix(tree: Node) -> Node:
-    """Return a tree whose matrix is the factors, for what the two share."""
+    """Return a tree whose matrix has the keys that the factors set, for what the two share."""
     section = tree.child("factors") or tree
-    return Node({"matrix": section}, section.place)
+    keys = {
+        key: setting
+        for factor, node in section.items()
+        for level in _levels(factor, node, [])
+        for key, setting in level.settings.items()
+    }
+    return Node({"matrix": Node(keys, section.place)}, section.place)
 
 
-def _levels(key: str, node: Node, problems: list[Problem]) -> list[Node]:
+def _levels(factor: str, node: Node, problems: list[Problem]) -> list[_Level]:
+    """Return the levels of a factor: values of the key that it is named after, or named levels."""
     place = node.key or node.place
-    if not isinstance(node.content, list) or len(node.content) < 2:
-        received = _text(node) if not isinstance(node.content, list) else "one level"
-        if node.content == []:
-            received = "none"
-        text = f"factors.{key}: expected at least two levels, such as [0, 0.5], received {received}"
-        problems.append(Problem(place, text))
+    if isinstance(node.content, dict):
+        for name, each in node.content.items():
+            if not isinstance(each.content, dict):
+                text = "expected what it sets, such as {l2: 5e-4}, or {} for nothing"
+                text = f"factors.{factor}.{name}: {text}; received {_text(each)}"
+                problems.append(Problem(each.key or place, text))
+        levels = [
+            _Level(Node(name, each.key or place), dict(each.items()))
+            for name, each in node.content.items()
+        ]
+    elif isinstance(node.content, list):
+        values = [replace(each, key=place) for each in node.content]
+        levels = [_Level(each, {factor: each}) for each in values]
+    else:
+        text = f"expected a list of values or named levels, received {_text(node)}"
+        problems.append(Problem(place, f"factors.{factor}: {text}"))
         return []
-    texts = [_text(each) for each in node.content]
+    if len(levels) < 2:
+        received = "one level" if levels else "none"
+        text = (
+            f"factors.{factor}: expected at least two levels, such as [0, 0.5], received {received}"
+        )
+        problems.append(Problem(place, text))
+    texts = [each.text for each in levels]
     for text in dict.fromkeys(each for each in texts if texts.count(each) > 1):
-        problems.append(Problem(place, f"factors.{key}: {text} is a duplicate; name it once"))
-    return [replace(each, key=place) for each in node.content]
+        problems.append(Problem(place, f"factors.{factor}: {text} is a duplicate; name it once"))
+    return levels
 
 
-def _wrong(levels: Mapping[str, Sequence[Node]], halvings: int) -> str | None:
+def _wrong(levels: Mapping[str, Sequence[_Level]], halvings: int) -> str | None:
     """Return an error of the factors as a whole; None if there is none."""
-    for key in levels:
-        above = [other for other in levels if key.startswith(f"{other}.")]
-        if above:
-            return f"factors.{key}: {above[0]} sets it too; name it once"
+    keys = [
+        (factor, key)
+        for factor, own in levels.items()
+        for key in dict.fromkeys(key for level in own for key in level.settings)
+    ]
+    for factor, key in keys:
+        for other, above in keys:
+            if other != factor and f"{key}.".startswith(f"{above}."):
+                return f"factors.{factor}: {other} sets {key} too; name it in one of them"
     if halvings:
         more = [key for key, each in levels.items() if len(each) != 2]
         if more:
@@ -190,16 +254,17 @@ def _wrong(levels: Mapping[str, Sequence[Node]], halvings: int) -> str | None:
 
 
 def _cells(
-    section: Node, levels: Mapping[str, Sequence[Node]], design: Design
+    section: Node, levels: Mapping[str, Sequence[_Level]], design: Design
 ) -> Iterator[tuple[str, Node]]:
     for combination in design.combinations:
-        changes = [
-            (key, nodes[level])
-            for (key, nodes), level in zip(levels.items(), combination, strict=True)
+        chosen = [
+            (factor, own[level])
+            for (factor, own), level in zip(levels.items(), combination, strict=True)
         ]
-        name = matrix.name_of(PREFIX, changes)
         place = section.key or section.place
-        yield name, Node({"set": Node(dict(changes), section.place, place)}, section.place, place)
+        name = matrix.name_of(PREFIX, [(factor, level.value) for factor, level in chosen])
+        settings = {key: each for _, level in chosen for key, each in level.settings.items()}
+        yield name, Node({"set": Node(settings, section.place, place)}, section.place, place)
 
 
 def _text(node: Node) -> str:

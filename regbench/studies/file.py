@@ -175,6 +175,7 @@ def _keys() -> JsonSchemaValue:
     """Return the schema without what keys require of each other, for messages about one key."""
     full = StudyFile.model_json_schema()
     full["$defs"]["Variant"]["properties"]["matrix"]["anyOf"][0] = matrix.SCHEMA
+    full["properties"]["factors"]["anyOf"][0] = factorial.SCHEMA
     full["$defs"]["Looks"] = sequential.Looks.model_json_schema()
     full["$defs"]["Profile"]["properties"]["seeds"]["anyOf"][-1] = {"$ref": "#/$defs/Looks"}
     return full

@@ -109,8 +109,8 @@ class StudyFile(Section):
         default_factory=dict
     )
     factors: Annotated[
-        dict[str, Annotated[list[object], Field(min_length=2)]] | None,
-        Field(description="levels by dotted key: a variant for every combination"),
+        Settings | None,
+        Field(description="levels by factor: a variant for every combination"),
     ] = None
     fraction: Annotated[
         Literal["1/2", "1/4"] | None, Field(description="the share of the combinations to train")

@@ -135,7 +135,8 @@ def _factors(result: StudyResult) -> list[RenderableType]:
     factors = result.study.factors
     if not factors or not result.effects:
         return []
-    table, metrics = _table(), factor_effects.metrics_of(result.effects)
+    # Numbers of three metrics leave little room for the names of factors.
+    table, metrics = _table(gap=1), factor_effects.metrics_of(result.effects)
     table.add_column("effect", overflow="fold", min_width=10)
     for metric in metrics:
         table.add_column(metric, justify="right", no_wrap=True)
@@ -148,7 +149,7 @@ def _factors(result: StudyResult) -> list[RenderableType]:
     return [Text(f"Effects: {factors}"), table, Text(factor_effects.LEGEND, style="dim"), Text()]
 
 
-def _table() -> Table:
+def _table(gap: int = 2) -> Table:
     from rich.table import Table
 
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    return Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")

@@ -15,6 +15,10 @@ from tests.made_up_runs import write_run
 
 BASE = Path("configs/baseline.yaml").resolve()
 FACTORS = "{dropout.dense: [0, 0.5], batch_norm: [false, true], l2: [0, 5e-4]}"
+OPTIMIZERS = (
+    "{optimizer: {sgd: {train.optimizer: sgd, train.learning_rate: 0.1}, adam: {}}, "
+    "penalty: {none: {}, l2: {l2: 5e-4}, decay: {weight_decay: 1e-3}}}"
+)
 EFFECT = "metric: gap, effect: dropout.dense, expect: lower"
 TINY = (
     "data.name: shapes, data.train_examples: 50, data.test_examples: 50, "
@@ -53,11 +57,32 @@ def test_factors_stand_beside_variants(write):
     assert len(variants) == 9
 
 
+def test_a_named_level_sets_as_many_keys_as_it_needs(write):
+    read = study_file.read(
+        write(OPTIMIZERS, "metric: gap, effect: [optimizer, penalty=l2], expect: same, margin: 1")
+    )
+    assert list(read.factors.levels) == ["optimizer", "penalty"]
+    assert read.factors.levels["optimizer"] == ("sgd", "adam")
+    assert len(read.variants) == 6
+    last = read.variants["cell-optimizer_sgd-penalty_decay"]
+    assert (last.train.optimizer, last.train.learning_rate) == ("sgd", 0.1)
+    assert last.brief()["weight_decay"]
+    adam = read.variants["cell-optimizer_adam-penalty_none"]
+    assert (adam.train.optimizer, adam.train.learning_rate) == ("adam", 1e-3)
+    effect = read.factors.of_claim(["optimizer", "penalty=l2"])
+    assert read.factors.text(effect) == "optimizer x penalty l2"
+
+
 @pytest.mark.parametrize(
     ("factors", "claim", "more", "expected"),
     [
         ("{l2: [0]}", EFFECT, "", "factors.l2"),
         ("{l2: [0, 0]}", EFFECT, "", "factors.l2: 0 is a duplicate"),
+        ("{l2: 5}", EFFECT, "", "factors.l2: expected a list of values or named levels"),
+        ("{norm: {none: {}}}", EFFECT, "", "factors.norm: expected at least two levels"),
+        ("{norm: {none: {}, batch: true}}", EFFECT, "", "factors.norm.batch: expected what it se"),
+        ("{norm: {none: {}, batch: {batchnorm: true}}}", EFFECT, "", "batchnorm: unknown key"),
+        ("{l2: [0, 1], penalty: {no: {}, yes: {l2: 1}}}", EFFECT, "", "l2: penalty sets l2 too"),
         ("{dropout.dnse: [0, 0.5]}", EFFECT, "", "dropout.dnse"),
         (FACTORS, EFFECT.replace("dense", "conv"), "", "no factor 'dropout.conv'; expected one of"),
         (FACTORS, EFFECT + ", variant: x", "", "variant: a claim about an effect has none"),
@@ -87,6 +112,9 @@ def test_sections_that_would_not_fit_together_are_an_error(write, more, profile,
 
 def test_an_override_of_a_factor_is_an_error(write):
     assert "the matrix sets l2" in messages(write(), "l2=0.1")
+    claim = "metric: gap, effect: optimizer, expect: lower"
+    text = messages(write(OPTIMIZERS, claim), "train.learning_rate=3")
+    assert "the matrix sets train.learning_rate" in text
 
 
 def test_a_claim_on_an_effect_is_judged_from_all_runs(write, tmp_path):
