@@ -21,8 +21,9 @@ MOST_FACTORS = 8
 def interactions(frame: Results, width: int = WIDTH) -> altair.typing.ChartType | None:
     """Return the mean final gap at each two levels of each two factors; parallel lines add up.
 
-    The factors are the keys in which the configs differ. None if the results have no configs, or
-    if these are not all combinations of two factors or more, of two levels each.
+    The factors are the keys in which the configs differ; keys that change together are one. None if
+    the results have no configs, or if these are not all combinations of two factors or more, of two
+    levels each.
 
     Args:
         frame: the result of `regbench.load`; without the configs there are no factors.
@@ -86,4 +87,9 @@ def _levels(configs: list[dict[str, object]]) -> dict[str, list[str]]:
         for key in keys
         if key not in ("name", "seed")
     }
-    return {key: values for key, values in found.items() if len(values) > 1}
+    # Keys that change together are one factor, with the name of the first.
+    factors: dict[tuple[int, ...], str] = {}
+    for key, values in found.items():
+        pattern = tuple(values.index(str(config.get(key))) for config in configs)
+        factors.setdefault(pattern, key)
+    return {key: found[key] for key in factors.values() if len(found[key]) > 1}

@@ -197,8 +197,8 @@ def _levels(factor: str, node: Node, problems: list[Problem]) -> list[_Level]:
     if isinstance(node.content, dict):
         for name, each in node.content.items():
             if not isinstance(each.content, dict):
-                text = "expected what it sets, such as {l2: 5e-4}, or {} for nothing"
-                text = f"factors.{factor}.{name}: {text}; received {_text(each)}"
+                expected = "expected what it sets, such as {l2: 5e-4}, or {} for nothing"
+                text = f"factors.{factor}.{name}: {expected}; received {_text(each)}"
                 problems.append(Problem(each.key or place, text))
         levels = [
             _Level(Node(name, each.key or place), dict(each.items()))
@@ -208,8 +208,8 @@ def _levels(factor: str, node: Node, problems: list[Problem]) -> list[_Level]:
         values = [replace(each, key=place) for each in node.content]
         levels = [_Level(each, {factor: each}) for each in values]
     else:
-        text = f"expected a list of values or named levels, received {_text(node)}"
-        problems.append(Problem(place, f"factors.{factor}: {text}"))
+        expected = "expected a list of values or named levels"
+        problems.append(Problem(place, f"factors.{factor}: {expected}; received {_text(node)}"))
         return []
     if len(levels) < 2:
         received = "one level" if levels else "none"

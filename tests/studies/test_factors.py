@@ -1,9 +1,12 @@
 """A study with factors: from its file to effects and verdicts on them."""
 
+import io
 import json
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from regbench import figures, runs
 from regbench.config import ConfigError
@@ -11,6 +14,7 @@ from regbench.report import page
 from regbench.studies import file as study_file
 from regbench.studies import markdown
 from regbench.studies import run as study
+from regbench.terminal import study as tables
 from tests.made_up_runs import write_run
 
 BASE = Path("configs/baseline.yaml").resolve()
@@ -140,6 +144,27 @@ def test_the_figure_has_a_panel_for_each_two_factors(write, tmp_path):
     (rows,) = drawn["datasets"].values()
     assert len(rows) == 3 * 4
     assert len({row["panel"] for row in rows}) == 3
+
+
+def test_keys_that_change_together_are_one_factor_of_the_figure(write, tmp_path):
+    level = "{sgd: {train.optimizer: sgd, train.learning_rate: 0.1}, adam: {}}"
+    path = write(f"{{optimizer: {level}, dropout.dense: [0, 0.5]}}")
+    for experiment in study_file.read(path, seeds=[0, 1]).experiments:
+        write_run(tmp_path / "runs", experiment, 3, 2, False)
+    drawn = figures.interactions(runs.load(tmp_path / "runs")).to_dict()
+    (rows,) = drawn["datasets"].values()
+    assert {row["panel"] for row in rows} == {"train.optimizer, dropout.dense"}
+
+
+def test_a_terminal_of_80_columns_keeps_the_names_of_factors_whole(write, tmp_path):
+    read = study_file.read(write())
+    for experiment in read.experiments:
+        write_run(tmp_path / "runs", experiment, 3, 12, False)
+    found = study.judge(read, tmp_path / "runs")
+    console = Console(width=80, file=io.StringIO())
+    console.print(tables.terminal(found))
+    shown = console.file.getvalue()
+    assert re.search(r"^dropout\.dense x", shown, re.MULTILINE)
 
 
 def test_the_report_draws_how_factors_work_together(write, tmp_path):
