@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from regbench.analysis.gap import gap
+from regbench.analysis.statistics import finite, intervals
 from regbench.figures.style import Style, styles
 from regbench.runs import Results, copies, results_of
+from regbench.text import number
 
 if TYPE_CHECKING:
     import pandas
@@ -49,8 +51,9 @@ def by_epoch(
     """Return a row per variant and epoch: mean, lowest and highest over seeds.
 
     Columns are `variant`, `epoch`, and `train`, `test` and `gap`, each also with `_low` and
-    `_high`; `panel` is the variant with its final gap. The gap says how much worse the test set is,
-    in accuracy or loss. Epochs of a run that diverged have no numbers and are left out.
+    `_high`; `panel` is the variant with its final gap and half of that one's 95% interval. The gap
+    says how much worse the test set is, in accuracy or loss. Epochs of a run that diverged have no
+    numbers and are left out.
     """
     frame = labeled(runs)
     train, test = frame[f"train_{metric}"], frame[f"test_{metric}"]
@@ -63,7 +66,7 @@ def by_epoch(
     data = frame.groupby(["variant", "epoch"], as_index=False).agg(**statistics)
     # Four decimals are more than a line of two pixels can show, and keep the page small.
     data = data.dropna().round(4)
-    return data.assign(panel=_titles(data))
+    return data.assign(panel=_titles(frame, data))
 
 
 def _labels(frame: pandas.DataFrame, known: Mapping[tuple[str, str], str]) -> list[str]:
@@ -77,7 +80,10 @@ def _labels(frame: pandas.DataFrame, known: Mapping[tuple[str, str], str]) -> li
     ]
 
 
-def _titles(data: pandas.DataFrame) -> list[str]:
-    """Return each row's panel title: the variant and its final gap."""
-    last = data.groupby("variant")["gap"].last()
-    return [f"{variant}, gap {last[variant]:.2f}" for variant in data["variant"]]
+def _titles(frame: pandas.DataFrame, data: pandas.DataFrame) -> list[str]:
+    """Return each row's panel title: the variant and its final gap, with its interval."""
+    last = data.groupby("variant")["epoch"].last()
+    final = frame[frame["epoch"] == frame["variant"].map(last)].groupby("variant")["gap"]
+    samples = {str(variant): finite(gaps.to_numpy()) for variant, gaps in final}
+    found = dict(zip(samples, intervals(list(samples.values())), strict=True))
+    return [f"{variant}, gap {number(found[variant])}" for variant in data["variant"]]

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pandas
 import pytest
+from scipy import stats
 
 from regbench import config, figures, runs
 from regbench.analysis import compare
@@ -60,7 +61,16 @@ def test_curves_are_means_over_seeds_with_their_range():
 
 def test_each_panel_is_named_with_its_final_gap():
     facet = curves(frame("l2")).to_dict()["facet"]
-    assert facet["sort"] == ["l2, gap 0.30"]
+    assert facet["sort"] == ["l2, gap 0.300"]
+
+
+def test_a_gap_of_several_seeds_has_its_interval():
+    runs = frame("l2", seeds=3)
+    gaps = (runs["train_accuracy"] - runs["test_accuracy"])[runs["epoch"] == runs["epoch"].max()]
+    half = stats.t.ppf(0.975, 2) * gaps.std() / 3**0.5
+    assert half > 0.01
+    facet = curves(runs).to_dict()["facet"]
+    assert facet["sort"] == [f"l2, gap {gaps.mean():.3f} ±{half:.3f}"]
 
 
 def test_the_baseline_is_the_first_panel():
