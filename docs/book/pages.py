@@ -267,13 +267,14 @@ def verdicts(study: str, body: str) -> str:
     found = evidence.of_study(study)
     lines = []
     for claim in body.strip().splitlines():
-        answers = [
-            f"**{said(each.verdict(claim))}**{f' on {each.data}' if len(found) > 1 else ''}: "
-            f"{measured(each.verdict(claim))}"
-            for each in found
-        ]
         text = plain_markdown(found[0].verdict(claim).claim.text)
-        lines.append(f"- *{text}*: {' '.join(answers)}")
+        answers = [(each, each.verdict(claim)) for each in found]
+        if len(found) == 1:
+            ((_, of),) = answers
+            lines.append(f"- *{text}*: **{said(of)}**: {measured(of)}")
+            continue
+        lines.append(f"- *{text}*")
+        lines += [f"  - **{said(of)}** on {each.data}: {measured(of)}" for each, of in answers]
     return "\n".join(lines)
 
 
