@@ -1,7 +1,7 @@
 """Draws the book's figures from the bundles, for a light and for a dark page.
 
-A figure is drawn once for a bundle, what a page asks for and this code: the files are named by a
-digest of all three, and those of earlier ones are removed.
+A figure is drawn once for a bundle, what a page asks for and the code that draws it: the files are
+named by a digest of all three, and those of earlier ones are removed.
 """
 
 from __future__ import annotations
@@ -48,8 +48,11 @@ class Plot:
     def name(self) -> str:
         """The file's name without its ending, from all that the drawing depends on."""
         asked = repr((self.kind, self.variants, self.metrics)).encode()
-        content = asked + self.evidence.bundle.read_bytes() + Path(__file__).read_bytes()
-        return f"{self.evidence.study}-{self.kind}-{hashlib.sha256(content).hexdigest()[:12]}"
+        digest = hashlib.sha256(asked)
+        code = [Path(__file__), *sorted(Path(figures.__file__).parent.glob("*.py"))]
+        for path in (self.evidence.bundle, *code):
+            digest.update(path.read_bytes())
+        return f"{self.evidence.study}-{self.kind}-{digest.hexdigest()[:12]}"
 
     def files(self) -> tuple[Path, Path]:
         """Return the drawings for a light and for a dark page."""
