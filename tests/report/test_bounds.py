@@ -106,7 +106,7 @@ def test_where_thinning_would_show_fewer_variants_are_drawn(results, monkeypatch
     monkeypatch.setattr(bounds, "CARD_BYTES", 0)
     # As much room as two variants' curves and figures take.
     lines, drawn = 5 * bounds.LINE_BYTES, 2 * (bounds.DRAWN_BYTES + bounds.PROBED_BYTES)
-    room = bounds.EMPTY_BYTES + lines + drawn + 2 * 2 * 13 * 110
+    room = bounds.EMPTY_BYTES + lines + drawn + 2 * 2 * 13 * 130
     monkeypatch.setattr(bounds, "MOST_BYTES", room)
     page = report.render(runs.Results(frame))
     assert "2 of 5 variants in its figures" in note(page)
